@@ -1,0 +1,91 @@
+"""The one form that everything a client sends is decoded into.
+
+A dialect turns a request's body into `Decoded`: events, identifies and refusals, each with the index it
+had in the request. Nothing here knows about HTTP, an app, or where it will be stored.
+
+All structs are positional when encoded (`array_like`): add fields at the end only, with a default, so
+that a journal written by an older version can still be read.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Something that a customer did. At least one of the four customer identifiers is set.
+
+    `properties` and `context` are canonical JSON object texts: keys sorted, no spaces, no NaN, no lone
+    surrogates, so that equal content is equal text.
+    """
+
+    index: int
+    """Position in the request, from 0."""
+    name: str
+    occurred_at: int | None = None
+    """Milliseconds since 1970 UTC; None when the client gave no time (the time of receipt counts)."""
+    precise: bool = False
+    """The client gave a time of at least second precision (not a bare date, not none)."""
+    message_id: str | None = None
+    """The client's own id of the event, equal in every retry."""
+    customer_id: str | None = None
+    """The customer's id at the billing provider, or the vendor's word for the account."""
+    uid: str | None = None
+    """The customer's id in the sender's own database."""
+    email: str | None = None
+    anonymous_id: str | None = None
+    user_id: str | None = None
+    """A person within the customer (B2B): Churnkey's `user.uid`, Customerscore's `contact`."""
+    properties: str = "{}"
+    context: str = "{}"
+
+
+class Identify(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Attributes that the client asserts of a customer, and of a user of that customer.
+
+    The JSON texts are canonical as in `Event`. `users` is None unless the client replaces the whole list.
+    """
+
+    index: int
+    set_at: int | None = None
+    """Milliseconds since 1970 UTC; None: the time of receipt."""
+    customer_id: str | None = None
+    uid: str | None = None
+    email: str | None = None
+    anonymous_id: str | None = None
+    user_id: str | None = None
+    traits: str = "{}"
+    """Attributes of the customer."""
+    user_traits: str = "{}"
+    """Attributes of the user `user_id`."""
+    channels: str = "[]"
+    """Ways to reach the customer: a list of {channel, address, …}."""
+    users: str | None = None
+    """A list of {userId, data} that replaces the customer's list of users."""
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """One element of a request that cannot be used, or (index None) a request refused as a whole."""
+
+    index: int | None
+    code: str
+    """A stable reason, such as `missing_field`: counted and listed under this name."""
+    message: str
+    field: str | None = None
+    reported: bool = False
+    """True when the response told the client so (rejected), False when the dialect accepts it (quarantined)."""
+    payload: str = ""
+    """The element as canonical JSON text, cut to `MAX_REFUSED_PAYLOAD` characters."""
+
+
+MAX_REFUSED_PAYLOAD = 16_384
+
+
+class Decoded(msgspec.Struct, kw_only=True):
+    """What a dialect made of one request."""
+
+    events: list[Event] = []
+    identifies: list[Identify] = []
+    refusals: list[Refusal] = []
+    tracker_key: str | None = None
+    """A public key that the dialect carries in the body (Customerscore); checked against the header's."""
