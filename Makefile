@@ -1,0 +1,53 @@
+# `make demo` and `make test` are all that a newcomer needs. Both set up what they use, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= tenure-data
+
+.PHONY: demo test check unit lock bench soak clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/tenure demo --serve --data $(DATA)
+
+test: check unit
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev tests/clients/node/node_modules
+	$(BIN)/pytest
+
+bench: $(VENV)/.dev
+	scripts/system-packages wrk
+	$(BIN)/python -m bench
+
+soak: $(VENV)/.dev tests/clients/node/node_modules
+	TENURE_TEST_KILLS=100 $(BIN)/pytest tests/crash
+
+# The runtime alone, then what developing needs beside it; both exactly as locked.
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	PYTHON=$(PYTHON) scripts/system-packages python3-venv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+tests/clients/node/node_modules: tests/clients/node/package-lock.json
+	scripts/system-packages nodejs npm
+	cd tests/clients/node && npm ci --no-audit --no-fund --silent
+	touch $@
+
+# Universal: one lock for every platform and Python 3.11+. No index is written into it.
+lock: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml requirements-build.in -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header -c requirements.lock requirements-dev.in -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) tests/clients/node/node_modules .cache

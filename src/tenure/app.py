@@ -1,0 +1,97 @@
+"""The wiring, and the only place of it: which parts a process is made of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from tenure import logs
+from tenure.control.database import connect
+from tenure.control.store import Store
+from tenure.ingest.http import Ingest, Receive, Scope, Send
+from tenure.ingest.intake import Intake
+from tenure.ingest.keyring import REFRESH_SECONDS, Keyring
+from tenure.journal import GroupCommit, Journal
+from tenure.orphan import exit_with_parent
+from tenure.settings import MEBIBYTE, Settings
+from tenure.warehouse.client import Warehouse
+from tenure.web import api
+
+log = structlog.get_logger()
+
+PRUNE_SECONDS = 0.5
+
+
+def journal_directory(settings: Settings) -> Path:
+    """Where the journals of a data directory are."""
+    return settings.journal_directory
+
+
+def store(settings: Settings) -> Store:
+    """The control database, which `tenure serve` or a command has migrated before."""
+    return Store(connect(settings))
+
+
+def http() -> HttpApplication:
+    """What each http worker serves; granian calls it in the worker."""
+    settings = Settings.load()
+    logs.configure(settings, "http")
+    exit_with_parent()
+    return HttpApplication(settings)
+
+
+class HttpApplication:
+    """One http worker: ingest routes to `Ingest`, everything else to the read API. An ASGI application."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = store(settings)
+        self._keyring = Keyring(self._store)
+        directory, limit = journal_directory(settings), settings.journal_max_mb * MEBIBYTE
+        self._journal = GroupCommit(Journal.claim(directory, limit))
+        self._intake = Intake(self._keyring, self._journal)
+        self._ingest = Ingest(self._intake)
+        self._api = api.build(self._intake, self._store, Warehouse(settings))
+        self._chores: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request, or the server's start and stop."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            operation = self._ingest.find(scope)
+            if operation is None:
+                await self._api(scope, receive, send)
+            else:
+                await self._ingest(operation, scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._chores = [
+            asyncio.create_task(self._every(REFRESH_SECONDS, self._refresh_keys)),
+            asyncio.create_task(self._every(PRUNE_SECONDS, self._prune)),
+        ]
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for chore in self._chores:
+            chore.cancel()
+        await self._journal.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _refresh_keys(self) -> None:
+        await asyncio.to_thread(self._keyring.refresh)
+
+    async def _prune(self) -> None:
+        while await self._journal.prune():
+            pass
+        self._intake.measure()
+
+    async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await chore()
+            except Exception:  # a chore that fails is tried again; it must not end the others
+                log.exception("chore failed", chore=getattr(chore, "__name__", ""))

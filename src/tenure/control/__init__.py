@@ -1,0 +1,1 @@
+"""The control database: apps, their keys, and the links between identifiers. SQLite, or PostgreSQL."""

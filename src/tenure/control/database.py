@@ -1,0 +1,61 @@
+"""Opens the control database and brings its tables up to date."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from tenure.settings import Settings
+
+
+def control_url(settings: Settings) -> str:
+    """The URL in force: the setting, or a SQLite file in the data directory."""
+    if settings.control_url is not None:
+        return settings.control_url.get_secret_value()
+    return f"sqlite:///{settings.data / 'control.sqlite'}"
+
+
+def connect(settings: Settings) -> Engine:
+    """An engine for the control database. Creates the data directory, never a table."""
+    if settings.control_url is None:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine = create_engine(control_url(settings), pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _tune_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def writing(engine: Engine) -> Engine:
+    """The same engine for transactions that write: SQLite takes its write lock at their start, so that none
+    fails half way because another wrote first."""
+    return engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+
+
+def migrate(engine: Engine) -> None:
+    """Apply the migrations that are missing. Two processes that start at once wait for each other."""
+    config = Config()
+    migrations = resources.files("tenure.control") / "migrations"
+    config.set_main_option("script_location", str(Path(str(migrations))).replace("%", "%%"))
+    with writing(engine).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(8750)")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _tune_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # pysqlite must not begin transactions by itself: `_begin_sqlite` does
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA busy_timeout=10000")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))

@@ -1,0 +1,52 @@
+"""API keys: how they look, how they are kept, and which kinds there are.
+
+A key is `<kind prefix>_<random>`: 192 random bits in URL-safe base64. Only its SHA-256 is kept; a slow
+password hash would protect nothing here, since a random key cannot be guessed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import sha256
+
+import msgspec
+
+SECRET, PUBLISHABLE, TRACKER, READ = "secret", "publishable", "tracker", "read"
+KIND_PREFIX = {SECRET: "sk_live_", PUBLISHABLE: "pub_", TRACKER: "CS-", READ: "rk_"}
+KINDS = tuple(KIND_PREFIX)
+"""secret: a server may send anything; publishable: a browser may send; tracker: names the app in a
+Customerscore body, never a credential alone; read: may read, never send."""
+
+APP_ID = "app-id"
+"""Not a key of its own: an id by which a vendor's client knows the app (`x-ck-app`), kept like one."""
+
+SHOWN = 12
+"""Characters of a key that are kept in clear to recognise it by; at most a third of it."""
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A key as it is known without its secret part."""
+
+    id: str
+    app: str
+    kind: str
+    prefix: str
+    digest: str
+
+
+def generate(kind: str) -> str:
+    """A new random key of a kind."""
+    if kind == TRACKER:  # public and typed by hand: short, as the vendor's are
+        alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+        return KIND_PREFIX[kind] + "".join(secrets.choice(alphabet) for _ in range(10))
+    return KIND_PREFIX[kind] + secrets.token_urlsafe(24)
+
+
+def digest(key: str) -> str:
+    """SHA-256 of a key, in hex: what is stored and compared."""
+    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def shown_prefix(key: str) -> str:
+    """The part of a key that may be shown and logged."""
+    return key[: min(SHOWN, len(key) // 3)]

@@ -1,0 +1,51 @@
+"""Tables of the control database. `migrations/` creates them; a test holds the two together."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+app = Table(
+    "app",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("created_at", BigInteger, nullable=False),  # milliseconds since 1970 UTC, here and below
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("app_id", String(64), ForeignKey("app.id"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("prefix", String(16), nullable=False),  # enough of the key to recognise it by, never to use it
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the whole key, in hex
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("changed", Integer, nullable=False),  # see `Store.key_revision`
+)
+
+link = Table(
+    "link",
+    metadata,
+    Column("id", String(32), primary_key=True),  # computed from the app and both identifiers
+    Column("app_id", String(64), ForeignKey("app.id"), nullable=False),
+    Column("key", String(32), nullable=False, index=True),  # `identity_key` of one side in hex: short enough to index
+    Column("kind", String(16), nullable=False),
+    Column("value", Text, nullable=False),
+    Column("to_key", String(32), nullable=False, index=True),
+    Column("to_kind", String(16), nullable=False),
+    Column("to_value", Text, nullable=False),
+    Column("source", String(32), nullable=False),  # the dialect that said so
+    Column("receipt", String(32), nullable=False),  # the first request that said so
+    Column("linked_at", BigInteger, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Questions about customers and their events, each answered for one app."""

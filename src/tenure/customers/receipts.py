@@ -1,0 +1,135 @@
+"""What became of a request, element by element."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tenure import entry as entries
+from tenure.customers.timeline import rfc3339
+from tenure.entry import Entry
+from tenure.errors import NotFound
+from tenure.identity import event_ids
+from tenure.journal import readers
+from tenure.receipt import is_receipt
+from tenure.warehouse.client import Tenant
+
+
+class Element(msgspec.Struct, omit_defaults=True):
+    """One element of a request and what became of it.
+
+    `outcome` is pending, stored, duplicate (then `of` is the receipt that came first, and `conflict` tells
+    whether that one said something else), quarantined or rejected (then `code`, `field` and `message` say why).
+    """
+
+    index: int | None
+    kind: str
+    outcome: str
+    event_id: str | None = None
+    of: str | None = None
+    conflict: bool = False
+    code: str | None = None
+    field: str | None = None
+    message: str | None = None
+
+
+class Receipt(msgspec.Struct):
+    """A request that was received. `elements` are in the order of the request."""
+
+    receipt: str
+    received_at: str
+    dialect: str
+    elements: list[Element]
+
+
+_ARRIVALS = """
+SELECT kind, position, part, event_id, content, outcome, code, toUnixTimestamp64Milli(received_at), dialect
+FROM arrival FINAL WHERE receipt = {receipt:FixedString(16)} ORDER BY position, kind, part
+"""
+_FIRST_COPIES = """
+SELECT event_id, receipt, position, content FROM first_copy
+WHERE event_id IN (SELECT event_id FROM arrival WHERE receipt = {receipt:FixedString(16)} AND kind = 'event')
+ORDER BY precedence DESC LIMIT 1 BY event_id
+"""
+_REFUSALS = """
+SELECT part, position, field, message FROM quarantine FINAL
+WHERE receipt = {receipt:FixedString(16)} AND received_at = (
+    SELECT max(received_at) FROM arrival WHERE receipt = {receipt:FixedString(16)})
+"""
+
+
+def find_receipt(tenant: Tenant, journals: Path, receipt: str) -> Receipt:
+    """What became of a request of this app. Raises NotFound and Unavailable.
+
+    The journal is asked first: a request leaves it only when the warehouse has it.
+    """
+    if not is_receipt(receipt):
+        raise NotFound("a receipt is 32 hexadecimal digits", code="unknown_receipt")
+    waiting = _in_journal(tenant.app, journals, receipt)
+    try:
+        loaded = _in_warehouse(tenant, receipt)
+    except Exception:
+        if waiting is None:
+            raise
+        loaded = None
+    found = loaded or waiting
+    if found is None:
+        raise NotFound("no request of this app has that receipt", code="unknown_receipt")
+    return found
+
+
+def _in_journal(app: str, journals: Path, receipt: str) -> Receipt | None:
+    for reader in readers(journals):
+        try:
+            row = reader.find(receipt)
+        finally:
+            reader.close()
+        if row is not None and row.intact:
+            entry = entries.decode(row.payload)
+            return _pending(entry) if entry.app == app else None
+    return None
+
+
+def _pending(entry: Entry) -> Receipt:
+    ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
+    elements = [
+        Element(event.index, "event", "pending", event_id=event_id.hex())
+        for event, event_id in zip(entry.events, ids, strict=True)
+    ]
+    elements += [Element(identify.index, "identify", "pending") for identify in entry.identifies]
+    elements += [
+        Element(refusal.index, "refusal", "rejected" if refusal.reported else "quarantined", code=refusal.code,
+                field=refusal.field, message=refusal.message)
+        for refusal in entry.refusals
+    ]  # fmt: skip
+    elements.sort(key=lambda element: -1 if element.index is None else element.index)
+    return Receipt(entry.receipt, rfc3339(entry.received_at // 1_000), entry.dialect, elements)
+
+
+def _in_warehouse(tenant: Tenant, receipt: str) -> Receipt | None:
+    parameters = {"receipt": bytes.fromhex(receipt)}
+    arrivals = tenant.rows(_ARRIVALS, parameters)
+    if not arrivals:
+        return None
+    first = {bytes(row[0]): row[1:] for row in tenant.rows(_FIRST_COPIES, parameters)}
+    refusals = {row[0]: row[1:] for row in tenant.rows(_REFUSALS, parameters)}
+    elements = [_element(row, receipt, first, refusals) for row in arrivals]
+    return Receipt(receipt, rfc3339(arrivals[0][7]), arrivals[0][8], elements)
+
+
+def _element(row: Any, receipt: str, first: dict[bytes, Any], refusals: dict[int, Any]) -> Element:
+    kind, position, part, event_id, content, outcome, code, _, _ = row
+    if kind == "refusal":
+        index, field, message = refusals.get(part, (position, "", ""))
+        return Element(index, kind, outcome, code=code, field=field or None, message=message or None)
+    if kind == "identify":
+        return Element(position, kind, "stored")
+    first_receipt, first_position, first_content = first[bytes(event_id)]
+    if (first_receipt.hex(), first_position) == (receipt, position):
+        return Element(position, kind, "stored", event_id=event_id.hex())
+    conflict = bytes(first_content) != bytes(content)
+    return Element(
+        position, kind, "duplicate", event_id=event_id.hex(), of=first_receipt.hex(), conflict=conflict
+    )

@@ -1,0 +1,100 @@
+"""Keys and ids computed from what an event says, without a look-up.
+
+Everything is BLAKE2b (RFC 7693) over length-prefixed parts, so that no two different tuples of parts can
+give the same input, with a personalisation per purpose, so that no two purposes can collide.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import msgspec
+
+from tenure.event import Event, Identify
+
+KINDS = ("customer_id", "uid", "email", "anonymous_id")
+"""Kinds of customer identifier, strongest first: an event is kept under the first that it carries."""
+
+
+class Identifier(msgspec.Struct, frozen=True, order=True):
+    """One identifier of a customer: `kind` of KINDS and its normal form."""
+
+    kind: str
+    value: str
+
+
+def normal(kind: str, value: str) -> str:
+    """The form in which two spellings of the same identifier are equal: e-mails in NFC, lower case, trimmed."""
+    if kind == "email":
+        return unicodedata.normalize("NFC", value.strip()).lower()
+    return value
+
+
+def identifiers(item: Event | Identify) -> list[Identifier]:
+    """The customer identifiers that an event or identify carries, strongest first. Never empty."""
+    found = []
+    for kind in KINDS:
+        value = getattr(item, kind)
+        if value is not None:
+            found.append(Identifier(kind, normal(kind, value)))
+    return found
+
+
+def identity_key(app: str, identifier: Identifier) -> bytes:
+    """16 bytes that stand for one identifier in one app."""
+    return _digest(b"identity", (app, identifier.kind, identifier.value), 16)
+
+
+def content_hash(app: str, dialect: str, event: Event) -> bytes:
+    """8 bytes that differ when two events differ in anything that the client said, save the message id."""
+    return _digest(b"content", _content(app, dialect, event), 8)
+
+
+def event_ids(
+    app: str, dialect: str, events: Iterable[Event], receipt: str, idempotency_key: str | None = None
+) -> list[bytes]:
+    """The ids (16 bytes) of the events of one request, in their order.
+
+    With a message id: from (app, message id). With an Idempotency-Key: from (app, key, index). With a time
+    of its own: from its content and its ordinal among identical events of the request. Otherwise from the
+    receipt, since two equal events may both be real.
+    """
+    seen: dict[bytes, int] = {}
+    ids = []
+    for event in events:
+        if event.message_id is not None:
+            parts: tuple[str | None, ...] = ("message", app, event.message_id)
+        elif idempotency_key is not None:
+            parts = ("request", app, idempotency_key, str(event.index))
+        elif event.precise:
+            content = _digest(b"content", _content(app, dialect, event), 16)
+            ordinal = seen[content] = seen.get(content, -1) + 1
+            parts = ("content", app, content.hex(), str(ordinal))
+        else:
+            parts = ("receipt", app, receipt, str(event.index))
+        ids.append(_digest(b"event", parts, 16))
+    return ids
+
+
+def _content(app: str, dialect: str, event: Event) -> tuple[str | None, ...]:
+    return (
+        app,
+        dialect,
+        event.name,
+        None if event.occurred_at is None else str(event.occurred_at),
+        event.customer_id,
+        event.uid,
+        event.email,
+        event.anonymous_id,
+        event.user_id,
+        event.properties,
+        event.context,
+    )
+
+
+def _digest(purpose: bytes, parts: tuple[str | None, ...], size: int) -> bytes:
+    encoded = [b"" if part is None else part.encode() for part in parts]
+    lengths = ",".join("-" if part is None else str(len(raw)) for part, raw in zip(parts, encoded, strict=True))
+    return blake2b(b"".join((lengths.encode(), b"|", *encoded)), digest_size=size, person=purpose).digest()

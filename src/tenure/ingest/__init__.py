@@ -1,0 +1,1 @@
+"""The write path: a request is authenticated, read, decoded, put on disk and answered. No warehouse here."""

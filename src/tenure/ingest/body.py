@@ -1,0 +1,131 @@
+"""Reads a request's body from ASGI and inflates it, never holding more than the limit."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from tenure.errors import BadRequest, TooLarge, Unavailable, UnsupportedEncoding
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdDecompressor, ZstdError
+else:
+    from backports.zstd import ZstdDecompressor, ZstdError
+
+READ_SECONDS = 30
+"""How long a client may take to send a body."""
+
+MAX_MEMBERS = 64
+"""Compressed streams that may follow each other in one body: each costs a copy of what is left of it."""
+
+Receive = Callable[[], Any]
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its body was complete; nobody waits for an answer."""
+
+
+async def read_body(headers: Mapping[str, str], receive: Receive, max_bytes: int) -> bytes:
+    """The body, inflated.
+
+    Raises TooLarge, UnsupportedEncoding, BadRequest (not what Content-Encoding says), Unavailable (too slow:
+    a retry can succeed), ClientGone.
+    """
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > max_bytes:
+        raise _too_large(max_bytes)
+    encoding = headers.get("content-encoding", "").strip().lower()
+    inflate = _INFLATERS.get(encoding)
+    if inflate is None:
+        raise UnsupportedEncoding("Content-Encoding must be gzip, deflate, zstd or identity", field="Content-Encoding")
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            raw = await _receive_all(receive, max_bytes)
+    except TimeoutError:
+        raise Unavailable(f"the body did not arrive within {READ_SECONDS} s", code="slow_body") from None
+    return inflate(raw, max_bytes)
+
+
+async def _receive_all(receive: Receive, max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks) if len(chunks) > 1 else chunks[0]
+
+
+class _Decompressor(Protocol):
+    eof: bool
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+def _identity(raw: bytes, _: int) -> bytes:
+    return raw
+
+
+def _gzip(raw: bytes, max_bytes: int) -> bytes:
+    return _inflate(raw, max_bytes, lambda _: zlib.decompressobj(wbits=31), "gzip")
+
+
+def _deflate(raw: bytes, max_bytes: int) -> bytes:
+    # RFC 9110 means the zlib format by "deflate"; some clients send the bare stream.
+    def start(data: bytes) -> _Decompressor:
+        is_zlib = len(data) >= 2 and data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0
+        return zlib.decompressobj(wbits=15 if is_zlib else -15)
+
+    return _inflate(raw, max_bytes, start, "deflate")
+
+
+def _zstd(raw: bytes, max_bytes: int) -> bytes:
+    return _inflate(raw, max_bytes, lambda _: ZstdDecompressor(), "zstd")
+
+
+def _inflate(raw: bytes, max_bytes: int, start: Callable[[bytes], _Decompressor], name: str) -> bytes:
+    """All members of a compressed body, one after the other, each allowed what is left of the limit."""
+    parts: list[bytes] = []
+    left = max_bytes + 1
+    try:
+        while raw:
+            if len(parts) == MAX_MEMBERS:
+                raise BadRequest(f"the body has over {MAX_MEMBERS} {name} streams", code="invalid_encoding")
+            stream = start(raw)
+            part = stream.decompress(raw, left)
+            parts.append(part)
+            left -= len(part)
+            if left <= 0:
+                raise _too_large(max_bytes)
+            if not stream.eof:
+                raise BadRequest(f"the body ends in the middle of its {name} stream", code="invalid_encoding")
+            raw = stream.unused_data
+    except (zlib.error, ZstdError) as error:
+        raise BadRequest(f"the body is not {name}, as Content-Encoding says", code="invalid_encoding") from error
+    return b"".join(parts)
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"the body is over the limit of {max_bytes:,} bytes; split the batch")
+
+
+_INFLATERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "": _identity,
+    "identity": _identity,
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "zstd": _zstd,
+}

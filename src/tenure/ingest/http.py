@@ -1,0 +1,125 @@
+"""The ingest routes as a plain ASGI callable: four dialects, one path through `Intake`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from tenure import receipt as receipts
+from tenure.errors import BadRequest, MethodNotAllowed, Refused
+from tenure.ingest.body import ClientGone, read_body
+from tenure.ingest.intake import MAX_IDEMPOTENCY_KEY, Intake
+from tenure.telemetry import REQUESTS
+from tenure.wire import registry
+from tenure.wire.dialect import Operation, Reply
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+log = structlog.get_logger()
+
+RECEIPT_HEADER = b"tenure-receipt"
+
+PREFLIGHT: list[Header] = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST"),
+    (
+        b"access-control-allow-headers",
+        b"content-type, x-api-key, authorization, x-whisperr-sdk, x-ck-api-key, x-ck-app, idempotency-key",
+    ),
+    (b"access-control-max-age", b"86400"),
+    (b"content-length", b"0"),
+]
+CROSS_ORIGIN: list[Header] = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"Retry-After, Tenure-Receipt"),
+]
+JSON: Header = (b"content-type", b"application/json")
+
+
+class Ingest:
+    """Answers every ingest path of every dialect; `find` tells whether a request is one."""
+
+    def __init__(self, intake: Intake) -> None:
+        self.intake = intake
+
+    def find(self, scope: Scope) -> Operation | None:
+        """The operation that a request is for, by its path (and by its auth header where two share one)."""
+        return registry.find(scope["path"], _headers(scope))
+
+    async def __call__(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Never raises: what is not foreseen is a logged 500."""
+        if scope["method"] == "OPTIONS":
+            await _send(send, Reply(204, b""), PREFLIGHT)
+            return
+        receipt = receipts.new()
+        headers = [JSON, (RECEIPT_HEADER, receipt.encode()), *CROSS_ORIGIN]
+        try:
+            reply = await self._take(operation, scope, receive, receipt)
+        except Refused as error:
+            reply = Reply(error.status, operation.error(error))
+            headers += _refusal_headers(error)
+        except ClientGone:
+            return
+        except Exception:
+            log.exception("ingest failed", receipt=receipt, path=operation.path)
+            error = _Unforeseen("something failed here that should not have; the receipt finds it in the logs")
+            reply = Reply(500, operation.error(error))
+        REQUESTS.labels(operation.dialect, str(reply.status)).inc()
+        await _send(send, reply, headers)
+
+    async def _take(self, operation: Operation, scope: Scope, receive: Receive, receipt: str) -> Reply:
+        if scope["method"] != "POST":
+            raise MethodNotAllowed(f"{scope['method']} is not for this path; send a POST", allow="POST")
+        headers = _headers(scope)
+        key = self.intake.authenticate(operation, operation.credentials(headers))
+        try:
+            body = await read_body(headers, receive, operation.max_bytes)
+            idempotency_key = _idempotency_key(headers.get("idempotency-key"))
+            decoded = operation.decode(body, time.time_ns() // 1_000_000)
+            verified = await self.intake.keep(operation, key, decoded, receipt, idempotency_key)
+        except Refused as error:
+            log.info("request refused", receipt=receipt, app=key.app, key=key.prefix, path=operation.path,
+                     status=error.status, code=error.code, field=error.field, index=error.index)  # fmt: skip
+            if error.status < 500:
+                await self.intake.keep_refusal(operation, key, error, receipt)
+            raise
+        log.debug("request taken", receipt=receipt, app=key.app, key=key.prefix, events=len(decoded.events),
+                  identifies=len(decoded.identifies), refusals=len(decoded.refusals))  # fmt: skip
+        return operation.reply(decoded, verified)
+
+
+class _Unforeseen(Refused):
+    status = 500
+    code = "internal_error"
+
+
+def _idempotency_key(value: str | None) -> str | None:
+    if value is None or value.strip() == "":
+        return None
+    if len(value) > MAX_IDEMPOTENCY_KEY:
+        raise BadRequest(f"Idempotency-Key is over {MAX_IDEMPOTENCY_KEY} characters", field="Idempotency-Key")
+    return value.strip()
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _refusal_headers(error: Refused) -> list[Header]:
+    headers: list[Header] = []
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(error.retry_after).encode()))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.allow.encode()))
+    return headers
+
+
+async def _send(send: Send, reply: Reply, headers: list[Header]) -> None:
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,87 @@
+"""The steps of the write path, and nothing of HTTP: authenticate, check, keep."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from tenure import entry as entries
+from tenure.control import keys
+from tenure.control.keys import Key
+from tenure.entry import Entry
+from tenure.errors import Refused, Unavailable
+from tenure.event import Decoded, Refusal
+from tenure.ingest.keyring import Keyring
+from tenure.journal import GroupCommit
+from tenure.telemetry import EVENTS, IDENTIFIES, JOURNAL_BYTES, JOURNAL_SECONDS, REFUSALS
+from tenure.wire.dialect import Credentials, Operation
+
+log = structlog.get_logger()
+
+MAX_IDEMPOTENCY_KEY = 255
+
+
+class Intake:
+    """Takes decoded requests into the journal of this process."""
+
+    def __init__(self, keyring: Keyring, journal: GroupCommit) -> None:
+        self.keyring = keyring
+        self.journal = journal
+
+    def authenticate(self, operation: Operation, credentials: Credentials) -> Key:
+        """The key that a request came with. Raises Unauthenticated or Forbidden."""
+        key = self.keyring.authenticate(credentials.key, operation.key_kinds)
+        if credentials.app is not None:
+            self.keyring.check_app_id(credentials.app, key.app)
+        return key
+
+    async def keep(
+        self, operation: Operation, key: Key, decoded: Decoded, receipt: str, idempotency_key: str | None
+    ) -> bool:
+        """Put a request on disk; returns whether its events are verified. Raises Forbidden or Unavailable."""
+        if decoded.tracker_key is not None:
+            self.keyring.check_tracker(decoded.tracker_key, key.app)
+        verified = key.kind == keys.SECRET
+        kept = Entry(
+            app=key.app,
+            receipt=receipt,
+            received_at=time.time_ns() // 1_000,
+            dialect=operation.dialect,
+            verified=verified,
+            key_prefix=key.prefix,
+            idempotency_key=idempotency_key,
+            events=decoded.events,
+            identifies=decoded.identifies,
+            refusals=decoded.refusals,
+        )
+        started = time.perf_counter()
+        await self.journal.append(receipt, entries.encode(kept))
+        JOURNAL_SECONDS.observe(time.perf_counter() - started)
+        _count(operation.dialect, decoded)
+        return verified
+
+    async def keep_refusal(self, operation: Operation, key: Key, error: Refused, receipt: str) -> None:
+        """Put a request that was refused as a whole on record, so that its receipt can tell why.
+
+        Only what an app's own key sent gets here; a full journal takes no such record.
+        """
+        refusal = Refusal(index=error.index, code=error.code, message=error.message, field=error.field, reported=True)
+        try:
+            await self.keep(operation, key, Decoded(refusals=[refusal]), receipt, None)
+        except Unavailable:
+            log.warning("refusal not recorded", receipt=receipt, app=key.app, code=error.code)
+
+    def measure(self) -> None:
+        """Bring the journal's gauge up to date."""
+        journal = self.journal.journal
+        JOURNAL_BYTES.labels(journal.slot).set(journal.bytes)
+
+
+def _count(dialect: str, decoded: Decoded) -> None:
+    if decoded.events:
+        EVENTS.labels(dialect).inc(len(decoded.events))
+    if decoded.identifies:
+        IDENTIFIES.labels(dialect).inc(len(decoded.identifies))
+    for refusal in decoded.refusals:
+        REFUSALS.labels(dialect, refusal.code, str(refusal.reported).lower()).inc()

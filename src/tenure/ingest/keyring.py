@@ -1,0 +1,74 @@
+"""Who is asking: the live keys, held in memory so that a request needs no look-up in a database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+from hmac import compare_digest
+
+from tenure.control import keys
+from tenure.control.keys import Key
+from tenure.control.store import Store
+from tenure.errors import Forbidden, Unauthenticated
+
+REFRESH_SECONDS = 1.0
+"""How long a revoked key may still work, and a new one not yet in a process that never missed it."""
+MISS_REFRESH_SECONDS = 0.1
+"""An unknown key makes the ring look again, at most this often, so that a new key works at once."""
+
+
+class Keyring:
+    """The live keys of all apps. Thread-safe."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._keys: dict[str, Key] = {}
+        self._revision = -1
+        self._looked_at = 0.0
+        self._lock = threading.Lock()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up what changed. Costs one small query when nothing did."""
+        with self._lock:
+            self._looked_at = time.monotonic()
+            revision = self._store.key_revision()
+            if revision != self._revision:
+                self._keys = {key.digest: key for key in self._store.live_keys()}
+                self._revision = revision
+
+    def authenticate(self, secret: str, kinds: Collection[str]) -> Key:
+        """The key that `secret` is. Raises Unauthenticated if unknown, Forbidden if of none of these kinds."""
+        key = self._find(secret)
+        if key is None or key.kind not in keys.KINDS or key.kind == keys.TRACKER:
+            raise Unauthenticated("this key is not known here, or has been revoked", code="unknown_key")
+        if key.kind not in kinds:
+            wanted = " or ".join(sorted(kinds))
+            raise Forbidden(f"a {key.kind} key may not do this; it takes a {wanted} key", code="wrong_key_kind")
+        return key
+
+    def check_tracker(self, tracker: str, app: str) -> None:
+        """Raises Forbidden unless `tracker` is a tracker key of this app."""
+        key = self._find(tracker)
+        if key is None or key.kind != keys.TRACKER or key.app != app:
+            raise Forbidden("trackerKey does not belong to the key in the header", code="wrong_tracker", field="trackerKey")
+
+    def check_app_id(self, app_id: str, app: str) -> None:
+        """Raises Unauthenticated unless `app_id` is the app's own id or one imported for it."""
+        if app_id == app:
+            return
+        key = self._find(app_id)
+        if key is None or key.kind != keys.APP_ID or key.app != app:
+            raise Unauthenticated("x-ck-app does not belong to the key in x-ck-api-key", code="wrong_app", field="x-ck-app")
+
+    def _find(self, secret: str) -> Key | None:
+        digest = keys.digest(secret)
+        key = self._keys.get(digest)
+        if key is None and time.monotonic() - self._looked_at > MISS_REFRESH_SECONDS:
+            self.refresh()
+            key = self._keys.get(digest)
+        # The digest of a guess tells nothing about the key, so the look-up leaks nothing; compare all the same.
+        if key is None or not compare_digest(key.digest, digest):
+            return None
+        return key

@@ -1,0 +1,1 @@
+"""From the journal into the warehouse: exactly once to read, in large blocks."""

@@ -1,0 +1,221 @@
+"""Reads the journals, resolves which events are new, inserts blocks, and marks the journals.
+
+The order of the steps of one block is what makes a crash harmless:
+
+    1. the plan (which entries) is made durable, so that a restart builds the very same block;
+    2. `event` before `first_copy`: an id that is in `first_copy` has its event, always;
+    3. `arrival` and the rest: what receipts and the books are read from;
+    4. links, in the control database;
+    5. the plan is replaced by the new positions; from then on the journals may be pruned.
+
+Each insert carries a deduplication token computed from the plan, so that doing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.external import ExternalData
+from msgspec import DecodeError
+from sqlalchemy.exc import SQLAlchemyError
+
+from tenure import entry as entries
+from tenure.control.store import Store
+from tenure.entry import Entry
+from tenure.errors import Unavailable
+from tenure.journal import JournalReader, Loaded, Row, prune_unclaimed, readers
+from tenure.loader import rows
+from tenure.loader.rows import Block, Kept
+from tenure.telemetry import (
+    JOURNAL_DAMAGED,
+    LOAD_BLOCKS,
+    LOAD_FAILURES,
+    LOAD_LAG_SECONDS,
+    LOADED_ROWS,
+    PENDING_BYTES,
+    PENDING_REQUESTS,
+)
+from tenure.warehouse.client import Warehouse
+
+log = structlog.get_logger()
+
+Plan = dict[str, tuple[int, int]]
+
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
+PRUNE_SECONDS, MEASURE_SECONDS = 10.0, 1.0
+
+_KEPT = """
+SELECT event_id, precedence, customer_key, toUnixTimestamp64Milli(occurred_at)
+FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
+ORDER BY precedence DESC LIMIT 1 BY event_id
+"""
+
+
+class Loader:
+    """Loads the journals of one directory. One loader a directory at a time (the supervisor sees to that)."""
+
+    def __init__(self, directory: Path, warehouse: Warehouse, store: Store, block_rows: int) -> None:
+        self._directory = directory
+        self._warehouse = warehouse
+        self._store = store
+        self._block_rows = block_rows
+        self._loaded = Loaded.read(directory)
+        self._readers: dict[str, JournalReader] = {}
+
+    def run(self, stop: threading.Event, interval: float, drain_seconds: float) -> None:
+        """Load until `stop` is set, then what is left in the journals, for `drain_seconds` at the most."""
+        retry, pruned_at, measured_at, deadline = FIRST_RETRY_SECONDS, 0.0, 0.0, float("inf")
+        while True:
+            if stop.is_set():
+                deadline = min(deadline, time.monotonic() + drain_seconds)
+            if time.monotonic() > deadline:
+                log.warning("stopped before all was loaded; the next start goes on", pending=self.pending()[0])
+                return
+            if time.monotonic() - measured_at > MEASURE_SECONDS:
+                self._measure()
+                measured_at = time.monotonic()
+            try:
+                loaded = self.load_block()
+                retry = FIRST_RETRY_SECONDS
+            except (Unavailable, ClickHouseError, SQLAlchemyError) as error:
+                LOAD_FAILURES.inc()
+                log.warning("block not loaded; will try again", error=_first_line(error), retry_seconds=retry)
+                self._warehouse.forget()
+                time.sleep(retry)
+                retry = min(retry * 2, LAST_RETRY_SECONDS)
+                continue
+            if loaded:
+                continue
+            if stop.is_set():
+                return
+            if time.monotonic() - pruned_at > PRUNE_SECONDS:
+                prune_unclaimed(self._directory)
+                pruned_at = time.monotonic()
+            stop.wait(interval)
+
+    def load_block(self) -> int:
+        """Load one block; returns how many journals it came from, 0 when none holds anything new.
+
+        Raises Unavailable, ClickHouseError or SQLAlchemyError when it could not be; nothing is lost then, and
+        the next call does the same block again.
+        """
+        plan, found = self._planned() if self._loaded.plan else self._new_plan()
+        if not plan:
+            return 0
+        block = rows.block(found)
+        self._insert(block, _token(plan))
+        self._store.add_links(block.links)
+        positions = self._loaded.positions | {journal: through for journal, (_, through) in plan.items()}
+        self._loaded = Loaded(positions)
+        self._loaded.write(self._directory)
+        LOAD_BLOCKS.inc()
+        if block.oldest:
+            LOAD_LAG_SECONDS.set(time.time() - block.oldest / 1_000_000)
+        return len(plan)
+
+    def pending(self) -> tuple[int, int]:
+        """(requests, bytes) in the journals that wait to be loaded."""
+        waiting = [reader.pending(self._position(reader)) for reader in self._open()]
+        return sum(count for count, _ in waiting), sum(size for _, size in waiting)
+
+    def _new_plan(self) -> tuple[Plan, list[Entry]]:
+        """The next entries of every journal, as many as make a block, and their plan made durable."""
+        plan: Plan = {}
+        found: list[Entry] = []
+        room = self._block_rows
+        for reader in self._open():
+            after = self._position(reader)
+            for row in reader.read(after):
+                entry = self._entry(reader, row)
+                size = 0 if entry is None else len(entry.events) + len(entry.identifies) + len(entry.refusals)
+                if found and size > room:
+                    break
+                room -= size
+                plan[reader.id] = (after, row.position)
+                if entry is not None:
+                    found.append(entry)
+        if plan:
+            self._loaded.plan = plan
+            self._loaded.write(self._directory)
+        return plan, found
+
+    def _planned(self) -> tuple[Plan, list[Entry]]:
+        """The plan that a crash or an error left unfinished, and its entries."""
+        plan = self._loaded.plan
+        found = []
+        for reader in self._open():
+            if reader.id in plan:
+                after, through = plan[reader.id]
+                for row in reader.read(after, through=through, max_bytes=2**62):
+                    entry = self._entry(reader, row)
+                    if entry is not None:
+                        found.append(entry)
+        return plan, found
+
+    def _insert(self, block: Block, token: str) -> None:
+        first = rows.first_copies(block.copies)
+        events, firsts = rows.event_rows(first, self._kept(list(first)))
+        for name, inserted in (
+            ("event", events),
+            ("first_copy", firsts),
+            ("identify", block.identifies),
+            ("quarantine", block.quarantined),
+            ("arrival", block.arrivals),
+        ):
+            if inserted:
+                settings = {"insert_deduplication_token": f"{token}/{name}"}
+                self._warehouse.client.insert_arrow(name, rows.table(name, inserted), settings=settings)
+                LOADED_ROWS.labels(name).inc(len(inserted))
+
+    def _kept(self, ids: list[bytes]) -> dict[bytes, Kept]:
+        """What the warehouse keeps already of the events with these ids."""
+        if not ids:
+            return {}
+        sent = ExternalData(file_name="ids", data=b"".join(ids), fmt="RowBinary", structure="event_id FixedString(16)")
+        result = self._warehouse.client.query(_KEPT, external_data=sent)
+        return {bytes(row[0]): Kept(int(row[1]), bytes(row[2]), int(row[3])) for row in result.result_rows}
+
+    def _entry(self, reader: JournalReader, row: Row) -> Entry | None:
+        """The entry in a journal row; a damaged one is set aside in a file, named and counted."""
+        try:
+            if row.intact:
+                return entries.decode(row.payload)
+        except DecodeError:
+            pass
+        aside = self._directory / "damaged" / f"{reader.id}-{row.position}.msgpack"
+        if not aside.exists():
+            aside.parent.mkdir(mode=0o700, exist_ok=True)
+            aside.write_bytes(row.payload)
+            JOURNAL_DAMAGED.inc()
+            log.error("journal row is damaged; set aside", receipt=row.receipt, file=aside.name)
+        return None
+
+    def _open(self) -> list[JournalReader]:
+        """A reader for each journal; new journals are found, known ones stay open."""
+        known = {reader.path for reader in self._readers.values()}
+        if {path for path in self._directory.glob("*.sqlite")} != known:
+            for reader in self._readers.values():
+                reader.close()
+            self._readers = {reader.id: reader for reader in readers(self._directory)}
+        return list(self._readers.values())
+
+    def _position(self, reader: JournalReader) -> int:
+        return self._loaded.positions.get(reader.id, 0)
+
+    def _measure(self) -> None:
+        count, size = self.pending()
+        PENDING_REQUESTS.set(count)
+        PENDING_BYTES.set(size)
+
+
+def _token(plan: Plan) -> str:
+    return ",".join(f"{journal}:{after}-{through}" for journal, (after, through) in sorted(plan.items()))
+
+
+def _first_line(error: Any) -> str:
+    return str(error).splitlines()[0][:300] if str(error) else type(error).__name__

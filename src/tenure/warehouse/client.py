@@ -1,0 +1,137 @@
+"""The one way to the warehouse: `clickhouse-connect`, whether ClickHouse is embedded or a cluster.
+
+What reads for an app goes through `Tenant`, which makes ClickHouse itself filter every table by that app
+(`additional_table_filters`), so that no query can forget to.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import msgspec
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httputil import get_pool_manager
+
+from tenure.errors import Unavailable
+from tenure.settings import Settings
+
+ENGINE_USER = "tenure"
+TABLES = ("event", "first_copy", "arrival", "quarantine", "identify")
+READ_SECONDS = 30
+"""Longest that a question of a reader may take."""
+
+_APP_ID = re.compile(r"app_[0-9a-f]{16}")
+
+
+class EngineAddress(msgspec.Struct, frozen=True):
+    """Where the embedded engine of a running `tenure serve` listens, and the secret of this start."""
+
+    port: int
+    secret: str
+
+    @classmethod
+    def path(cls, data: Path) -> Path:
+        """The file, readable by the owner only, by which commands beside a running server find its engine."""
+        return data / "run" / "engine.json"
+
+    def write(self, data: Path) -> None:
+        """Leave the address for commands that run beside the server."""
+        path = self.path(data)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(self))
+
+    @classmethod
+    def find(cls, data: Path, environ: Mapping[str, str] = os.environ) -> EngineAddress | None:
+        """From the supervisor's environment in a role, from the file elsewhere; None when there is neither."""
+        if "TENURE_ENGINE_PORT" in environ:
+            return cls(int(environ["TENURE_ENGINE_PORT"]), environ["TENURE_ENGINE_SECRET"])
+        try:
+            return msgspec.json.decode(cls.path(data).read_bytes(), type=cls)
+        except FileNotFoundError:
+            return None
+
+
+class Target(NamedTuple):
+    """How to connect, as keyword arguments of `clickhouse_connect.get_client`."""
+
+    interface: str
+    host: str
+    port: int
+    username: str
+    password: str
+    database: str
+
+
+def target(settings: Settings) -> Target:
+    """Where the warehouse is. Raises Unavailable when the embedded engine is not running."""
+    if settings.warehouse_url is None:
+        address = EngineAddress.find(settings.data)
+        if address is None:
+            raise Unavailable("the warehouse is not running; start `tenure serve`", code="warehouse_unavailable")
+        return Target("http", "127.0.0.1", address.port, ENGINE_USER, address.secret, "default")
+    url = urlsplit(settings.warehouse_url.get_secret_value())
+    port = url.port or (8443 if url.scheme == "https" else 8123)
+    database = url.path.strip("/") or "default"
+    user, password = unquote(url.username or "default"), unquote(url.password or "")
+    return Target(url.scheme, url.hostname or "127.0.0.1", port, user, password, database)
+
+
+class Warehouse:
+    """A connection pool to the warehouse. Thread-safe; connects at its first use, and again after a failure."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """The client. Raises Unavailable when the warehouse cannot be reached."""
+        if self._client is None:
+            try:
+                self._client = clickhouse_connect.get_client(
+                    **target(self._settings)._asdict(),
+                    autogenerate_session_id=False,  # a session admits one statement at a time; we have threads
+                    pool_mgr=get_pool_manager(maxsize=16),
+                    connect_timeout=5,
+                    send_receive_timeout=120,
+                )
+            except ClickHouseError as error:
+                raise Unavailable("the warehouse cannot be reached", code="warehouse_unavailable") from error
+        return self._client
+
+    def forget(self) -> None:
+        """Connect anew at the next use: the engine may have been started again."""
+        self._client = None
+
+    def tenant(self, app: str) -> Tenant:
+        """The warehouse as one app sees it."""
+        return Tenant(self, app)
+
+
+class Tenant:
+    """The warehouse as one app sees it: every table holds that app's rows only."""
+
+    def __init__(self, warehouse: Warehouse, app: str) -> None:
+        if not _APP_ID.fullmatch(app):
+            raise ValueError("not an app id")
+        self._warehouse = warehouse
+        self._filter = "{" + ", ".join(f"'{table}': 'app = \\'{app}\\''" for table in TABLES) + "}"
+        self.app = app
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+        """The rows of a query whose values are all bound (`{name:Type}`). Raises Unavailable."""
+        settings = {"additional_table_filters": self._filter, "readonly": 2, "max_execution_time": READ_SECONDS}
+        try:
+            result = self._warehouse.client.query(sql, parameters=dict(parameters or {}), settings=settings)
+        except ClickHouseError as error:
+            raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error
+        return result.result_rows

@@ -1,0 +1,176 @@
+"""The read API under `/v1`, and the operator's endpoints."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from tenure import __version__
+from tenure.control.store import Store
+from tenure.customers.catalogue import EventName, event_names
+from tenure.customers.customer import find_customer
+from tenure.customers.receipts import Receipt, find_receipt
+from tenure.customers.timeline import MAX_LIMIT, Page, timeline
+from tenure.errors import BadRequest, Refused, Unavailable
+from tenure.ingest.intake import Intake
+from tenure.telemetry import exposition
+from tenure.warehouse.client import Warehouse
+from tenure.web.access import Reader
+from tenure.web.openapi import describe
+from tenure.wire import times
+
+STATIC = resources.files("tenure.web").joinpath("static")
+SWAGGER = resources.files("fastapi_swagger").joinpath("resources")
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+}
+
+
+class EventNames(msgspec.Struct):
+    """The catalogue of an app's event names, the most frequent first."""
+
+    items: list[EventName]
+
+
+def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
+    """The application for everything that is not an ingest route."""
+    api = FastAPI(title="Tenure", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api.state.keyring = intake.keyring
+    api.state.store = store
+    api.state.warehouse = warehouse
+    api.state.journals = intake.journal.journal.directory
+    api.state.intake = intake
+    _add_errors(api)
+    _add_reading(api)
+    _add_operating(api)
+    api.openapi = lambda: describe(api)  # type: ignore[method-assign]
+    return api
+
+
+def _add_reading(api: FastAPI) -> None:
+    store: Store = api.state.store
+    journals: Path = api.state.journals
+
+    @api.get("/v1/customers/{customer_id}/timeline", tags=["read"], summary="A customer's events, newest first")
+    def customer_timeline(
+        tenant: Reader,
+        customer_id: str,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: Annotated[str | None, Query(description="`next` of the page before")] = None,
+        name: Annotated[str | None, Query(description="Only events of this name")] = None,
+        since: Annotated[str | None, Query(description="Only events at or after this time (ISO 8601)")] = None,
+        until: Annotated[str | None, Query(description="Only events before this time (ISO 8601)")] = None,
+    ) -> Response:
+        """`customer_id` is any identifier of theirs; `kind:value` (kinds customer_id, uid, email, anonymous_id)
+        says which one is meant where a bare one is not clear."""
+        customer = find_customer(tenant, store, customer_id)
+        page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=_time("since", since),
+                        until=_time("until", until))  # fmt: skip
+        return _json(page)
+
+    @api.get("/v1/events", tags=["read"], summary="The names of events, with volumes")
+    def events(tenant: Reader) -> Response:
+        """Every name that an event was sent under, how many there are, and when the first and last occurred."""
+        return _json(EventNames(event_names(tenant)))
+
+    @api.get("/v1/receipts/{receipt}", tags=["read"], summary="What became of a request")
+    def receipt(tenant: Reader, receipt: str) -> Response:
+        """`receipt` is what the header `Tenure-Receipt` said: pending, stored, duplicate (of which), quarantined
+        or rejected (why), for each element of the request."""
+        return _json(find_receipt(tenant, journals, receipt))
+
+
+def _add_operating(api: FastAPI) -> None:
+    intake: Intake = api.state.intake
+
+    @api.get("/healthz", tags=["operate"], summary="Alive")
+    async def healthz() -> dict[str, str]:
+        """200 as long as the process answers at all."""
+        return {"status": "alive"}
+
+    @api.get("/readyz", tags=["operate"], summary="Can accept events")
+    async def readyz() -> dict[str, str]:
+        """200 when events can be accepted, 503 when not (the journal is full)."""
+        if intake.journal.journal.full:
+            raise Unavailable("the journal is full: the warehouse is behind", code="journal_full", retry_after=5)
+        return {"status": "ready"}
+
+    @api.get("/metrics", tags=["operate"], summary="Prometheus metrics")
+    def metrics() -> Response:
+        """Counts of every process of this server, in Prometheus' text format."""
+        intake.measure()
+        return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @api.get("/docs", include_in_schema=False)
+    def docs() -> FileResponse:
+        return FileResponse(str(STATIC.joinpath("docs.html")), media_type="text/html")
+
+    api.mount("/static/swagger", StaticFiles(directory=str(SWAGGER)))
+    api.mount("/static", StaticFiles(directory=str(STATIC)))
+
+
+def _add_errors(api: FastAPI) -> None:
+    @api.middleware("http")
+    async def secure(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+    @api.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> Response:
+        return error_response(error)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        field = str(first["loc"][-1])
+        return error_response(BadRequest(f"{field}: {first['msg']}", field=field, code="invalid_parameter"))
+
+    @api.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Response:
+        messages = {404: ("not_found", "there is nothing at this path; `/docs` lists what there is")}
+        code, message = messages.get(error.status_code, ("method_not_allowed", "this path does not take that method"))
+        body = {"error": code, "message": message}
+        return Response(msgspec.json.encode(body), error.status_code, error.headers, "application/json")
+
+    @api.exception_handler(Exception)
+    async def unforeseen(_: Request, __: Exception) -> Response:
+        body = {"error": "internal_error", "message": "something failed here that should not have; see the logs"}
+        return Response(msgspec.json.encode(body), 500, SECURITY_HEADERS, "application/json")
+
+
+def error_response(error: Refused) -> Response:
+    """The one shape of an error of the read API."""
+    body: dict[str, str] = {"error": error.code, "message": error.message}
+    if error.field is not None:
+        body["field"] = error.field
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(msgspec.json.encode(body), error.status, headers, "application/json")
+
+
+def _json(value: Page | EventNames | Receipt) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _time(field: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return times.parse(text).ms
+    except times.TimeInvalid as error:
+        raise BadRequest(f"{field} {error}", field=field, code="invalid_parameter") from None

@@ -1,0 +1,130 @@
+"""Apps, keys and links in the control database."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from tenure.control.database import connect, migrate
+from tenure.control.store import Link, Store
+from tenure.control.tables import metadata
+from tenure.errors import NotFound, TenureError
+from tenure.identity import Identifier
+from tenure.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.load({"data": tmp_path}, {})
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    engine = connect(settings)
+    migrate(engine)
+    return Store(engine)
+
+
+def link(app: str, one: tuple[str, str], other: tuple[str, str], receipt: str = "r") -> Link:
+    return Link(app, Identifier(*one), Identifier(*other), "churnkey", receipt, 1)
+
+
+def test_migrations_make_the_tables(settings: Settings, store: Store) -> None:
+    """What the migrations create is what the code describes."""
+    with connect(settings).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_migrating_twice_and_at_once_is_harmless(settings: Settings) -> None:
+    """Commands that start together on a new directory all find their tables."""
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: migrate(connect(settings)), range(4)))
+    assert Store(connect(settings)).apps() == []
+
+
+def test_keys_are_kept_as_hashes_only(settings: Settings, store: Store) -> None:
+    """No byte of the control database holds a key."""
+    secret = store.create_key(store.create_app("a").id, "secret")
+    files = b"".join(path.read_bytes() for path in settings.data.glob("control.sqlite*"))
+    assert secret.encode() not in files
+    assert store.list_keys()[0].prefix == secret[:12]
+
+
+def test_shown_prefix_of_a_short_imported_key_gives_little_away(store: Store) -> None:
+    """At most a third of a key is shown."""
+    store.import_key(store.create_app("a").id, "secret", "0123456789abcdef")
+    assert store.list_keys()[0].prefix == "01234"
+
+
+def test_revision_grows_with_every_change(store: Store) -> None:
+    """Processes that hold keys in memory can tell that something changed."""
+    app = store.create_app("a").id
+    seen = [store.key_revision()]
+    store.create_key(app, "read")
+    seen.append(store.key_revision())
+    store.rotate_key(store.list_keys()[0].id)
+    seen.append(store.key_revision())
+    store.revoke_key(store.list_keys()[1].id)
+    seen.append(store.key_revision())
+    assert seen == sorted(set(seen))
+
+
+def test_rotated_key_is_replaced(store: Store) -> None:
+    """Rotation gives one new key of the same kind and ends the old one."""
+    app = store.create_app("a").id
+    store.create_key(app, "read")
+    store.rotate_key(store.list_keys()[0].id)
+    assert [(row.kind, row.revoked_at is None) for row in store.list_keys(app)] == [("read", False), ("read", True)]
+
+
+def test_wrong_names_are_explained(store: Store) -> None:
+    """Unknown apps and keys, and taken names and keys, raise what can be shown to a person."""
+    app = store.create_app("a").id
+    store.import_key(app, "secret", "k" * 20)
+    with pytest.raises(TenureError, match="named 'a' already"):
+        store.create_app("a")
+    with pytest.raises(TenureError, match="known already"):
+        store.import_key(app, "secret", "k" * 20)
+    with pytest.raises(NotFound):
+        store.app("b")
+    with pytest.raises(NotFound):
+        store.revoke_key("nope")
+
+
+def test_links_reach_every_identifier_in_a_chain_or_cycle(store: Store) -> None:
+    """A customer is all that is linked, whichever identifier one begins with."""
+    app = store.create_app("a").id
+    chain = [("customer_id", "c"), ("uid", "u"), ("uid", "v"), ("anonymous_id", "x")]
+    store.add_links(link(app, one, other) for one, other in zip(chain, chain[1:] + chain[:1], strict=True))
+    for start in chain:
+        assert {(i.kind, i.value) for i in store.linked(app, [Identifier(*start)])} == set(chain)
+
+
+def test_links_stay_within_their_app(store: Store) -> None:
+    """The same identifiers in another app are other customers."""
+    app, other = store.create_app("a").id, store.create_app("b").id
+    store.add_links([link(app, ("customer_id", "c"), ("uid", "u"))])
+    assert store.linked(other, [Identifier("uid", "u")]) == [Identifier("uid", "u")]
+
+
+def test_email_of_two_customers_links_neither(store: Store) -> None:
+    """An ambiguous e-mail joins nobody, and is nobody's."""
+    app = store.create_app("a").id
+    store.add_links(
+        [link(app, ("customer_id", "c"), ("email", "e@x.y")), link(app, ("customer_id", "d"), ("email", "e@x.y"))]
+    )
+    assert store.linked(app, [Identifier("customer_id", "c")]) == [Identifier("customer_id", "c")]
+    assert store.linked(app, [Identifier("email", "e@x.y")]) == [Identifier("email", "e@x.y")]
+
+
+def test_first_evidence_of_a_link_is_kept(settings: Settings, store: Store) -> None:
+    """Saying the same again changes nothing."""
+    app = store.create_app("a").id
+    store.add_links([link(app, ("customer_id", "c"), ("uid", "u"), "r1")])
+    store.add_links([link(app, ("customer_id", "c"), ("uid", "u"), "r2")] * 2)
+    with connect(settings).connect() as connection:
+        assert connection.exec_driver_sql("SELECT receipt FROM link").fetchall() == [("r1",)]

@@ -1,0 +1,93 @@
+"""Keys are known at once when they are new, and soon not when they are revoked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tenure.control.database import connect, migrate
+from tenure.control.store import Store
+from tenure.errors import Forbidden, Unauthenticated
+from tenure.ingest import keyring as module
+from tenure.ingest.keyring import Keyring
+from tenure.settings import Settings
+
+SENDING = {"secret", "publishable"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    engine = connect(Settings.load({"data": tmp_path}, {}))
+    migrate(engine)
+    return Store(engine)
+
+
+def test_key_gives_its_app_and_kind(store: Store) -> None:
+    """What a key may do is what it was made for."""
+    app = store.create_app("a").id
+    secret, reading = store.create_key(app, "secret"), store.create_key(app, "read")
+    ring = Keyring(store)
+    assert ring.authenticate(secret, SENDING).app == app
+    with pytest.raises(Forbidden):
+        ring.authenticate(reading, SENDING)
+    with pytest.raises(Forbidden):
+        ring.authenticate(secret, {"read"})
+
+
+@pytest.mark.parametrize("guess", ["", "sk_live_", "\ud800", "x" * 10_000])
+def test_unknown_keys_are_refused(store: Store, guess: str) -> None:
+    """Whatever the header holds, an unknown key is a 401."""
+    with pytest.raises(Unauthenticated):
+        Keyring(store).authenticate(guess, SENDING)
+
+
+def test_tracker_keys_and_app_ids_are_no_credentials(store: Store) -> None:
+    """What is public by design opens nothing."""
+    app = store.create_app("a").id
+    tracker = store.create_key(app, "tracker")
+    store.import_key(app, "app-id", "ck_app_1234567890")
+    ring = Keyring(store)
+    for public in (tracker, "ck_app_1234567890", app):
+        with pytest.raises(Unauthenticated):
+            ring.authenticate(public, {"secret", "publishable", "read", "tracker", "app-id"})
+
+
+def test_new_key_works_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A miss makes the ring look again, so that nobody waits after creating a key."""
+    monkeypatch.setattr(module, "MISS_REFRESH_SECONDS", 0)
+    ring = Keyring(store)
+    assert ring.authenticate(store.create_key(store.create_app("a").id, "secret"), SENDING)
+
+
+def test_revoked_key_ends_with_the_next_refresh(store: Store) -> None:
+    """Revocation needs no restart."""
+    secret = store.create_key(store.create_app("a").id, "secret")
+    ring = Keyring(store)
+    store.revoke_key(store.list_keys()[0].id)
+    ring.refresh()
+    with pytest.raises(Unauthenticated):
+        ring.authenticate(secret, SENDING)
+
+
+def test_tracker_of_another_app_is_forbidden(store: Store) -> None:
+    """A body's tracker key must belong to the header's key."""
+    one, other = store.create_app("a").id, store.create_app("b").id
+    tracker = store.create_key(one, "tracker")
+    ring = Keyring(store)
+    ring.check_tracker(tracker, one)
+    for wrong in (tracker, "CS-NOPE", store.create_key(other, "secret")):
+        with pytest.raises(Forbidden):
+            ring.check_tracker(wrong, other)
+
+
+def test_app_id_is_our_own_or_an_imported_one(store: Store) -> None:
+    """A client that keeps its vendor's app id works once that id has been imported."""
+    one, other = store.create_app("a").id, store.create_app("b").id
+    store.import_key(one, "app-id", "vendor-app")
+    ring = Keyring(store)
+    ring.check_app_id(one, one)
+    ring.check_app_id("vendor-app", one)
+    for wrong in (one, "vendor-app", "nope"):
+        with pytest.raises(Unauthenticated):
+            ring.check_app_id(wrong, other)

@@ -1,0 +1,90 @@
+"""Ids and keys are computed from what an event says, and from nothing else."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenure.event import Event
+from tenure.identity import Identifier, content_hash, event_ids, identifiers, identity_key, normal
+
+APP = "app_0000000000000001"
+text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+def an_event(**fields: object) -> Event:
+    return Event(**({"index": 0, "name": "login", "uid": "u", "occurred_at": 1, "precise": True} | fields))  # type: ignore[arg-type]
+
+
+def ids(*events: Event, receipt: str = "r1", key: str | None = None, app: str = APP) -> list[bytes]:
+    return event_ids(app, "churnkey", events, receipt, key)
+
+
+def test_message_id_decides_alone() -> None:
+    """Whatever else differs, the same message id is the same event, in any request."""
+    assert ids(an_event(message_id="m"), receipt="r1") == ids(an_event(message_id="m", name="other"), receipt="r2")
+    assert ids(an_event(message_id="m")) != ids(an_event(message_id="n"))
+
+
+def test_apps_never_share_ids() -> None:
+    """The same message id in another app is another event."""
+    assert ids(an_event(message_id="m")) != ids(an_event(message_id="m"), app="app_0000000000000002")
+
+
+def test_retried_request_has_the_same_ids() -> None:
+    """Without message ids, events with a precise time of their own are recognised by their content."""
+    assert ids(an_event(), an_event(name="b"), receipt="r1") == ids(an_event(), an_event(name="b"), receipt="r2")
+
+
+def test_identical_events_of_one_request_are_different_events() -> None:
+    """Two equal events in one batch are told apart by their ordinal, the same way in each retry."""
+    first, second = ids(an_event(index=0), an_event(index=1))
+    assert first != second
+    assert ids(an_event(index=0), an_event(index=1), receipt="r2") == [first, second]
+
+
+def test_imprecise_events_are_unique_to_their_receipt() -> None:
+    """Without a time, or with a bare date, two equal events may both be real."""
+    for event in (an_event(occurred_at=None, precise=False), an_event(precise=False)):
+        assert ids(event, receipt="r1") != ids(event, receipt="r2")
+
+
+def test_idempotency_key_makes_a_request_repeatable() -> None:
+    """With an Idempotency-Key even events without a time are recognised in a retry."""
+    event = an_event(occurred_at=None, precise=False)
+    assert ids(event, receipt="r1", key="k") == ids(event, receipt="r2", key="k")
+    assert ids(event, key="k") != ids(event, key="l")
+
+
+@given(text, text, text, text)
+def test_parts_cannot_be_shifted(one: str, two: str, other_one: str, other_two: str) -> None:
+    """Moving characters from one field to the next changes the content."""
+    same = content_hash(APP, "d", an_event(uid=one, email=two)) == content_hash(APP, "d", an_event(uid=other_one, email=other_two))
+    assert same == ((one, two) == (other_one, other_two))
+
+
+@given(st.emails())
+def test_spellings_of_an_email_are_one_identifier(email: str) -> None:
+    """Case, Unicode form and surrounding space do not make another customer."""
+    for spelling in (email.upper().lower(), f" {email} ", unicodedata.normalize("NFD", email)):
+        assert identity_key(APP, Identifier("email", normal("email", spelling))) == identity_key(
+            APP, Identifier("email", normal("email", email))
+        )
+
+
+def test_kinds_do_not_collide() -> None:
+    """Customer 42 and user 42 have different keys."""
+    assert identity_key(APP, Identifier("customer_id", "42")) != identity_key(APP, Identifier("uid", "42"))
+
+
+def test_strongest_identifier_comes_first() -> None:
+    """An event is kept under its customer id, else its uid, e-mail, anonymous id."""
+    event = an_event(customer_id="c", uid="u", email="E@x.y", anonymous_id="a")
+    assert [(i.kind, i.value) for i in identifiers(event)] == [
+        ("customer_id", "c"),
+        ("uid", "u"),
+        ("email", "e@x.y"),
+        ("anonymous_id", "a"),
+    ]
