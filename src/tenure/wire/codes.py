@@ -1,0 +1,36 @@
+"""Why an element of a request is refused: stable names, counted and listed under exactly these words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+INVALID_JSON: Final = "invalid_json"
+TOO_DEEP: Final = "too_deep"
+WRONG_TYPE: Final = "wrong_type"
+MISSING_FIELD: Final = "missing_field"
+UNKNOWN_FIELD: Final = "unknown_field"
+TOO_LONG: Final = "too_long"
+INVALID_NAME: Final = "invalid_name"
+INVALID_EMAIL: Final = "invalid_email"
+INVALID_TIME: Final = "invalid_time"
+OUTSIDE_TIME_WINDOW: Final = "outside_time_window"
+NO_EVENTS: Final = "no_events"
+TOO_MANY_EVENTS: Final = "too_many_events"
+TOO_MANY_CHANNELS: Final = "too_many_channels"
+
+SENTENCES: Final[dict[str, str]] = {
+    INVALID_JSON: "The body is not JSON in UTF-8.",
+    TOO_DEEP: "The JSON has more levels of arrays and objects than are taken.",
+    WRONG_TYPE: "A value is of another type than the field takes, such as a number where an object belongs.",
+    MISSING_FIELD: "A required field is absent, null or blank.",
+    UNKNOWN_FIELD: "A field that this request does not have; only where it has no place to be kept.",
+    TOO_LONG: "A name or an identifier has more characters than are taken.",
+    INVALID_NAME: "An event name does not have the form that the dialect prescribes.",
+    INVALID_EMAIL: "An e-mail address does not have one @ with text on both sides.",
+    INVALID_TIME: "A time that cannot be read, or is before 1900 or after 2299.",
+    OUTSIDE_TIME_WINDOW: "A time further in the past or the future than the dialect takes.",
+    NO_EVENTS: "The list in the request is empty.",
+    TOO_MANY_EVENTS: "The list in the request has more elements than the dialect takes.",
+    TOO_MANY_CHANNELS: "An identify has more channels than are kept.",
+}
+"""What each code means, for documentation and for the page that lists refusals."""

@@ -1,0 +1,29 @@
+"""Which operation a request is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tenure.wire import churnkey, customerscore, whisperr, windback
+from tenure.wire.dialect import Operation
+
+_BY_PATH: dict[str, Operation] = {
+    operation.path: operation
+    for dialect in (churnkey, windback, customerscore, whisperr)
+    for operation in dialect.OPERATIONS
+    if operation is not churnkey.OLDER_TRACK
+}
+
+ALL_PATHS: tuple[str, ...] = tuple(_BY_PATH)
+"""Every path that a dialect answers on, without a trailing slash."""
+
+
+def find(path: str, headers: Mapping[str, str]) -> Operation | None:
+    """The operation at `path`, with or without a trailing slash; None when there is none.
+
+    `headers` (names in lower case) tell the two clients of `/v1/events/track` apart.
+    """
+    operation = _BY_PATH.get(path.removesuffix("/"))
+    if operation is not None and operation.path == churnkey.OLDER_TRACK.path and "x-ck-api-key" in headers:
+        return churnkey.OLDER_TRACK
+    return operation

@@ -1,0 +1,108 @@
+"""Times as clients write them, read into milliseconds since 1970 UTC.
+
+- ISO 8601 and RFC 3339, `YYYY-MM-DD HH:MM:SS`: a time without a zone is UTC. What is finer than a
+  millisecond is cut off. A leap second (23:59:60 UTC) is the first second of the next day.
+- A bare date is its first millisecond in UTC, and not precise.
+- A number, or a text of digits, is seconds since 1970 when it is nearer to 0 than 100,000,000,000 (the year
+  5138), otherwise milliseconds (from March 1973 on). No client sends milliseconds of before then.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+EARLIEST = -2_208_988_800_000
+"""1900-01-01T00:00:00.000Z, the first time that the warehouse can hold, in milliseconds."""
+LATEST = 10_413_791_999_999
+"""2299-12-31T23:59:59.999Z, the last one."""
+SECONDS_BELOW = 100_000_000_000
+"""A number nearer to 0 than this counts seconds."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_WITHOUT_ZONE = _EPOCH.replace(tzinfo=None)
+_MILLISECOND = timedelta(milliseconds=1)
+_DAY = 86_400_000
+
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_CLOCK = r"[Tt ](?:[01][0-9]|2[0-3]):[0-9]{2}"
+_SECONDS = r":[0-9]{2}(?:[.,][0-9]{1,30})?"
+_ISO_8601 = re.compile(rf"{_DATE}(?:{_CLOCK}(?:{_SECONDS})?(?:[Zz]|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?)?")
+_RFC_3339 = re.compile(rf"{_DATE}{_CLOCK}{_SECONDS}(?:[Zz]|[+-][0-9]{{2}}:[0-9]{{2}})")
+_DIGITS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,30})?")
+
+
+class Moment(NamedTuple):
+    """A time that a client gave."""
+
+    ms: int
+    """Milliseconds since 1970 UTC."""
+    precise: bool
+    """It has a time of day with seconds, or is a number."""
+
+
+class TimeInvalid(ValueError):
+    """Not a time; the text says what is wrong and continues a sentence that begins with the field's name."""
+
+
+def parse(value: object) -> Moment:
+    """The time that `value` gives in any of the forms above; `TimeInvalid` when it is none of them."""
+    if isinstance(value, str):
+        if _ISO_8601.fullmatch(value):
+            return Moment(_within_range(_instant(value)), len(value) > 16 and value[16] == ":")
+        if _DIGITS.fullmatch(value):
+            return Moment(_from_number(Decimal(value)), True)
+    elif isinstance(value, float):
+        return Moment(_from_number(Decimal(repr(value))), True)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return Moment(_from_number(value), True)
+    raise TimeInvalid("must be a time: ISO 8601 text, or seconds or milliseconds since 1970")
+
+
+def parse_rfc3339(value: object) -> int:
+    """The ms since 1970 of a full RFC 3339 text, which has seconds and a zone. Otherwise `TimeInvalid`."""
+    if isinstance(value, str) and _RFC_3339.fullmatch(value):
+        return _within_range(_instant(value))
+    raise TimeInvalid("must be an RFC 3339 time such as 2026-06-14T12:00:00.000Z")
+
+
+def _instant(text: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return _instant_in_rare_form(text.upper())
+    return _since_1970(at)
+
+
+def _instant_in_rare_form(text: str) -> int:
+    """A lower-case zone, or a leap second: the standard library reads neither."""
+    leap = text[16:19] == ":60"
+    try:
+        at = datetime.fromisoformat(text[:16] + ":59" + text[19:] if leap else text)
+    except ValueError:
+        raise TimeInvalid("is not a time that exists") from None
+    ms = _since_1970(at)
+    if not leap:
+        return ms
+    if (ms // 1000 + 1) * 1000 % _DAY:
+        raise TimeInvalid("has a 60th second, which only the last minute of a day in UTC can have")
+    return ms + 1000
+
+
+def _since_1970(at: datetime) -> int:
+    return (at - (_EPOCH if at.tzinfo is not None else _EPOCH_WITHOUT_ZONE)) // _MILLISECOND
+
+
+def _from_number(number: int | Decimal) -> int:
+    if -SECONDS_BELOW < number < SECONDS_BELOW:
+        number *= 1000
+    return _within_range(math.floor(number))
+
+
+def _within_range(ms: int) -> int:
+    if EARLIEST <= ms <= LATEST:
+        return ms
+    raise TimeInvalid("is before the year 1900 or after the year 2299")

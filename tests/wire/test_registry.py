@@ -1,0 +1,81 @@
+"""Finding the operation for a path."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tenure.errors import BadRequest, Forbidden
+from tenure.wire import registry
+
+DIALECTS = {
+    "/v1/api/events/new": "churnkey",
+    "/v1/api/events/bulk": "churnkey",
+    "/v1/api/events/customer-update": "churnkey",
+    "/v1/api/events/customer-update/set-users": "churnkey",
+    "/v1/api/events/customer-update/set-users/bulk": "churnkey",
+    "/api/v1/track": "windback",
+    "/api/tracker/track": "customerscore",
+    "/v1/events/batch": "whisperr",
+    "/v1/events/track": "whisperr",
+    "/v1/identify": "whisperr",
+}
+
+
+def test_all_paths_are_the_vendors_own() -> None:
+    """The list of paths is complete and has nothing else."""
+    assert set(registry.ALL_PATHS) == set(DIALECTS)
+
+
+@pytest.mark.parametrize(("path", "dialect"), DIALECTS.items())
+def test_finds_with_and_without_a_trailing_slash(path: str, dialect: str) -> None:
+    """Both forms of a path are the same operation, so that no redirect is needed."""
+    operation = registry.find(path, {})
+    assert operation is not None
+    assert (operation.path, operation.dialect) == (path, dialect)
+    assert registry.find(path + "/", {}) is operation
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1/events", "/V1/IDENTIFY", "/v1/identify//", "/v1/identify/x"])
+def test_finds_nothing_elsewhere(path: str) -> None:
+    """Another path is no operation."""
+    assert registry.find(path, {}) is None
+
+
+def test_the_older_churnkey_client_is_told_by_its_header() -> None:
+    """/v1/events/track is Churnkey's when x-ck-api-key is there; no other path goes by it."""
+    headers = {"x-ck-api-key": "key"}
+    older = registry.find("/v1/events/track/", headers)
+    assert older is not None
+    assert older.dialect == "churnkey"
+    assert older.key_kinds == {"secret"}
+    other = registry.find("/v1/identify", headers)
+    assert other is not None
+    assert other.dialect == "whisperr"
+
+
+@pytest.mark.parametrize("path", ["/v1/api/events/new", "/api/v1/track", "/api/tracker/track"])
+def test_error_body_has_the_field_and_index_when_known(path: str) -> None:
+    """Churnkey, Windback and Customerscore share one flat error body."""
+    operation = registry.find(path, {})
+    assert operation is not None
+    refused = BadRequest("event is required.", code="missing_field", field="event", index=3)
+    assert json.loads(operation.error(refused)) == {
+        "error": "missing_field",
+        "message": "event is required.",
+        "field": "event",
+        "index": 3,
+    }
+    assert json.loads(operation.error(Forbidden("No."))) == {"error": "forbidden", "message": "No."}
+
+
+@pytest.mark.parametrize("path", ["/v1/events/batch", "/v1/events/track", "/v1/identify"])
+def test_whisperr_errors_have_the_vendors_shape_and_message(path: str) -> None:
+    """Whisperr's error is an object, with the message also where other clients look."""
+    operation = registry.find(path, {})
+    assert operation is not None
+    assert json.loads(operation.error(Forbidden("No."))) == {
+        "error": {"code": "forbidden", "message": "No."},
+        "message": "No.",
+    }
