@@ -53,11 +53,21 @@ def test_tracker_keys_and_app_ids_are_no_credentials(store: Store) -> None:
             ring.authenticate(public, {"secret", "publishable", "read", "tracker", "app-id"})
 
 
-def test_new_key_works_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_key_works_at_once(store: Store) -> None:
     """A miss makes the ring look again, so that nobody waits after creating a key."""
-    monkeypatch.setattr(module, "MISS_REFRESH_SECONDS", 0)
     ring = Keyring(store)
     assert ring.authenticate(store.create_key(store.create_app("a").id, "secret"), SENDING)
+
+
+def test_guesses_do_not_ask_the_database_each(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of unknown keys costs a few look-ups a second, not one each."""
+    ring, asked = Keyring(store), []
+    monkeypatch.setattr(store, "key_revision", lambda: asked.append(1) or 0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: 1e12)
+    for number in range(100):
+        with pytest.raises(Unauthenticated):
+            ring.authenticate(f"guess {number}", SENDING)
+    assert len(asked) == module.MISSES_A_SECOND
 
 
 def test_revoked_key_ends_with_the_next_refresh(store: Store) -> None:

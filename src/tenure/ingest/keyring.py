@@ -14,8 +14,8 @@ from tenure.errors import Forbidden, Unauthenticated
 
 REFRESH_SECONDS = 1.0
 """How long a revoked key may still work, and a new one not yet in a process that never missed it."""
-MISS_REFRESH_SECONDS = 0.1
-"""An unknown key makes the ring look again, at most this often, so that a new key works at once."""
+MISSES_A_SECOND = 20
+"""An unknown key makes the ring look again, so that a new key works at once; guesses do so this often at the most."""
 
 
 class Keyring:
@@ -25,14 +25,14 @@ class Keyring:
         self._store = store
         self._keys: dict[str, Key] = {}
         self._revision = -1
-        self._looked_at = 0.0
+        self._misses_left = float(MISSES_A_SECOND)
+        self._missed_at = time.monotonic()
         self._lock = threading.Lock()
         self.refresh()
 
     def refresh(self) -> None:
         """Take up what changed. Costs one small query when nothing did."""
         with self._lock:
-            self._looked_at = time.monotonic()
             revision = self._store.key_revision()
             if revision != self._revision:
                 self._keys = {key.digest: key for key in self._store.live_keys()}
@@ -65,10 +65,19 @@ class Keyring:
     def _find(self, secret: str) -> Key | None:
         digest = keys.digest(secret)
         key = self._keys.get(digest)
-        if key is None and time.monotonic() - self._looked_at > MISS_REFRESH_SECONDS:
+        if key is None and self._may_look_again():
             self.refresh()
             key = self._keys.get(digest)
         # The digest of a guess tells nothing about the key, so the look-up leaks nothing; compare all the same.
         if key is None or not compare_digest(key.digest, digest):
             return None
         return key
+
+    def _may_look_again(self) -> bool:
+        now = time.monotonic()
+        self._misses_left = min(MISSES_A_SECOND, self._misses_left + (now - self._missed_at) * MISSES_A_SECOND)
+        self._missed_at = now
+        if self._misses_left < 1:
+            return False
+        self._misses_left -= 1
+        return True
