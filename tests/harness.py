@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -103,8 +104,8 @@ class Server:
     def kill_tree(self) -> None:
         """kill -9 of the supervisor and every role at once."""
         assert self.process is not None
-        pids = [self.process.pid, *self.roles().values()]
-        for pid in [*pids, *[child for pid in pids for child in children(pid)]]:
+        parents = [self.process.pid, *self.roles().values()]
+        for pid in [*parents, *[child for parent in parents for child in children(parent)]]:
             kill(pid)
         self.process.wait(30)
         self.process = None
@@ -120,10 +121,12 @@ class Server:
         return found
 
     def kill_role(self, name: str) -> None:
-        """kill -9 of one role, if it runs at this moment."""
-        pid = self.roles().get(name)
-        if pid is not None:
-            kill(pid)
+        """kill -9 of one role, as soon as it runs."""
+        deadline = time.monotonic() + READY_SECONDS
+        while name not in (roles := self.roles()):
+            assert time.monotonic() < deadline, f"{name} was not started again:\n{self.log.read_text()[-5000:]}"
+            time.sleep(0.02)
+        kill(roles[name])
 
     def read(self, path: str, keys: dict[str, str], **parameters: Any) -> Any:
         """The JSON answer of the read API."""
@@ -151,10 +154,8 @@ class Server:
 
 def kill(pid: int) -> None:
     """kill -9, if it lives still."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def children(pid: int) -> list[int]:

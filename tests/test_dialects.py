@@ -169,7 +169,9 @@ def test_trailing_slash_is_answered_without_a_redirect(server: Server, keys: Key
         ("/v1/identify", "x-api-key"),
     ],
 )
-def test_missing_and_wrong_keys_are_told_apart_from_bad_requests(server: Server, keys: Keys, path: str, header: str) -> None:
+def test_missing_and_wrong_keys_are_told_apart_from_bad_requests(
+    server: Server, keys: Keys, path: str, header: str
+) -> None:
     """Without a key or with an unknown one: 401, JSON, the header named, the key never echoed."""
     missing = server.http.post(path, content=b"{")
     assert missing.status_code == 401
@@ -178,7 +180,8 @@ def test_missing_and_wrong_keys_are_told_apart_from_bad_requests(server: Server,
     assert wrong.status_code == 401
     for answer in (missing, wrong):
         assert answer.headers["content-type"] == "application/json"
-        assert answer.json()["error"] and answer.json()["message"]
+        assert answer.json()["error"]
+        assert answer.json()["message"]
         assert "wrong_key" not in answer.text
 
 

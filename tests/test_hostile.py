@@ -17,7 +17,7 @@ BODIES = {
     "truncated": b'{"event": "a", "customer_email": "a@b',
     "not_utf8": b'{"event": "\xff\xfe"}',
     "lone_surrogates_and_nul": b'{"event":"\\ud800\\u0000","customer_email":"\\udfff@b.c","customerId":"\\u0000"}',
-    "numbers_out_of_range": b'{"event":"a","customer_email":"a@b.c","timestamp":1e400,"eventDate":-99999999999999999999}',
+    "numbers_out_of_range": b'{"event":"a","customer_email":"a@b.c","timestamp":1e400,"eventDate":-9999999999999999}',
     "digits": b'{"event":"a","properties":{"n":' + b"9" * 100_000 + b"}}",
     "a_million_keys": b"{" + b",".join(b'"k%d":0' % n for n in range(400_000)) + b"}",
     "long_name": json.dumps({"event": "x" * 1_000_000, "customer_email": "a@b.c", "customerId": "c"}).encode(),

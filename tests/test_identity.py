@@ -61,7 +61,9 @@ def test_idempotency_key_makes_a_request_repeatable() -> None:
 @given(text, text, text, text)
 def test_parts_cannot_be_shifted(one: str, two: str, other_one: str, other_two: str) -> None:
     """Moving characters from one field to the next changes the content."""
-    same = content_hash(APP, "d", an_event(uid=one, email=two)) == content_hash(APP, "d", an_event(uid=other_one, email=other_two))
+    same = content_hash(APP, "d", an_event(uid=one, email=two)) == content_hash(
+        APP, "d", an_event(uid=other_one, email=other_two)
+    )
     assert same == ((one, two) == (other_one, other_two))
 
 

@@ -60,7 +60,8 @@ def test_full_journal_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
     journal.append([("a", b"12345678")])
     with pytest.raises(Unavailable) as refused:
         journal.append([("b", b"12345678")])
-    assert refused.value.retry_after and refused.value.code == "journal_full"
+    assert refused.value.retry_after
+    assert refused.value.code == "journal_full"
     assert [row.receipt for row in JournalReader(journal.path).read(0)] == ["a"]
 
 

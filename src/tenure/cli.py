@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tenure import __version__, app as wiring, logs
+from tenure import __version__, logs
+from tenure import app as wiring
 from tenure.control import keys
 from tenure.control.database import connect, migrate
 from tenure.control.store import Store
@@ -82,8 +83,29 @@ def serve(
     supervisor.run()
 
 
+@cli.command("check")
+def check_command(data: Data = None, json: Json = False) -> None:
+    """Look whether everything in the data directory is whole and the books balance; exit code 1 if not.
+
+    The warehouse is looked at through a running `tenure serve`.
+    """
+    from tenure.check import check
+
+    findings = list(check(Settings.load({"data": data})))
+    if json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        for finding in findings:
+            mark = "[green]ok[/]  " if finding.holds else "[red]FAIL[/]"
+            out.print(f"{mark}  {finding.name}: {finding.seen}", highlight=False)
+    if not all(finding.holds for finding in findings):
+        raise typer.Exit(FAILED)
+
+
 @app_commands.command("create")
-def app_create(name: Annotated[str, typer.Argument(help="A name for the app.")], data: Data = None, json: Json = False) -> None:
+def app_create(
+    name: Annotated[str, typer.Argument(help="A name for the app.")], data: Data = None, json: Json = False
+) -> None:
     """Create an app and print its keys: the only time that they are shown."""
     store = open_store(data)
     created = store.create_app(name)
@@ -145,7 +167,9 @@ def key_import(
 
 @key_commands.command("list")
 def key_list(
-    app: Annotated[str | None, typer.Option("--app", help="Only of this app.")] = None, data: Data = None, json: Json = False
+    app: Annotated[str | None, typer.Option("--app", help="Only of this app.")] = None,
+    data: Data = None,
+    json: Json = False,
 ) -> None:
     """List keys by what may be shown of them."""
     store = open_store(data)
@@ -155,7 +179,9 @@ def key_list(
         return
     for row in rows:
         state = "revoked" if row["revoked_at"] else "live"
-        out.print(f"{row['id']}  {row['app']}  {row['kind']:11}  {row['prefix']}…  {state}", markup=False, highlight=False)
+        out.print(
+            f"{row['id']}  {row['app']}  {row['kind']:11}  {row['prefix']}…  {state}", markup=False, highlight=False
+        )
 
 
 @key_commands.command("revoke")

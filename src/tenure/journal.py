@@ -35,7 +35,7 @@ MEBIBYTE = 1024 * 1024
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS journal (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS entry (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,  -- AUTOINCREMENT: a position is never used twice, even when all are pruned
+    position INTEGER PRIMARY KEY AUTOINCREMENT,  -- AUTOINCREMENT: never used twice, even when all are pruned
     receipt TEXT NOT NULL,
     checksum INTEGER NOT NULL,
     payload BLOB NOT NULL
@@ -139,7 +139,9 @@ class Journal:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._rollback()
-            raise Unavailable(f"the journal cannot be written: {error}", code="journal_failed", retry_after=5) from error
+            raise Unavailable(
+                f"the journal cannot be written: {error}", code="journal_failed", retry_after=5
+            ) from error
         self.bytes += size
         self.rows += len(entries)
 
@@ -206,7 +208,8 @@ class JournalReader:
         rows: list[Row] = []
         size = 0
         cursor = self._db.execute(
-            "SELECT position, receipt, payload, checksum FROM entry WHERE position > ? AND position <= ? ORDER BY position",
+            "SELECT position, receipt, payload, checksum FROM entry "
+            "WHERE position > ? AND position <= ? ORDER BY position",
             (after, through if through is not None else 2**62),
         )
         for position, receipt, payload, checksum in cursor:

@@ -9,6 +9,7 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import Processor
 
 from tenure.settings import Settings
 
@@ -17,16 +18,14 @@ def configure(settings: Settings, role: str) -> None:
     """Set up logging for this process; `role` is on every line."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    renderer: Processor = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer]
-        if not console
-        else [*shared, renderer],
+        processors=[*shared, structlog.processors.format_exc_info, renderer] if not console else [*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

@@ -58,7 +58,9 @@ class Settings(BaseModel):
     drain_seconds: Annotated[int, Field(ge=1, le=600)] = Field(
         30, description="How long a stop waits for requests to finish and for the journal to be loaded."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line written.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line written."
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="json, console, or auto: console on a terminal and json elsewhere."
     )

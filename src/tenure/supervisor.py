@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 START_ORDER = ("engine", "loader", "http")
 STOP_ORDER = ("http", "loader", "engine")
-FIRST_RESTART_SECONDS, LAST_RESTART_SECONDS = 0.1, 5.0
+FIRST_RESTART_SECONDS, LAST_RESTART_SECONDS = 0.1, 2.0
 STEADY_SECONDS = 10.0
 """A role that ran this long before it died is restarted without delay."""
 POLL_SECONDS = 0.05
@@ -179,7 +179,9 @@ def lock_data(data: Path) -> IO[bytes]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
-        raise AlreadyRunning(f"another `tenure serve` is running on {data}; stop it, or choose another --data") from None
+        raise AlreadyRunning(
+            f"another `tenure serve` is running on {data}; stop it, or choose another --data"
+        ) from None
     return file
 
 

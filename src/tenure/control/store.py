@@ -124,7 +124,9 @@ class Store:
     def list_keys(self, app_id: str | None = None) -> list[KeyRow]:
         """Keys of one app or of all, oldest first, revoked ones included."""
         columns = (api_key.c.id, api_key.c.app_id, api_key.c.kind, api_key.c.prefix)
-        query = select(*columns, api_key.c.created_at, api_key.c.revoked_at).order_by(api_key.c.created_at, api_key.c.id)
+        query = select(*columns, api_key.c.created_at, api_key.c.revoked_at).order_by(
+            api_key.c.created_at, api_key.c.id
+        )
         if app_id is not None:
             query = query.where(api_key.c.app_id == app_id)
         with self._engine.begin() as db:

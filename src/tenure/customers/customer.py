@@ -29,17 +29,22 @@ def find_customer(tenant: Tenant, store: Store, text: str) -> Customer:
 
     Raises NotFound when no event and no link has it.
     """
-    for identifier in candidates(text):
+    meant = candidates(text)
+    present = _with_rows(tenant, [identity_key(tenant.app, identifier) for identifier in meant])
+    for identifier in meant:
         known = store.linked(tenant.app, [identifier])
-        keys = [identity_key(tenant.app, other) for other in known]
-        if len(known) > 1 or _has_rows(tenant, keys):
-            return Customer(known, keys)
+        if len(known) > 1 or identity_key(tenant.app, identifier) in present:
+            return Customer(known, [identity_key(tenant.app, other) for other in known])
     raise NotFound("no customer of this app has that identifier", code="unknown_customer")
 
 
-def _has_rows(tenant: Tenant, keys: list[bytes]) -> bool:
-    for table in ("event", "identify"):
-        sql = f"SELECT 1 FROM {table} WHERE customer_key IN {{keys:Array(FixedString(16))}} LIMIT 1"
-        if tenant.rows(sql, {"keys": keys}):
-            return True
-    return False
+_WITH_ROWS = """
+SELECT customer_key FROM event WHERE customer_key IN {keys:Array(FixedString(16))} LIMIT 1 BY customer_key
+UNION ALL
+SELECT customer_key FROM identify WHERE customer_key IN {keys:Array(FixedString(16))} LIMIT 1 BY customer_key
+"""
+
+
+def _with_rows(tenant: Tenant, keys: list[bytes]) -> set[bytes]:
+    """Those of the keys under which something is kept."""
+    return {bytes(row[0]) for row in tenant.rows(_WITH_ROWS, {"keys": keys})}

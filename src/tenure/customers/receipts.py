@@ -130,6 +130,4 @@ def _element(row: Any, receipt: str, first: dict[bytes, Any], refusals: dict[int
     if (first_receipt.hex(), first_position) == (receipt, position):
         return Element(position, kind, "stored", event_id=event_id.hex())
     conflict = bytes(first_content) != bytes(content)
-    return Element(
-        position, kind, "duplicate", event_id=event_id.hex(), of=first_receipt.hex(), conflict=conflict
-    )
+    return Element(position, kind, "duplicate", event_id=event_id.hex(), of=first_receipt.hex(), conflict=conflict)

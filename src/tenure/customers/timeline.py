@@ -24,7 +24,11 @@ class Cursor(NamedTuple):
 
     def text(self) -> str:
         """As it stands in a URL."""
-        return base64.urlsafe_b64encode(self.occurred_at.to_bytes(8, "big", signed=True) + self.event_id).decode().rstrip("=")
+        return (
+            base64.urlsafe_b64encode(self.occurred_at.to_bytes(8, "big", signed=True) + self.event_id)
+            .decode()
+            .rstrip("=")
+        )
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
@@ -100,8 +104,8 @@ def timeline(
     if until is not None:
         where.append("occurred_at < fromUnixTimestamp64Milli({until:Int64})")
         parameters["until"] = until
-    sql = (
-        f"SELECT {_COLUMNS} FROM event FINAL WHERE {' AND '.join(where)} "
+    sql = (  # the parts of `where` are those above; every value is bound
+        f"SELECT {_COLUMNS} FROM event FINAL WHERE {' AND '.join(where)} "  # noqa: S608 - see above
         "ORDER BY event.occurred_at DESC, event_id DESC LIMIT {limit:UInt32}"
     )
     rows = tenant.rows(sql, parameters)

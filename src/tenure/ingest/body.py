@@ -66,7 +66,8 @@ async def _receive_all(receive: Receive, max_bytes: int) -> bytes:
 
 
 class _Decompressor(Protocol):
-    eof: bool
+    @property
+    def eof(self) -> bool: ...
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 

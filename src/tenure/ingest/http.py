@@ -68,8 +68,8 @@ class Ingest:
             return
         except Exception:
             log.exception("ingest failed", receipt=receipt, path=operation.path)
-            error = _Unforeseen("something failed here that should not have; the receipt finds it in the logs")
-            reply = Reply(500, operation.error(error))
+            unforeseen = _Unforeseen("something failed here that should not have; the receipt finds it in the logs")
+            reply = Reply(500, operation.error(unforeseen))
         REQUESTS.labels(operation.dialect, str(reply.status)).inc()
         await _send(send, reply, headers)
 

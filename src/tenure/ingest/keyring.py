@@ -52,7 +52,9 @@ class Keyring:
         """Raises Forbidden unless `tracker` is a tracker key of this app."""
         key = self._find(tracker)
         if key is None or key.kind != keys.TRACKER or key.app != app:
-            raise Forbidden("trackerKey does not belong to the key in the header", code="wrong_tracker", field="trackerKey")
+            raise Forbidden(
+                "trackerKey does not belong to the key in the header", code="wrong_tracker", field="trackerKey"
+            )
 
     def check_app_id(self, app_id: str, app: str) -> None:
         """Raises Unauthenticated unless `app_id` is the app's own id or one imported for it."""
@@ -60,7 +62,9 @@ class Keyring:
             return
         key = self._find(app_id)
         if key is None or key.kind != keys.APP_ID or key.app != app:
-            raise Unauthenticated("x-ck-app does not belong to the key in x-ck-api-key", code="wrong_app", field="x-ck-app")
+            raise Unauthenticated(
+                "x-ck-app does not belong to the key in x-ck-api-key", code="wrong_app", field="x-ck-app"
+            )
 
     def _find(self, secret: str) -> Key | None:
         digest = keys.digest(secret)

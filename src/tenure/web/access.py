@@ -18,7 +18,9 @@ _bearer = HTTPBearer(auto_error=False, description="A read key (`rk_…`)")
 def tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Tenant:
     """The warehouse as the app of the request's read key. Raises Unauthenticated and Forbidden."""
     if credentials is None:
-        raise Unauthenticated("send the header Authorization: Bearer <read key>", code="missing_key", field="Authorization")
+        raise Unauthenticated(
+            "send the header Authorization: Bearer <read key>", code="missing_key", field="Authorization"
+        )
     keyring: Keyring = request.app.state.keyring
     warehouse: Warehouse = request.app.state.warehouse
     return warehouse.tenant(keyring.authenticate(credentials.credentials, {keys.READ}).app)

@@ -65,7 +65,7 @@ def _add_reading(api: FastAPI) -> None:
     journals: Path = api.state.journals
 
     @api.get("/v1/customers/{customer_id}/timeline", tags=["read"], summary="A customer's events, newest first")
-    def customer_timeline(
+    def customer_timeline(  # noqa: PLR0917 - query parameters, which are sent by name
         tenant: Reader,
         customer_id: str,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,

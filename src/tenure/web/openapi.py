@@ -29,7 +29,9 @@ def describe(api: FastAPI) -> dict[str, Any]:
 
 
 def _add_results(document: dict[str, Any]) -> None:
-    schemas, components = msgspec.json.schema_components(list(RESULTS.values()), "#/components/schemas/{name}")
+    schemas, components = msgspec.json.schema_components(
+        list(RESULTS.values()), ref_template="#/components/schemas/{name}"
+    )
     document.setdefault("components", {}).setdefault("schemas", {}).update(components)
     for (path, _), schema in zip(RESULTS.items(), schemas, strict=True):
         document["paths"][path]["get"]["responses"]["200"]["content"] = {"application/json": {"schema": schema}}

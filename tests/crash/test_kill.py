@@ -1,0 +1,120 @@
+"""kill -9 in the middle of a load: every acknowledged event is there, once.
+
+`TENURE_TEST_KILLS` sets how many kills (20 by default; `make soak` takes more).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tenure.customers.books import books
+from tenure.settings import Settings
+from tenure.warehouse.client import Warehouse
+from tests.harness import Server, create_app, whisperr_events
+
+KILLS = int(os.environ.get("TENURE_TEST_KILLS", "20"))
+BATCH = 20
+
+
+class Sender(threading.Thread):
+    """Sends batches one after the other as an SDK does: the same batch again until it is acknowledged."""
+
+    def __init__(self, server: Server, key: str) -> None:
+        super().__init__()
+        self.server, self.key = server, key
+        self.acknowledged = 0
+        self.failures = 0
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        with httpx.Client(base_url=self.server.url, timeout=10) as http:
+            while not self.stopping.is_set():
+                body = whisperr_events(self.acknowledged, BATCH)
+                try:
+                    answer = http.post("/v1/events/batch", headers={"X-API-Key": self.key}, json=body)
+                except httpx.TransportError:
+                    answer = None
+                if answer is not None and answer.status_code == 202:
+                    assert answer.json() == {"accepted": BATCH, "rejected": 0}
+                    self.acknowledged += BATCH
+                    time.sleep(0.005)
+                else:
+                    self.failures += 1
+                    time.sleep(0.05)
+
+
+@pytest.fixture
+def crashing(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path / "data")
+    server.start()
+    yield server
+    if server.process is not None:
+        server.stop()
+
+
+def stored_numbers(server: Server, keys: dict[str, str]) -> list[int]:
+    """The numbers of all events on all timelines."""
+    found = []
+    for user in range(7):
+        cursor = None
+        while True:
+            parameters = {"limit": 1_000} | ({"cursor": cursor} if cursor else {})
+            page = server.read(f"/v1/customers/user_{user}/timeline", keys, **parameters)
+            found += [item["properties"]["n"] for item in page["items"]]
+            cursor = page["next"]
+            if cursor is None:
+                break
+    return sorted(found)
+
+
+@pytest.mark.parametrize("victim", ["tree", "loader", "engine", "http"])
+def test_every_acknowledged_event_is_there_once(crashing: Server, victim: str) -> None:
+    """Under load, the whole tree or one role is killed again and again at random moments."""
+    keys = create_app(crashing.data)
+    sender = Sender(crashing, keys["publishable_key"])
+    sender.start()
+    try:
+        for _ in range(KILLS):
+            time.sleep(random.uniform(0.1, 0.8))
+            if victim == "tree":
+                crashing.kill_tree()
+                crashing.start()
+            else:
+                crashing.kill_role(victim)
+        time.sleep(0.5)
+    finally:
+        sender.stopping.set()
+        sender.join()
+
+    crashing.wait_ready()
+    crashing.wait_loaded()
+    assert stored_numbers(crashing, keys) == list(range(sender.acknowledged))
+    counted = books(Warehouse(Settings.load({"data": crashing.data}, {})).tenant(keys["app"]))
+    assert counted.stored == sender.acknowledged
+    assert counted.balanced
+    if victim in ("loader", "engine"):
+        assert sender.failures == 0, "ingest must not notice"
+
+
+def test_stop_drains_and_leaves_nothing_pending(crashing: Server) -> None:
+    """SIGTERM under load: exit code 0, every acknowledged event loaded, and all there after the next start."""
+    keys = create_app(crashing.data)
+    sender = Sender(crashing, keys["publishable_key"])
+    sender.start()
+    time.sleep(1)
+    assert crashing.stop() == 0
+    sender.stopping.set()
+    sender.join()
+    crashing.wait_loaded()
+    crashing.start()
+    stored = stored_numbers(crashing, keys)
+    assert stored[: sender.acknowledged] == list(range(sender.acknowledged))
+    assert len(stored) <= sender.acknowledged + BATCH  # the last batch may be kept though its answer was not heard
