@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.start()
     yield running
     assert running.stop() == 0, running.log.read_text()
+
+
+@pytest.fixture
+def new_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Makes servers of a test's own, started, with settings as keyword arguments; ends what is left of them."""
+    made: list[Server] = []
+
+    def make(**environment: str) -> Server:
+        made.append(Server(tmp_path / f"data{len(made)}", environment))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for server in made:
+        if server.process is not None:
+            server.kill_tree()
 
 
 @pytest.fixture

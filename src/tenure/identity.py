@@ -1,6 +1,6 @@
 """Keys and ids computed from what an event says, without a look-up.
 
-Everything is BLAKE2b (RFC 7693) over length-prefixed parts, so that no two different tuples of parts can
+Everything is BLAKE2b (RFC 7693) over the parts in MessagePack, so that no two different tuples of parts can
 give the same input, with a personalisation per purpose, so that no two purposes can collide.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -42,6 +43,7 @@ def identifiers(item: Event | Identify) -> list[Identifier]:
     return found
 
 
+@lru_cache(maxsize=100_000)
 def identity_key(app: str, identifier: Identifier) -> bytes:
     """16 bytes that stand for one identifier in one app."""
     return _digest(b"identity", (app, identifier.kind, identifier.value), 16)
@@ -95,6 +97,7 @@ def _content(app: str, dialect: str, event: Event) -> tuple[str | None, ...]:
 
 
 def _digest(purpose: bytes, parts: tuple[str | None, ...], size: int) -> bytes:
-    encoded = [b"" if part is None else part.encode() for part in parts]
-    lengths = ",".join("-" if part is None else str(len(raw)) for part, raw in zip(parts, encoded, strict=True))
-    return blake2b(b"".join((lengths.encode(), b"|", *encoded)), digest_size=size, person=purpose).digest()
+    return blake2b(_encode(parts), digest_size=size, person=purpose).digest()
+
+
+_encode = msgspec.msgpack.Encoder().encode

@@ -9,8 +9,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -52,12 +51,8 @@ class Sender(threading.Thread):
 
 
 @pytest.fixture
-def crashing(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path / "data")
-    server.start()
-    yield server
-    if server.process is not None:
-        server.stop()
+def crashing(new_server: Callable[..., Server]) -> Server:
+    return new_server()
 
 
 def stored_numbers(server: Server, keys: dict[str, str]) -> list[int]:

@@ -97,7 +97,8 @@ def test_every_element_has_an_arrival() -> None:
         ("refusal", 2, "quarantined", "missing_field"),
         ("refusal", 0, "rejected", "bad"),
     ]
-    assert len(made.quarantined) == 2 and len(made.identifies) == 1
+    assert len(made.quarantined) == 2
+    assert len(made.identifies) == 1
 
 
 def test_only_verified_input_links() -> None:

@@ -198,7 +198,7 @@ class Loader:
     def _open(self) -> list[JournalReader]:
         """A reader for each journal; new journals are found, known ones stay open."""
         known = {reader.path for reader in self._readers.values()}
-        if {path for path in self._directory.glob("*.sqlite")} != known:
+        if set(self._directory.glob("*.sqlite")) != known:
             for reader in self._readers.values():
                 reader.close()
             self._readers = {reader.id: reader for reader in readers(self._directory)}

@@ -174,7 +174,9 @@ def first_copies(copies: Iterable[Copy]) -> dict[bytes, Copy]:
     return first
 
 
-def event_rows(first: dict[bytes, Copy], kept: dict[bytes, Kept]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+def event_rows(
+    first: dict[bytes, Copy], kept: dict[bytes, Kept]
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """Rows for (`event`, `first_copy`) given what the warehouse keeps of the same events already.
 
     A copy that was received before the one kept takes its place; where that stands elsewhere in the table, a
