@@ -39,7 +39,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	touch $@
 
 tests/clients/node/node_modules: tests/clients/node/package-lock.json
-	scripts/system-packages nodejs npm
+	scripts/system-packages nodejs npm curl
 	cd tests/clients/node && npm ci --no-audit --no-fund --silent
 	touch $@
 

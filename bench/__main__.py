@@ -54,12 +54,11 @@ def acknowledged(data: Path) -> float:
     """Durable, authenticated ingest against decoding alone, in turn; returns the rate of decoding batches."""
     rates: dict[tuple[str, int], list[float]] = {}
     with decoding_server() as reference, tenure_server(data) as server:
+        key = server.keys["publishable_key"]
         for size, connections in CONNECTIONS.items():
             for _ in range(PAIRS):
                 for name, url in (("decode", reference), ("tenure", server.url)):
-                    seen = load(
-                        url, size=size, seconds=SECONDS, connections=connections, key=server.keys["publishable_key"]
-                    )
+                    seen = load(url, size=size, seconds=SECONDS, connections=connections, key=key)
                     rates.setdefault((name, size), []).append(seen.rate * size)
                     if name == "tenure":
                         last = seen

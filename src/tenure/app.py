@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import structlog
 
@@ -25,16 +24,6 @@ log = structlog.get_logger()
 PRUNE_SECONDS = 0.5
 
 
-def journal_directory(settings: Settings) -> Path:
-    """Where the journals of a data directory are."""
-    return settings.journal_directory
-
-
-def store(settings: Settings) -> Store:
-    """The control database, which `tenure serve` or a command has migrated before."""
-    return Store(connect(settings))
-
-
 def http() -> HttpApplication:
     """What each http worker serves; granian calls it in the worker."""
     settings = Settings.load()
@@ -47,9 +36,9 @@ class HttpApplication:
     """One http worker: ingest routes to `Ingest`, everything else to the read API. An ASGI application."""
 
     def __init__(self, settings: Settings) -> None:
-        self._store = store(settings)
+        self._store = Store(connect(settings))
         self._keyring = Keyring(self._store)
-        directory, limit = journal_directory(settings), settings.journal_max_mb * MEBIBYTE
+        directory, limit = settings.journal_directory, settings.journal_max_mb * MEBIBYTE
         self._journal = GroupCommit(Journal.claim(directory, limit))
         self._intake = Intake(self._keyring, self._journal)
         self._ingest = Ingest(self._intake)

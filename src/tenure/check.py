@@ -1,4 +1,4 @@
-"""`tenure check`: is this installation whole? A finding says what was looked at, whether it holds, and what was seen."""
+"""`tenure check`: is this installation whole? A finding says what was looked at, if it holds, and what was seen."""
 
 from __future__ import annotations
 

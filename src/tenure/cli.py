@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 
 from tenure import __version__, logs
-from tenure import app as wiring
 from tenure.control import keys
 from tenure.control.database import connect, migrate
 from tenure.control.store import Store
+from tenure.demo.command import demo_command
 from tenure.errors import AlreadyRunning, PortInUse, SettingsInvalid, TenureError
 from tenure.settings import Settings
 
@@ -29,6 +29,8 @@ cli.add_typer(app_commands, name="app")
 cli.add_typer(key_commands, name="key")
 
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+
+cli.command("demo")(demo_command)
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory (or TENURE_DATA).", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -205,7 +207,7 @@ def open_store(data: Path | None) -> Store:
     """The control database of a data directory, brought up to date."""
     settings = Settings.load({"data": data})
     migrate(connect(settings))
-    return wiring.store(settings)
+    return Store(connect(settings))
 
 
 def create_keys(store: Store, app_id: str) -> dict[str, str]:

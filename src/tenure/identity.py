@@ -36,17 +36,34 @@ def normal(kind: str, value: str) -> str:
 def identifiers(item: Event | Identify) -> list[Identifier]:
     """The customer identifiers that an event or identify carries, strongest first. Never empty."""
     found = []
-    for kind in KINDS:
-        value = getattr(item, kind)
-        if value is not None:
-            found.append(Identifier(kind, normal(kind, value)))
+    if item.customer_id is not None:
+        found.append(Identifier("customer_id", item.customer_id))
+    if item.uid is not None:
+        found.append(Identifier("uid", item.uid))
+    if item.email is not None:
+        found.append(Identifier("email", normal("email", item.email)))
+    if item.anonymous_id is not None:
+        found.append(Identifier("anonymous_id", item.anonymous_id))
     return found
 
 
-@lru_cache(maxsize=100_000)
+def customer_key(app: str, item: Event | Identify) -> bytes:
+    """The key that an event or identify is kept under: that of its strongest identifier (16 bytes)."""
+    if item.customer_id is not None:
+        return _identity_key(app, "customer_id", item.customer_id)
+    if item.uid is not None:
+        return _identity_key(app, "uid", item.uid)
+    return identity_key(app, identifiers(item)[0])
+
+
 def identity_key(app: str, identifier: Identifier) -> bytes:
     """16 bytes that stand for one identifier in one app."""
-    return _digest(b"identity", (app, identifier.kind, identifier.value), 16)
+    return _identity_key(app, identifier.kind, identifier.value)
+
+
+@lru_cache(maxsize=50_000)
+def _identity_key(app: str, kind: str, value: str) -> bytes:
+    return _digest(b"identity", (app, kind, value), 16)
 
 
 def content_hash(app: str, dialect: str, event: Event) -> bytes:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from tenure import app
 from tenure.errors import AlreadyRunning
 from tenure.journal import Journal, JournalReader, Loaded
 from tenure.settings import Settings
@@ -40,7 +39,7 @@ class Loading:
         `on_progress` is told, several times a second, how many requests still wait. It goes on for as long as
         the warehouse cannot be reached: the logs of the loader tell why, and what is written is safe.
         """
-        directory = app.journal_directory(self._settings)
+        directory = self._settings.journal_directory
         reader = JournalReader(journal.path)
         try:
             while waiting := reader.pending(Loaded.read(directory).positions.get(journal.id, 0))[0]:

@@ -168,9 +168,18 @@ class Loader:
             ("arrival", block.arrivals),
         ):
             if inserted:
-                settings = {"insert_deduplication_token": f"{token}/{name}"}
-                self._warehouse.client.insert_arrow(name, rows.table(name, inserted), settings=settings)
-                LOADED_ROWS.labels(name).inc(len(inserted))
+                self._insert_rows(name, inserted, token)
+
+    def _insert_rows(self, name: str, inserted: list[tuple[Any, ...]], token: str) -> None:
+        columns = rows.COLUMNS[name]
+        self._warehouse.client.insert(
+            name,
+            inserted,
+            column_names=list(columns),
+            column_type_names=list(columns.values()),
+            settings={"insert_deduplication_token": f"{token}/{name}"},
+        )
+        LOADED_ROWS.labels(name).inc(len(inserted))
 
     def _kept(self, ids: list[bytes]) -> dict[bytes, Kept]:
         """What the warehouse keeps already of the events with these ids."""

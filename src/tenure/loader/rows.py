@@ -1,111 +1,96 @@
 """What the loader makes of journal entries: rows for each table of the warehouse, and links. Pure.
 
-The rows of a table are tuples in the order of its Arrow schema in `SCHEMAS`; `table` turns them into columns.
-Times in rows are integers since 1970 UTC, in the unit of their column: `occurred_at` and `set_at` in
-milliseconds, `received_at` in microseconds.
+The rows of a table are tuples in the order of its `COLUMNS`. Times in rows are integers since 1970 UTC, in the unit
+of their column: `occurred_at` and `set_at` in milliseconds, `received_at` in microseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
-import pyarrow as pa
 
 from tenure.control.store import Link
 from tenure.entry import Entry
 from tenure.event import Event, Identify
-from tenure.identity import content_hash, event_ids, identifiers, identity_key
+from tenure.identity import content_hash, customer_key, event_ids, identifiers
 
-_TEXT = pa.string()
-_KEY = pa.binary(16)
-_MILLISECONDS = pa.timestamp("ms", tz="UTC")
-_MICROSECONDS = pa.timestamp("us", tz="UTC")
-_IDENTIFIERS = [("customer_id", _TEXT), ("uid", _TEXT), ("email", _TEXT), ("anonymous_id", _TEXT), ("user_id", _TEXT)]
+_IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "email", "anonymous_id", "user_id"), "String")
 
-SCHEMAS = {
-    "event": pa.schema(
-        [
-            ("app", _TEXT),
-            ("customer_key", _KEY),
-            ("occurred_at", _MILLISECONDS),
-            ("event_id", _KEY),
-            ("name", _TEXT),
-            *_IDENTIFIERS,
-            ("properties", _TEXT),
-            ("context", _TEXT),
-            ("message_id", _TEXT),
-            ("received_at", _MICROSECONDS),
-            ("receipt", _KEY),
-            ("position", pa.uint32()),
-            ("dialect", _TEXT),
-            ("verified", pa.bool_()),
-            ("precedence", _KEY),
-            ("superseded", pa.uint8()),
-        ]
-    ),
-    "first_copy": pa.schema(
-        [
-            ("event_id", _KEY),
-            ("app", _TEXT),
-            ("precedence", _KEY),
-            ("receipt", _KEY),
-            ("position", pa.uint32()),
-            ("content", pa.binary(8)),
-            ("customer_key", _KEY),
-            ("occurred_at", _MILLISECONDS),
-        ]
-    ),
-    "arrival": pa.schema(
-        [
-            ("app", _TEXT),
-            ("receipt", _KEY),
-            ("kind", _TEXT),
-            ("position", pa.uint32()),
-            ("part", pa.uint16()),
-            ("event_id", _KEY),
-            ("content", pa.binary(8)),
-            ("received_at", _MICROSECONDS),
-            ("dialect", _TEXT),
-            ("outcome", _TEXT),
-            ("code", _TEXT),
-        ]
-    ),
-    "quarantine": pa.schema(
-        [
-            ("app", _TEXT),
-            ("received_at", _MICROSECONDS),
-            ("receipt", _KEY),
-            ("position", pa.uint32()),
-            ("part", pa.uint16()),
-            ("dialect", _TEXT),
-            ("outcome", _TEXT),
-            ("code", _TEXT),
-            ("field", _TEXT),
-            ("message", _TEXT),
-            ("payload", _TEXT),
-        ]
-    ),
-    "identify": pa.schema(
-        [
-            ("app", _TEXT),
-            ("customer_key", _KEY),
-            ("set_at", _MILLISECONDS),
-            ("receipt", _KEY),
-            ("position", pa.uint32()),
-            ("part", pa.uint16()),
-            ("received_at", _MICROSECONDS),
-            ("dialect", _TEXT),
-            ("verified", pa.bool_()),
-            *_IDENTIFIERS,
-            ("traits", _TEXT),
-            ("user_traits", _TEXT),
-            ("channels", _TEXT),
-            ("users", _TEXT),
-        ]
-    ),
+COLUMNS: dict[str, dict[str, str]] = {
+    "event": {
+        "app": "LowCardinality(String)",
+        "customer_key": "FixedString(16)",
+        "occurred_at": "DateTime64(3, 'UTC')",
+        "event_id": "FixedString(16)",
+        "name": "LowCardinality(String)",
+        **_IDENTIFIERS,
+        "properties": "String",
+        "context": "String",
+        "message_id": "String",
+        "received_at": "DateTime64(6, 'UTC')",
+        "receipt": "FixedString(16)",
+        "position": "UInt32",
+        "dialect": "LowCardinality(String)",
+        "verified": "Bool",
+        "precedence": "UInt128",
+        "superseded": "UInt8",
+    },
+    "first_copy": {
+        "event_id": "FixedString(16)",
+        "app": "LowCardinality(String)",
+        "precedence": "UInt128",
+        "receipt": "FixedString(16)",
+        "position": "UInt32",
+        "content": "FixedString(8)",
+        "customer_key": "FixedString(16)",
+        "occurred_at": "DateTime64(3, 'UTC')",
+    },
+    "arrival": {
+        "app": "LowCardinality(String)",
+        "receipt": "FixedString(16)",
+        "kind": "Enum8('event' = 1, 'identify' = 2, 'refusal' = 3)",
+        "position": "UInt32",
+        "part": "UInt16",
+        "event_id": "FixedString(16)",
+        "content": "FixedString(8)",
+        "received_at": "DateTime64(6, 'UTC')",
+        "dialect": "LowCardinality(String)",
+        "outcome": "Enum8('accepted' = 1, 'quarantined' = 2, 'rejected' = 3)",
+        "code": "LowCardinality(String)",
+    },
+    "quarantine": {
+        "app": "LowCardinality(String)",
+        "received_at": "DateTime64(6, 'UTC')",
+        "receipt": "FixedString(16)",
+        "position": "Nullable(UInt32)",
+        "part": "UInt16",
+        "dialect": "LowCardinality(String)",
+        "outcome": "Enum8('quarantined' = 2, 'rejected' = 3)",
+        "code": "LowCardinality(String)",
+        "field": "String",
+        "message": "String",
+        "payload": "String",
+    },
+    "identify": {
+        "app": "LowCardinality(String)",
+        "customer_key": "FixedString(16)",
+        "set_at": "DateTime64(3, 'UTC')",
+        "receipt": "FixedString(16)",
+        "position": "UInt32",
+        "part": "UInt16",
+        "received_at": "DateTime64(6, 'UTC')",
+        "dialect": "LowCardinality(String)",
+        "verified": "Bool",
+        **_IDENTIFIERS,
+        "traits": "String",
+        "user_traits": "String",
+        "channels": "String",
+        "users": "String",
+    },
 }
+"""Columns and ClickHouse types of each table, in the order of its rows here; a test holds them to the schema."""
 
 _NO_ID, _NO_CONTENT = bytes(16), bytes(8)
 
@@ -146,9 +131,12 @@ class Block(msgspec.Struct):
     """Time of receipt of the oldest entry, microseconds since 1970 UTC."""
 
 
-def precedence(received_at: int, receipt: bytes, index: int) -> int:
-    """A total order of all arrivals, as an unsigned 128-bit integer: larger means received earlier."""
-    tie = int.from_bytes(receipt[-6:], "big") << 16 | (index & 0xFFFF)
+def precedence(received_at: int, receipt: bytes) -> int:
+    """The place of a request in the order of all that was received: an unsigned 128-bit integer, larger for earlier.
+
+    Its elements follow each other: that at index i has this number minus i (i below 65,536).
+    """
+    tie = int.from_bytes(receipt[-6:], "big") << 16
     return (1 << 128) - 1 - (received_at << 64 | tie)
 
 
@@ -197,48 +185,38 @@ def event_rows(
     return events, firsts
 
 
-def table(name: str, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
-    """Rows as an Arrow table in the schema of a warehouse table."""
-    schema = SCHEMAS[name]
-    columns = zip(*rows, strict=True)
-    return pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
-    )
-
-
 def _add_events(made: Block, entry: Entry) -> None:
     if not entry.events:
         return
-    app, dialect, received_at = entry.app, entry.dialect, entry.received_at
+    app, dialect, received_at, verified = entry.app, entry.dialect, entry.received_at, entry.verified
     receipt = bytes.fromhex(entry.receipt)
+    first = precedence(received_at, receipt)
     ids = event_ids(app, dialect, entry.events, entry.receipt, entry.idempotency_key)
     for event, event_id in zip(entry.events, ids, strict=True):
-        known = identifiers(event)
-        key = identity_key(app, known[0])
-        occurred_at = event.occurred_at if event.occurred_at is not None else received_at // 1_000
-        order = precedence(received_at, receipt, event.index)
+        index = event.index
+        key = customer_key(app, event)
+        occurred_at = received_at // 1_000 if event.occurred_at is None else event.occurred_at
+        order = first - index
         content = content_hash(app, dialect, event)
         row = (
-            app, key, occurred_at, event_id, event.name, *_identifier_columns(event), event.properties, event.context,
-            event.message_id or "", received_at, receipt, event.index, dialect, entry.verified,
-            order.to_bytes(16, "little"), 0,
+            app, key, occurred_at, event_id, event.name, event.customer_id or "", event.uid or "", event.email or "",
+            event.anonymous_id or "", event.user_id or "", event.properties, event.context, event.message_id or "",
+            received_at, receipt, index, dialect, verified, order, 0,
         )  # fmt: skip
         made.copies.append(Copy(event_id, order, content, key, occurred_at, row))
-        made.arrivals.append(
-            (app, receipt, "event", event.index, 0, event_id, content, received_at, dialect, "accepted", "")
-        )
-        if entry.verified and len(known) > 1:
+        made.arrivals.append((app, receipt, "event", index, 0, event_id, content, received_at, dialect, "accepted", ""))
+        if verified:
             _add_links(made, entry, event)
 
 
 def _add_identify(made: Block, entry: Entry, part: int, identify: Identify) -> None:
     receipt = bytes.fromhex(entry.receipt)
-    known = identifiers(identify)
     set_at = identify.set_at if identify.set_at is not None else entry.received_at // 1_000
     made.identifies.append(
         (
-            entry.app, identity_key(entry.app, known[0]), set_at, receipt, identify.index, part, entry.received_at,
-            entry.dialect, entry.verified, *_identifier_columns(identify), identify.traits, identify.user_traits,
+            entry.app, customer_key(entry.app, identify), set_at, receipt, identify.index, part, entry.received_at,
+            entry.dialect, entry.verified, identify.customer_id or "", identify.uid or "", identify.email or "",
+            identify.anonymous_id or "", identify.user_id or "", identify.traits, identify.user_traits,
             identify.channels, identify.users or "",
         )
     )  # fmt: skip
@@ -246,7 +224,7 @@ def _add_identify(made: Block, entry: Entry, part: int, identify: Identify) -> N
         (entry.app, receipt, "identify", identify.index, part, _NO_ID, _NO_CONTENT, entry.received_at, entry.dialect,
          "accepted", "")
     )  # fmt: skip
-    if entry.verified and len(known) > 1:
+    if entry.verified:
         _add_links(made, entry, identify)
 
 
@@ -266,18 +244,14 @@ def _add_refusals(made: Block, entry: Entry) -> None:
 
 def _add_links(made: Block, entry: Entry, item: Event | Identify) -> None:
     known = identifiers(item)
-    linked_at = entry.received_at // 1_000
     for other in known[1:]:
-        made.links.append(Link(entry.app, known[0], other, entry.dialect, entry.receipt, linked_at))
-
-
-def _identifier_columns(item: Event | Identify) -> tuple[str, str, str, str, str]:
-    return (item.customer_id or "", item.uid or "", item.email or "", item.anonymous_id or "", item.user_id or "")
+        found = Link(entry.app, known[0], other, entry.dialect, entry.receipt, entry.received_at // 1_000)
+        made.links.append(found)
 
 
 def _first_copy_row(copy: Copy) -> tuple[Any, ...]:
     app, receipt, position = copy.row[0], copy.row[14], copy.row[15]
-    return (copy.event_id, app, copy.precedence.to_bytes(16, "little"), receipt, position, copy.content,
+    return (copy.event_id, app, copy.precedence, receipt, position, copy.content,
             copy.customer_key, copy.occurred_at)  # fmt: skip
 
 

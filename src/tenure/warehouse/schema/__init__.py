@@ -1,0 +1,1 @@
+"""The warehouse's tables, as numbered SQL files."""
