@@ -80,9 +80,8 @@ def queryable(server: Tenure, decoding_rate: float) -> None:
     events = stored(server) - before
     rate = events / (time.monotonic() - started)
     sent = seen.requests * BATCH
-    print(
-        f"events until queryable: {rate:,.0f}/s, ratio {rate / decoding_rate:.2f} ({events:,} stored, {sent:,} acknowledged)"
-    )
+    ratio = rate / decoding_rate
+    print(f"events until queryable: {rate:,.0f}/s, ratio {ratio:.2f} ({events:,} stored, {sent:,} acknowledged)")
 
 
 def visible(server: Tenure, rate: int = 1_000, seconds: int = 10) -> None:

@@ -58,7 +58,8 @@ def test_every_metric_is_documented(name: str) -> None:
 
 def test_metrics_table_names_nothing_else() -> None:
     """A metric that is gone is gone from the table too."""
-    assert sorted(re.findall(r"^\| `(tenure_\w+)` \|", (DOCS / "metrics.md").read_text(), re.MULTILINE)) == metric_names()
+    documented = re.findall(r"^\| `(tenure_\w+)` \|", (DOCS / "metrics.md").read_text(), re.MULTILINE)
+    assert sorted(documented) == metric_names()
 
 
 def test_every_endpoint_is_documented(server: Server) -> None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-ENGINE_THREADS = 16
-"""Statements that the embedded engine runs at the same time; more wait."""
+ENGINE_THREADS = 4
+"""Statements that the embedded engine runs at the same time; more wait. Each may take a share of its memory."""
 
 
 def engine(settings: Settings) -> None:

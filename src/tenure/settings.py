@@ -44,7 +44,7 @@ class Settings(BaseModel):
         None, description="http(s)://user:password@host:port/database of a ClickHouse; the embedded engine by default."
     )
     engine_memory_mb: Annotated[int, Field(ge=256)] = Field(
-        1024, description="Memory that the embedded engine may use for queries and merges, in MiB."
+        384, description="Memory in MiB at which the embedded engine refuses to take more for queries and merges."
     )
     journal_max_mb: Annotated[int, Field(ge=1)] = Field(
         4096, description="Size in MiB of accepted requests not yet loaded, per worker, after which ingest answers 503."
