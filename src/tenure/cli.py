@@ -19,6 +19,7 @@ from tenure.control.database import connect, migrate
 from tenure.control.store import Store
 from tenure.demo.command import demo_command
 from tenure.errors import AlreadyRunning, PortInUse, SettingsInvalid, TenureError
+from tenure.importer.command import import_command
 from tenure.settings import Settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -31,6 +32,7 @@ cli.add_typer(key_commands, name="key")
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 cli.command("demo")(demo_command)
+cli.command("import")(import_command)
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory (or TENURE_DATA).", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

@@ -6,15 +6,14 @@ from rich.progress import Progress
 
 from tenure import entry as entries
 from tenure.control import keys
+from tenure.delivery import Delivery
 from tenure.demo.delivery import Request
 from tenure.demo.history import History
 from tenure.demo.record import Record
 from tenure.entry import Entry
 from tenure.errors import Refused
 from tenure.event import Decoded, Refusal
-from tenure.journal import Journal
-from tenure.loading import Loading
-from tenure.settings import MEBIBYTE, Settings
+from tenure.settings import Settings
 from tenure.wire import registry
 
 CHUNK = 1_000
@@ -26,30 +25,25 @@ def fill(settings: Settings, record: Record, app: str, secret_key: str, progress
 
     Raises Unavailable when the journal cannot be written.
     """
-    with Loading(settings) as loading:
+    with Delivery(settings) as delivery:
         generating = progress.add_task("Generating", total=1)
         requests = History(record.customers, record.days, record.seed, record.end).requests()
         progress.update(generating, completed=1)
-        journal = Journal.claim(settings.journal_directory, settings.journal_max_mb * MEBIBYTE)
-        try:
-            record.events = _write(requests, journal, app, keys.shown_prefix(secret_key), progress)
-            bar, total = progress.add_task("Loading", total=len(requests)), len(requests)
-            loading.wait_until_loaded(journal, lambda waiting: progress.update(bar, completed=total - waiting))
-            while journal.prune():
-                pass
-        finally:
-            journal.close()
+        record.events = _write(requests, delivery, app, keys.shown_prefix(secret_key), progress)
+        bar, total = progress.add_task("Loading", total=len(requests)), len(requests)
+        delivery.drain(lambda waiting: progress.update(bar, completed=max(0, total - waiting)))
+        progress.update(bar, completed=total)
     record.loaded_for = app
     record.write(settings.data)
 
 
-def _write(requests: list[Request], journal: Journal, app: str, key_prefix: str, progress: Progress) -> int:
+def _write(requests: list[Request], delivery: Delivery, app: str, key_prefix: str, progress: Progress) -> int:
     """Commit the requests to the journal; returns how many events they bring, copies of retries not counted."""
     bar, events = progress.add_task("Writing", total=len(requests)), 0
     for start in range(0, len(requests), CHUNK):
         chunk = requests[start : start + CHUNK]
         taken = [take(request, app, key_prefix) for request in chunk]
-        journal.append([(entry.receipt, entries.encode(entry)) for entry in taken])
+        delivery.append([(entry.receipt, entries.encode(entry)) for entry in taken], lambda _: None)
         events += sum(len(entry.events) for entry, request in zip(taken, chunk, strict=True) if not request.retry)
         progress.advance(bar, len(chunk))
     return events

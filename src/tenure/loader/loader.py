@@ -174,7 +174,8 @@ class Loader:
         columns = rows.COLUMNS[name]
         self._warehouse.client.insert(
             name,
-            inserted,
+            list(zip(*inserted, strict=True)),
+            column_oriented=True,
             column_names=list(columns),
             column_type_names=list(columns.values()),
             settings={"insert_deduplication_token": f"{token}/{name}"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,6 @@ import clickhouse_connect
 import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from clickhouse_connect.driver.httputil import get_pool_manager
 
 from tenure.errors import Unavailable
 from tenure.settings import Settings
@@ -91,30 +91,37 @@ class Warehouse:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: Client | None = None
+        self._connecting = threading.Lock()
 
     @property
     def client(self) -> Client:
         """The client. Raises Unavailable when the warehouse cannot be reached."""
-        if self._client is None:
-            try:
-                self._client = clickhouse_connect.get_client(
-                    **target(self._settings)._asdict(),
-                    autogenerate_session_id=False,  # a session admits one statement at a time; we have threads
-                    pool_mgr=get_pool_manager(maxsize=16),
-                    connect_timeout=5,
-                    send_receive_timeout=120,
-                )
-            except ClickHouseError as error:
-                raise Unavailable("the warehouse cannot be reached", code="warehouse_unavailable") from error
-        return self._client
+        with self._connecting:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
 
     def forget(self) -> None:
         """Connect anew at the next use: the engine may have been started again."""
-        self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def tenant(self, app: str) -> Tenant:
         """The warehouse as one app sees it."""
         return Tenant(self, app)
+
+    def _connect(self) -> Client:
+        try:
+            return clickhouse_connect.get_client(
+                **target(self._settings)._asdict(),
+                autogenerate_session_id=False,  # a session admits one statement at a time; we have threads
+                dedicated_pool=True,  # so that `forget` closes its connections
+                connect_timeout=5,
+                send_receive_timeout=120,
+            )
+        except ClickHouseError as error:
+            raise Unavailable("the warehouse cannot be reached", code="warehouse_unavailable") from error
 
 
 class Tenant:

@@ -1,0 +1,122 @@
+"""The command `tenure import`: its options, and what it prints.
+
+Exit code 0 when the file has been read and is in the warehouse, also when some of its rows were refused (they
+are counted by reason, and kept in quarantine). 1 when it could not be done: the file cannot be read, a column
+is missing, every row was refused; or the file is damaged, and only what comes before the damage is in.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from tenure import logs
+from tenure.control.database import connect, migrate
+from tenure.control.store import Store
+from tenure.errors import ImportInvalid
+from tenure.importer.job import Reading, Result, Summary, import_file, rehearse_file
+from tenure.importer.mapping import ALIASES, Wishes
+from tenure.importer.open_file import FORMATS, Form
+from tenure.importer.progress import ProgressBar
+from tenure.settings import Settings
+
+_FIELDS = ", ".join(ALIASES)
+
+
+def import_command(
+    file: Annotated[Path, typer.Argument(help="CSV or JSONL, also as .gz, or Parquet.")],
+    *,
+    app: Annotated[str, typer.Option("--app", help="The app: its id or its name.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Data directory (or TENURE_DATA).", show_default=False)
+    ] = None,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}.", show_default="by the name of the file")
+    ] = None,
+    columns_of: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FIELD=COLUMN", help=f"Which column gives a field. Fields: {_FIELDS}."),
+    ] = None,
+    constants: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="The same value for all rows.")
+    ] = None,
+    properties: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Columns.", show_default="all that give no field")
+    ] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="Such as %Y%m%d.", show_default="ISO 8601, or seconds since 1970")
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Of CSV: a character, \\t, or whitespace.", show_default="comma")
+    ] = None,
+    no_header: Annotated[bool, typer.Option("--no-header", help="CSV without a header; give --columns.")] = False,
+    columns: Annotated[str | None, typer.Option(metavar="A,B,…", help="With --no-header: the columns.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, keep nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Bring a file of history into an app. Stopped and started again it goes on; done twice it changes nothing."""
+    if no_header != (columns is not None):
+        raise ImportInvalid("--no-header and --columns go together")
+    form = Form(format=file_format, delimiter=delimiter, columns=_names(columns))
+    wishes = Wishes(
+        columns=_pairs("--map", columns_of),
+        constants=_pairs("--set", constants),
+        properties=_names(properties),
+        time_format=time_format,
+    )
+    settings = _settings(data)
+    control = connect(settings)
+    migrate(control)
+    app_id = Store(control).app(app).id
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the roles started here are stopped in order
+    reading = Reading(form=form, wishes=wishes)
+    with ProgressBar() as bar:
+        result = rehearse_file(file, reading, bar) if dry_run else import_file(settings, app_id, file, reading, bar)
+    _print(result, json)
+
+
+def _print(result: Result, json: bool) -> None:
+    """The summary. Raises the problem, if there is one."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(result.summary)) if json else _sentences(result.summary))
+    if result.problem is not None:
+        raise result.problem
+
+
+def _sentences(done: Summary) -> str:
+    refused = sum(done.refused.values())
+    lines = [f"{done.rows:,} rows: {done.events:,} events, {refused:,} refused"]
+    lines += [f"  {number:,} {code}" for code, number in sorted(done.refused.items())]
+    if done.stored is None:
+        lines.append("nothing was kept (--dry-run)")
+    else:
+        lines.append(f"{done.stored:,} stored, {done.duplicates:,} there already, in {done.seconds:,.1f} s")
+    return "\n".join(lines)
+
+
+def _settings(data: Path | None) -> Settings:
+    """The settings in force; the roles that an import starts are quiet while all is well."""
+    settings = Settings.load({"data": data})
+    if settings.log_level == "info":
+        settings = settings.model_copy(update={"log_level": "warning"})
+    logs.configure(settings, "import")
+    return settings
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given or []:
+        field, equals, value = text.partition("=")
+        if not field or not equals or not value:
+            raise ImportInvalid(f"{option} {text}: write FIELD=…, with one of the fields {_FIELDS}")
+        if field in pairs:
+            raise ImportInvalid(f"{option} gives {field} twice")
+        pairs[field] = value
+    return pairs
+
+
+def _names(given: str | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(name.strip() for name in given.split(",") if name.strip())

@@ -1,0 +1,141 @@
+"""The import itself: rows into entries, entries into the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+
+from tenure import entry as entry_format
+from tenure.delivery import Delivery
+from tenure.entry import Entry
+from tenure.event import Event, Refusal
+from tenure.importer.mapping import FieldMapping
+from tenure.importer.row import Damaged, Source
+from tenure.importer.state import Counts, State
+
+DIALECT = "import"
+ENTRY_ROWS = 2_000
+ENTRY_CHARACTERS = 1024 * 1024
+"""An entry ends when its rows are this many, or this large: which rows it has depends on the file alone."""
+APPEND_ENTRIES = 8
+"""Entries made durable together."""
+COMMIT_APPENDS = 6
+"""Appends after which the state is committed: the most that is done again after a crash."""
+
+
+class Watch(Protocol):
+    """Whoever shows how far the import is."""
+
+    def began(self, mapping: FieldMapping) -> None:
+        """The file is open, and this is how its columns are understood."""
+
+    def reading(self, rows: int, fraction: float) -> None:
+        """So much has been read; `fraction` of the file, from 0 to 1."""
+
+    def waiting(self, entries: int) -> None:
+        """Waits for the loader, which has so many entries before it."""
+
+    def refused(self, refusal: Refusal) -> None:
+        """A row was refused."""
+
+
+class Import:
+    """One file on its way into the journal of one app."""
+
+    def __init__(self, app: str, source: Source, mapping: FieldMapping, state: State, watch: Watch) -> None:
+        self._app = app
+        self._source = source
+        self._mapping = mapping
+        self._state = state
+        self._watch = watch
+        self._damage: Damaged | None = None
+
+    def read(self, delivery: Delivery) -> None:
+        """Bring the rest of the file into the journal. Raises Damaged, when all that can be read is in it."""
+        entries = self._entries()
+        appends = 0
+        while some := list(islice(entries, APPEND_ENTRIES)):
+            delivery.append(some, self._watch.waiting)
+            appends += 1
+            if appends % COMMIT_APPENDS == 0:
+                self._state.commit()
+        self._state.commit()
+        if self._damage is not None:
+            raise self._damage
+
+    def _entries(self) -> Iterator[tuple[str, bytes]]:
+        """(receipt, payload) for each entry. The state counts an entry when it is given out."""
+        items: list[Event | Refusal] = []
+        size = 0
+        try:
+            for row in self._source.rows(self._state.counts.rows):
+                item = self._identified(self._mapping.take(row, len(items)))
+                items.append(item)
+                size += len(item.properties if isinstance(item, Event) else item.payload)
+                if len(items) == ENTRY_ROWS or size >= ENTRY_CHARACTERS:
+                    yield self._entry(items)
+                    items, size = [], 0
+        except Damaged as damage:
+            self._damage = damage
+        if items:
+            yield self._entry(items)
+
+    def _identified(self, item: Event | Refusal) -> Event | Refusal:
+        if isinstance(item, Refusal) or item.message_id is not None or item.occurred_at is None:
+            return item
+        content = content_of(item)
+        ordinal = self._state.ordinal(item.occurred_at, content)
+        return msgspec.structs.replace(item, message_id=message_id(content, ordinal))
+
+    def _entry(self, items: list[Event | Refusal]) -> tuple[str, bytes]:
+        counts = self._state.counts
+        receipt = self._state.receipt(counts.entries)
+        entry = Entry(
+            app=self._app,
+            receipt=receipt,
+            received_at=self._state.received_at,
+            dialect=DIALECT,
+            verified=True,
+            key_prefix="",
+            events=[item for item in items if isinstance(item, Event)],
+            refusals=[item for item in items if isinstance(item, Refusal)],
+        )
+        counts.entries += 1
+        count(counts, items, self._watch)
+        self._watch.reading(counts.rows, self._source.fraction)
+        return receipt, entry_format.encode(entry)
+
+
+def rehearse(source: Source, mapping: FieldMapping, counts: Counts, watch: Watch) -> None:
+    """Count what an import would read, without keeping anything. Raises Damaged."""
+    for row in source.rows(0):
+        count(counts, [mapping.take(row, 0)], watch)
+        if counts.rows % ENTRY_ROWS == 0:
+            watch.reading(counts.rows, source.fraction)
+
+
+def count(counts: Counts, items: list[Event | Refusal], watch: Watch) -> None:
+    """Add what has become of some rows."""
+    counts.rows += len(items)
+    for item in items:
+        if isinstance(item, Event):
+            counts.events += 1
+        else:
+            counts.refused[item.code] = counts.refused.get(item.code, 0) + 1
+            watch.refused(item)
+
+
+def content_of(event: Event) -> bytes:
+    """16 bytes that differ when two rows differ in anything that is kept of them."""
+    said = (event.name, event.occurred_at, event.customer_id, event.uid, event.email, event.anonymous_id,
+            event.user_id, event.properties)  # fmt: skip
+    return blake2b(msgspec.msgpack.encode(said), digest_size=16, person=b"import row").digest()
+
+
+def message_id(content: bytes, ordinal: int) -> str:
+    """The id of a row that has none of its own: of rows with the same content, the first has ordinal 0."""
+    return f"import:{content.hex()}:{ordinal}"
