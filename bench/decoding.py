@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
-from tenure.ingest.body import read_body
+from tenure.ingest.body import BodyReader
 from tenure.ingest.http import CROSS_ORIGIN, JSON, Receive, Scope, Send
 from tenure.wire import registry
 from tenure.wire.dialect import Reply
+
+bodies = BodyReader()
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -21,7 +23,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     operation = registry.find(scope["path"], headers)
     reply = Reply(200, b"ready")
     if operation is not None:
-        body = await read_body(headers, receive, operation.max_bytes)
+        body = await bodies.read(headers, receive, operation.max_bytes)
         reply = operation.reply(operation.decode(body, time.time_ns() // 1_000_000), True)
     await send({"type": "http.response.start", "status": reply.status, "headers": [JSON, *CROSS_ORIGIN]})
     await send({"type": "http.response.body", "body": reply.body})

@@ -142,7 +142,7 @@ def test_concurrent_appends_share_commits(tmp_path: Path) -> None:
 
         group.journal.append = counted  # type: ignore[method-assign]
         await asyncio.gather(*(group.append(str(number), b"x") for number in range(100)))
-        await group.close()
+        group.close()
         return commits
 
     assert asyncio.run(scenario()) < 20
@@ -156,7 +156,7 @@ def test_refusal_of_a_group_reaches_every_request_of_it(tmp_path: Path) -> None:
         group = GroupCommit(Journal.claim(tmp_path, 5))
         results = await asyncio.gather(*(group.append("r", b"123456") for _ in range(3)), return_exceptions=True)
         await group.append("small", b"1")
-        await group.close()
+        group.close()
         return results
 
     assert all(isinstance(result, Unavailable) for result in asyncio.run(scenario()))
@@ -172,7 +172,7 @@ def test_request_whose_client_went_away_is_kept(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         gone.cancel()
         await stays
-        await group.close()
+        group.close()
 
     asyncio.run(scenario())
     assert {row.receipt for row in readers(tmp_path)[0].read(0)} == {"gone", "stays"}

@@ -21,7 +21,7 @@ from tenure.web import api
 
 log = structlog.get_logger()
 
-PRUNE_SECONDS = 0.5
+PRUNE_SECONDS, PATIENCE_SECONDS = 0.5, 1.0
 
 
 def http() -> HttpApplication:
@@ -61,20 +61,24 @@ class HttpApplication:
         self._chores = [
             asyncio.create_task(self._every(REFRESH_SECONDS, self._refresh_keys)),
             asyncio.create_task(self._every(PRUNE_SECONDS, self._prune)),
+            asyncio.create_task(self._every(PATIENCE_SECONDS, self._give_up)),
         ]
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for chore in self._chores:
             chore.cancel()
-        await self._journal.close()
+        self._journal.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _refresh_keys(self) -> None:
         await asyncio.to_thread(self._keyring.refresh)
 
+    async def _give_up(self) -> None:
+        self._ingest.bodies.give_up_on_the_slow()
+
     async def _prune(self) -> None:
-        while await self._journal.prune():
-            pass
+        while self._journal.journal.prune():
+            await asyncio.sleep(0)  # requests first
         self._intake.measure()
 
     async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:

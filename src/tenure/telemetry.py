@@ -15,7 +15,7 @@ IDENTIFIES = Counter("tenure_identifies_accepted_total", "Identifies acknowledge
 REFUSALS = Counter("tenure_refusals_total", "Elements and whole requests refused.", ["dialect", "code", "reported"])
 JOURNAL_SECONDS = Histogram(
     "tenure_journal_seconds",
-    "From a request's wish to be kept to its fsync.",
+    "Duration of a commit of the journal, fsync included.",
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
 )
 JOURNAL_BYTES = Gauge(

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from backports import zstd
 
-from tenure.errors import BadRequest, TooLarge, UnsupportedEncoding
-from tenure.ingest.body import ClientGone, read_body
+from tenure.errors import BadRequest, TooLarge, Unavailable, UnsupportedEncoding
+from tenure.ingest import body as module
+from tenure.ingest.body import BodyReader, ClientGone
 
 LIMIT = 10_000
 
@@ -32,7 +33,7 @@ def receiver(*chunks: bytes, disconnect: bool = False) -> Callable[[], Awaitable
 
 def read(*chunks: bytes, encoding: str = "", length: str = "", disconnect: bool = False) -> bytes:
     headers = {"content-encoding": encoding, "content-length": length}
-    return asyncio.run(read_body(headers, receiver(*chunks, disconnect=disconnect), LIMIT))
+    return asyncio.run(BodyReader().read(headers, receiver(*chunks, disconnect=disconnect), LIMIT))
 
 
 def bare_deflate(data: bytes) -> bytes:
@@ -106,3 +107,38 @@ def test_client_that_goes_away_is_noticed() -> None:
     """An incomplete body is never decoded."""
     with pytest.raises(ClientGone):
         read(b"{", disconnect=True)
+
+
+def test_client_that_sends_nothing_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that does not come ends in a retryable refusal; one that is still within its time is left alone."""
+
+    async def scenario() -> None:
+        reader = BodyReader()
+
+        async def never() -> Any:
+            await asyncio.sleep(3_600)
+
+        waiting = asyncio.create_task(reader.read({}, never, LIMIT))
+        await asyncio.sleep(0)
+        reader.give_up_on_the_slow()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        monkeypatch.setattr(module, "READ_SECONDS", -1)
+        reader.give_up_on_the_slow()
+        with pytest.raises(Unavailable):
+            await waiting
+
+    asyncio.run(scenario())
+
+
+def test_cancelling_a_read_from_outside_is_not_swallowed() -> None:
+    """A server that stops can end its requests."""
+
+    async def scenario() -> None:
+        waiting = asyncio.create_task(BodyReader().read({}, lambda: asyncio.sleep(3_600), LIMIT))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(scenario())

@@ -10,9 +10,8 @@ import structlog
 
 from tenure import receipt as receipts
 from tenure.errors import BadRequest, MethodNotAllowed, Refused
-from tenure.ingest.body import ClientGone, read_body
+from tenure.ingest.body import BodyReader, ClientGone
 from tenure.ingest.intake import MAX_IDEMPOTENCY_KEY, Intake
-from tenure.telemetry import REQUESTS
 from tenure.wire import registry
 from tenure.wire.dialect import Operation, Reply
 
@@ -47,6 +46,7 @@ class Ingest:
 
     def __init__(self, intake: Intake) -> None:
         self.intake = intake
+        self.bodies = BodyReader()
 
     def find(self, scope: Scope) -> Operation | None:
         """The operation that a request is for, by its path (and by its auth header where two share one)."""
@@ -70,7 +70,7 @@ class Ingest:
             log.exception("ingest failed", receipt=receipt, path=operation.path)
             unforeseen = _Unforeseen("something failed here that should not have; the receipt finds it in the logs")
             reply = Reply(500, operation.error(unforeseen))
-        REQUESTS.labels(operation.dialect, str(reply.status)).inc()
+        self.intake.count_request(operation.dialect, reply.status)
         await _send(send, reply, headers)
 
     async def _take(self, operation: Operation, scope: Scope, receive: Receive, receipt: str) -> Reply:
@@ -79,7 +79,7 @@ class Ingest:
         headers = _headers(scope)
         key = self.intake.authenticate(operation, operation.credentials(headers))
         try:
-            body = await read_body(headers, receive, operation.max_bytes)
+            body = await self.bodies.read(headers, receive, operation.max_bytes)
             idempotency_key = _idempotency_key(headers.get("idempotency-key"))
             decoded = operation.decode(body, time.time_ns() // 1_000_000)
             verified = await self.intake.keep(operation, key, decoded, receipt, idempotency_key)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -31,6 +31,7 @@ from tenure.errors import Unavailable
 from tenure.journal import JournalReader, Loaded, Row, prune_unclaimed, readers
 from tenure.loader import rows
 from tenure.loader.rows import Block, Kept
+from tenure.settings import MEBIBYTE
 from tenure.telemetry import (
     JOURNAL_DAMAGED,
     LOAD_BLOCKS,
@@ -48,12 +49,29 @@ Plan = dict[str, tuple[int, int]]
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 PRUNE_SECONDS, MEASURE_SECONDS = 10.0, 1.0
+BLOCK_BYTES = 16 * MEBIBYTE
+"""Journal bytes that are loaded together at the most (a larger request alone)."""
+WORTH_GOING_ON = 0.5
+"""After a block that was at least this full the next is loaded at once; otherwise it may fill for a while."""
 
 _KEPT = """
 SELECT event_id, precedence, customer_key, toUnixTimestamp64Milli(occurred_at)
 FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
 ORDER BY precedence DESC LIMIT 1 BY event_id
 """
+
+
+class Found(NamedTuple):
+    """A journal row: its size, and its entry unless it is damaged."""
+
+    bytes: int
+    entry: Entry | None
+
+    @property
+    def rows(self) -> int:
+        """How many elements the request had."""
+        entry = self.entry
+        return 0 if entry is None else len(entry.events) + len(entry.identifies) + len(entry.refusals)
 
 
 class Loader:
@@ -80,7 +98,7 @@ class Loader:
                 self._measure()
                 measured_at = time.monotonic()
             try:
-                loaded = self.load_block()
+                fullness = self.load_block()
                 retry = FIRST_RETRY_SECONDS
             except (Unavailable, ClickHouseError, SQLAlchemyError) as error:
                 LOAD_FAILURES.inc()
@@ -89,17 +107,17 @@ class Loader:
                 time.sleep(retry)
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
                 continue
-            if loaded:
+            if fullness >= WORTH_GOING_ON:
                 continue
-            if stop.is_set():
+            if stop.is_set() and not fullness:
                 return
             if time.monotonic() - pruned_at > PRUNE_SECONDS:
                 prune_unclaimed(self._directory)
                 pruned_at = time.monotonic()
-            stop.wait(interval)
+            stop.wait(interval)  # so that the next block is worth its inserts
 
-    def load_block(self) -> int:
-        """Load one block; returns how many journals it came from, 0 when none holds anything new.
+    def load_block(self) -> float:
+        """Load one block; returns how full it was, from 0 (the journals hold nothing new) to 1.
 
         Raises Unavailable, ClickHouseError or SQLAlchemyError when it could not be; nothing is lost then, and
         the next call does the same block again.
@@ -107,7 +125,7 @@ class Loader:
         plan, found = self._planned() if self._loaded.plan else self._new_plan()
         if not plan:
             return 0
-        block = rows.block(found)
+        block = rows.block(entry for row in found if (entry := row.entry) is not None)
         self._insert(block, _token(plan))
         self._store.add_links(block.links)
         positions = self._loaded.positions | {journal: through for journal, (_, through) in plan.items()}
@@ -116,45 +134,41 @@ class Loader:
         LOAD_BLOCKS.inc()
         if block.oldest:
             LOAD_LAG_SECONDS.set(time.time() - block.oldest / 1_000_000)
-        return len(plan)
+        size = sum(row.bytes for row in found)
+        return min(1.0, max(len(block.arrivals) / self._block_rows, size / BLOCK_BYTES, 1e-9))
 
     def pending(self) -> tuple[int, int]:
         """(requests, bytes) in the journals that wait to be loaded."""
         waiting = [reader.pending(self._position(reader)) for reader in self._open()]
         return sum(count for count, _ in waiting), sum(size for _, size in waiting)
 
-    def _new_plan(self) -> tuple[Plan, list[Entry]]:
+    def _new_plan(self) -> tuple[Plan, list[Found]]:
         """The next entries of every journal, as many as make a block, and their plan made durable."""
         plan: Plan = {}
-        found: list[Entry] = []
+        found: list[Found] = []
         room = self._block_rows
         for reader in self._open():
             after = self._position(reader)
-            for row in reader.read(after):
-                entry = self._entry(reader, row)
-                size = 0 if entry is None else len(entry.events) + len(entry.identifies) + len(entry.refusals)
-                if found and size > room:
+            for row in reader.read(after, max_bytes=BLOCK_BYTES):
+                next_one = self._find(reader, row)
+                if found and next_one.rows > room:
                     break
-                room -= size
+                room -= next_one.rows
                 plan[reader.id] = (after, row.position)
-                if entry is not None:
-                    found.append(entry)
+                found.append(next_one)
         if plan:
             self._loaded.plan = plan
             self._loaded.write(self._directory)
         return plan, found
 
-    def _planned(self) -> tuple[Plan, list[Entry]]:
+    def _planned(self) -> tuple[Plan, list[Found]]:
         """The plan that a crash or an error left unfinished, and its entries."""
         plan = self._loaded.plan
         found = []
         for reader in self._open():
             if reader.id in plan:
                 after, through = plan[reader.id]
-                for row in reader.read(after, through=through, max_bytes=2**62):
-                    entry = self._entry(reader, row)
-                    if entry is not None:
-                        found.append(entry)
+                found += [self._find(reader, row) for row in reader.read(after, through=through, max_bytes=2**62)]
         return plan, found
 
     def _insert(self, block: Block, token: str) -> None:
@@ -190,11 +204,11 @@ class Loader:
         result = self._warehouse.client.query(_KEPT, external_data=sent)
         return {bytes(row[0]): Kept(int(row[1]), bytes(row[2]), int(row[3])) for row in result.result_rows}
 
-    def _entry(self, reader: JournalReader, row: Row) -> Entry | None:
-        """The entry in a journal row; a damaged one is set aside in a file, named and counted."""
+    def _find(self, reader: JournalReader, row: Row) -> Found:
+        """What a journal row holds; a damaged one is set aside in a file, named and counted."""
         try:
             if row.intact:
-                return entries.decode(row.payload)
+                return Found(len(row.payload), entries.decode(row.payload))
         except DecodeError:
             pass
         aside = self._directory / "damaged" / f"{reader.id}-{row.position}.msgpack"
@@ -203,7 +217,7 @@ class Loader:
             aside.write_bytes(row.payload)
             JOURNAL_DAMAGED.inc()
             log.error("journal row is damaged; set aside", receipt=row.receipt, file=aside.name)
-        return None
+        return Found(len(row.payload), None)
 
     def _open(self) -> list[JournalReader]:
         """A reader for each journal; new journals are found, known ones stay open."""

@@ -117,6 +117,7 @@ class Warehouse:
                 **target(self._settings)._asdict(),
                 autogenerate_session_id=False,  # a session admits one statement at a time; we have threads
                 dedicated_pool=True,  # so that `forget` closes its connections
+                compress=self._settings.warehouse_url is not None,  # not worth its time within one machine
                 connect_timeout=5,
                 send_receive_timeout=120,
             )

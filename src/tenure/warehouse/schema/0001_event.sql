@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS first_copy (
     occurred_at DateTime64(3, 'UTC') CODEC(ZSTD)
 ) ENGINE = ReplacingMergeTree(precedence)
 ORDER BY event_id
-SETTINGS index_granularity = 512, min_compress_block_size = 8192, fsync_after_insert = 1, fsync_part_directory = 1,
+SETTINGS index_granularity = 128, min_compress_block_size = 2048, max_compress_block_size = 4096, fsync_after_insert = 1, fsync_part_directory = 1,
     non_replicated_deduplication_window = 1000;
 
 -- What each request brought, element by element: receipts and the books (conservation) are read from here.
