@@ -16,11 +16,15 @@ from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 import msgspec
+from clickhouse_connect.driver import options
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from tenure.errors import Unavailable
 from tenure.settings import Settings
+
+# We hand over lists. To see that they are not data frames the client would import what makes data frames: 60 MB.
+vars(options).update(pd=None, np=None)
 
 ENGINE_USER = "tenure"
 TABLES = ("event", "first_copy", "arrival", "quarantine", "identify")
