@@ -39,3 +39,17 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 def keys(server: Server, request: pytest.FixtureRequest) -> dict[str, str]:
     """A fresh app of the shared server, with one key of each kind."""
     return create_app(server.data, request.node.nodeid[-190:])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first: pure ones, then those that start a server, then those that kill it."""
+
+    def slowness(item: pytest.Item) -> int:
+        if "crash" in item.path.parts:
+            return 2
+        starts = {"server", "new_server"} & set(
+            getattr(item, "fixturenames", ())
+        ) or item.path.name == "test_command.py"
+        return 1 if starts else 0
+
+    items.sort(key=slowness)

@@ -10,7 +10,8 @@ import typer
 
 from tenure import telemetry
 from tenure.cli import cli
-from tenure.wire import registry
+from tenure.importer import row
+from tenure.wire import codes, registry
 from tests.harness import Server
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -90,3 +91,10 @@ def test_every_link_in_the_documentation_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_refusal_is_documented() -> None:
+    """`docs/refusals.md` has a row for each code, with its sentence."""
+    text = (DOCS / "refusals.md").read_text()
+    for code, sentence in (codes.SENTENCES | row.SENTENCES).items():
+        assert f"| `{code}` | {sentence} |" in text

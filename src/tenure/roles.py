@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+WORKER_STOP_SECONDS = 10
+"""How long a worker may go on with its requests at a stop. One that is told to stop while it is still starting does not
+hear it, and is ended after this time."""
 ENGINE_THREADS = 4
 """Statements that the embedded engine runs at the same time; more wait. Each may take a share of its memory."""
 
@@ -78,7 +81,7 @@ def http(settings: Settings) -> None:
         backlog=1024,
         respawn_failed_workers=True,
         respawn_interval=0.2,
-        workers_kill_timeout=settings.drain_seconds,
+        workers_kill_timeout=min(WORKER_STOP_SECONDS, settings.drain_seconds),
         log_level=LogLevels.warning,
     ).serve()
 

@@ -233,7 +233,6 @@ def test_a_file_that_changes_while_it_is_read(server: Server, keys: dict[str, st
     assert [name["count"] for name in server.read("/v1/events", keys)["items"]] == [40_001]
 
 
-@pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs wait4 to measure one child")
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """Ten times the rows take no more memory: a dry run of a large file stays near that of a small one."""
     data = tmp_path / "data"
