@@ -122,6 +122,7 @@ def test_a_failing_disk_is_a_refusal(tmp_path: Path) -> None:
     with pytest.raises(Unavailable) as refused:
         journal.append([("a", b"x" * 1_000_000)])
     assert refused.value.code == "journal_failed"
+    assert "the disk refuses" in (journal.refusing or "")
     journal._db.execute("PRAGMA max_page_count = 100000")
     journal.append([("b", b"x")])
     assert [row.receipt for row in JournalReader(journal.path).read(0)] == ["b"]

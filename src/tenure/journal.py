@@ -29,6 +29,8 @@ from tenure.telemetry import JOURNAL_SECONDS
 
 PRUNE_ROWS = 500
 """Rows removed in one transaction, so that pruning never delays an append by much."""
+RETRY_SECONDS = 5
+"""When a client that was refused is to try again."""
 GROUP_REQUESTS = 512
 """Requests committed together at the most."""
 MEBIBYTE = 1024 * 1024
@@ -103,6 +105,7 @@ class Journal:
         self.slot = slot
         self.max_bytes = max_bytes
         self._lock = lock
+        self._failed_at = float("-inf")
         self._db = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=GROUP_REQUESTS
         )
@@ -136,15 +139,17 @@ class Journal:
         if self.bytes + size > self.max_bytes:
             self.prune()
             if self.bytes + size > self.max_bytes:
-                raise Unavailable("the journal is full: the warehouse is behind", code="journal_full", retry_after=5)
+                raise Unavailable(
+                    "the journal is full: the warehouse is behind", code="journal_full", retry_after=RETRY_SECONDS
+                )
         values = [value for receipt, payload in entries for value in (receipt, zlib.crc32(payload), payload)]
         try:
             # One statement, which is its own transaction.
             self._db.execute(_INSERT + ", (?, ?, ?)" * (len(entries) - 1), values)
         except sqlite3.Error as error:
-            raise Unavailable(
-                f"the journal cannot be written: {error}", code="journal_failed", retry_after=5
-            ) from error
+            self._failed_at = time.monotonic()
+            message = f"the journal cannot be written: {error}"
+            raise Unavailable(message, code="journal_failed", retry_after=RETRY_SECONDS) from error
         self.bytes += size
         self.rows += len(entries)
 
@@ -173,9 +178,13 @@ class Journal:
         return int(rows)
 
     @property
-    def full(self) -> bool:
-        """Whether even a small request would be refused."""
-        return self.bytes >= self.max_bytes
+    def refusing(self) -> str | None:
+        """Why a request would be refused now, if it would: full, or the disk has refused a moment ago."""
+        if self.bytes >= self.max_bytes:
+            return "the journal is full: the warehouse is behind"
+        if time.monotonic() - self._failed_at < RETRY_SECONDS:
+            return "the journal cannot be written: the disk refuses"
+        return None
 
     def close(self) -> None:
         """Close the file and give the slot free."""

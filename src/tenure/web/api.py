@@ -21,6 +21,7 @@ from tenure.customers.receipts import Receipt, find_receipt
 from tenure.customers.timeline import MAX_LIMIT, Page, timeline
 from tenure.errors import BadRequest, Refused, Unavailable
 from tenure.ingest.intake import Intake
+from tenure.journal import RETRY_SECONDS
 from tenure.telemetry import exposition
 from tenure.warehouse.client import Warehouse
 from tenure.web.access import Reader
@@ -103,9 +104,10 @@ def _add_operating(api: FastAPI) -> None:
 
     @api.get("/readyz", tags=["operate"], summary="Can accept events")
     async def readyz() -> dict[str, str]:
-        """200 when events can be accepted, 503 when not (the journal is full)."""
-        if intake.journal.journal.full:
-            raise Unavailable("the journal is full: the warehouse is behind", code="journal_full", retry_after=5)
+        """200 when events can be accepted, 503 when not: the journal is full, or the disk."""
+        reason = intake.journal.journal.refusing
+        if reason is not None:
+            raise Unavailable(reason, code="not_ready", retry_after=RETRY_SECONDS)
         return {"status": "ready"}
 
     @api.get("/metrics", tags=["operate"], summary="Prometheus metrics")
