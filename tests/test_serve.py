@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -180,3 +181,25 @@ def test_readers_wait_out_a_restart_of_the_engine(new_server: NewServer) -> None
         assert answer.status_code == 503
         assert time.monotonic() < deadline
     server.stop()
+
+
+def test_damaged_journal_row_is_set_aside_and_costs_nothing_else(new_server: NewServer) -> None:
+    """A row that changed on disk is kept in a file, counted and logged; the requests around it are loaded."""
+    server = new_server(TENURE_LOAD_INTERVAL_MS="60000")
+    keys = create_app(server.data)
+    time.sleep(1.5)  # the loader has looked by now, and looks again in a minute
+    for start in (0, 10, 20):
+        body = whisperr_events(start, 10)
+        assert server.http.post(
+            "/v1/events/batch", headers={"X-API-Key": keys["publishable_key"]}, json=body
+        ).is_success
+    server.kill_tree()
+    (journal,) = (server.data / "journal").glob("*.sqlite")
+    with sqlite3.connect(journal) as db:
+        assert db.execute("SELECT count(*) FROM entry").fetchone() == (3,)
+        db.execute("UPDATE entry SET payload = zeroblob(length(payload)) WHERE position = 2")
+    server.start()
+    server.wait_loaded()
+    assert server.read("/v1/events", keys)["items"][0]["count"] == 20
+    assert len(list((server.data / "journal" / "damaged").iterdir())) == 1
+    assert "tenure_journal_damaged_total 1.0" in server.http.get("/metrics").text

@@ -53,7 +53,7 @@ class Settings(BaseModel):
         20_000, description="Rows that the loader inserts in one block at the most."
     )
     load_interval_ms: Annotated[int, Field(ge=10, le=60_000)] = Field(
-        750, description="How long the loader waits, in milliseconds, after it has loaded all there was."
+        750, description="Time between two blocks of the loader, in milliseconds, while they are small."
     )
     drain_seconds: Annotated[int, Field(ge=1, le=600)] = Field(
         30, description="How long a stop waits for requests to finish and for the journal to be loaded."

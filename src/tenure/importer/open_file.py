@@ -10,7 +10,6 @@ import msgspec
 from tenure.errors import ImportInvalid
 from tenure.importer.csv_file import WHITESPACE, CsvFile
 from tenure.importer.json_lines import JsonLinesFile
-from tenure.importer.parquet_file import ParquetFile
 from tenure.importer.row import Source
 
 CSV, JSONL, PARQUET = "csv", "jsonl", "parquet"
@@ -53,7 +52,11 @@ def _open(path: Path, form: Form) -> Source:
         return CsvFile(path, delimiter=_delimiter(delimiter), columns=form.columns)
     if form.delimiter is not None or form.columns is not None:
         raise ImportInvalid(f"--delimiter and --no-header are for CSV; {path} is {kind}")
-    return JsonLinesFile(path) if kind == JSONL else ParquetFile(path)
+    if kind == JSONL:
+        return JsonLinesFile(path)
+    from tenure.importer.parquet_file import ParquetFile  # 50 MB that only it needs
+
+    return ParquetFile(path)
 
 
 def _delimiter(given: str) -> str:

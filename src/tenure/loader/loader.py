@@ -13,6 +13,7 @@ Each insert carries a deduplication token computed from the plan, so that doing 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -97,6 +98,7 @@ class Loader:
             if time.monotonic() - measured_at > MEASURE_SECONDS:
                 self._measure()
                 measured_at = time.monotonic()
+            began = time.monotonic()
             try:
                 fullness = self.load_block()
                 retry = FIRST_RETRY_SECONDS
@@ -114,7 +116,7 @@ class Loader:
             if time.monotonic() - pruned_at > PRUNE_SECONDS:
                 prune_unclaimed(self._directory)
                 pruned_at = time.monotonic()
-            stop.wait(interval)  # so that the next block is worth its inserts
+            stop.wait(began + interval - time.monotonic())  # so that the next block is worth its inserts
 
     def load_block(self) -> float:
         """Load one block; returns how full it was, from 0 (the journals hold nothing new) to 1.
@@ -214,7 +216,10 @@ class Loader:
         aside = self._directory / "damaged" / f"{reader.id}-{row.position}.msgpack"
         if not aside.exists():
             aside.parent.mkdir(mode=0o700, exist_ok=True)
-            aside.write_bytes(row.payload)
+            with aside.open("wb") as file:
+                file.write(row.payload)
+                file.flush()
+                os.fsync(file.fileno())  # before the journal may be pruned
             JOURNAL_DAMAGED.inc()
             log.error("journal row is damaged; set aside", receipt=row.receipt, file=aside.name)
         return Found(len(row.payload), None)
