@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= tenure-data
 
-.PHONY: demo test check unit lock bench soak clean
+.PHONY: demo install test check unit lock bench soak clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenure demo --serve --data $(DATA)
+
+install: $(VENV)/.runtime
 
 test: check unit
 

@@ -203,3 +203,23 @@ def test_damaged_journal_row_is_set_aside_and_costs_nothing_else(new_server: New
     assert server.read("/v1/events", keys)["items"][0]["count"] == 20
     assert len(list((server.data / "journal" / "damaged").iterdir())) == 1
     assert "tenure_journal_damaged_total 1.0" in server.http.get("/metrics").text
+
+
+def test_check_finds_a_whole_installation_whole(server: Server, keys: dict[str, str]) -> None:
+    """`tenure check` beside a running server: every finding holds, and the books of an app are spelt out."""
+    batch = whisperr_events(0, 4)
+    for _ in range(2):
+        server.http.post("/v1/events/batch", headers={"X-API-Key": keys["publishable_key"]}, json=batch)
+    server.wait_loaded()
+    findings = json.loads(tenure("check", "--json", data=server.data))
+    assert all(finding["holds"] for finding in findings)
+    assert "received 8 = stored 4 + duplicates 4 + quarantined 0" in [finding["seen"] for finding in findings]
+
+
+def test_check_without_a_server_says_so(tmp_path: Path) -> None:
+    """The warehouse is looked at through a server; without one the check fails, with the reason, and exit code 1."""
+    create_app(tmp_path / "data")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        tenure("check", data=tmp_path / "data")
+    assert failed.value.returncode == 1
+    assert "start `tenure serve`" in failed.value.stdout
