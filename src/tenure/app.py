@@ -49,12 +49,8 @@ class HttpApplication:
         """Serve one connection's request, or the server's start and stop."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            operation = self._ingest.find(scope)
-            if operation is None:
-                await self._api(scope, receive, send)
-            else:
-                await self._ingest(operation, scope, receive, send)
+        elif scope["type"] == "http" and not await self._ingest.answer(scope, receive, send):
+            await self._api(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

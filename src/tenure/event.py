@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import msgspec
 
+from tenure.errors import Refused
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Something that a customer did. At least one of the four customer identifiers is set.
@@ -79,6 +81,11 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
 
 
 MAX_REFUSED_PAYLOAD = 16_384
+
+
+def whole_request(refused: Refused) -> Refusal:
+    """The record of a request that was refused as a whole."""
+    return Refusal(index=refused.index, code=refused.code, message=refused.message, field=refused.field, reported=True)
 
 
 class Decoded(msgspec.Struct, kw_only=True):

@@ -12,7 +12,7 @@ from tenure.demo.history import History
 from tenure.demo.record import Record
 from tenure.entry import Entry
 from tenure.errors import Refused
-from tenure.event import Decoded, Refusal
+from tenure.event import Decoded, whole_request
 from tenure.settings import Settings
 from tenure.wire import registry
 
@@ -57,8 +57,7 @@ def take(request: Request, app: str, key_prefix: str) -> Entry:
     try:
         decoded = operation.decode(request.body, request.received_at // 1_000)
     except Refused as error:
-        refusal = Refusal(index=error.index, code=error.code, message=error.message, field=error.field, reported=True)
-        decoded = Decoded(refusals=[refusal])
+        decoded = Decoded(refusals=[whole_request(error)])
     return Entry(
         app=app,
         receipt=request.receipt,

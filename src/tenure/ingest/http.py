@@ -42,25 +42,32 @@ JSON: Header = (b"content-type", b"application/json")
 
 
 class Ingest:
-    """Answers every ingest path of every dialect; `find` tells whether a request is one."""
+    """Answers every ingest path of every dialect."""
 
     def __init__(self, intake: Intake) -> None:
         self.intake = intake
         self.bodies = BodyReader()
 
-    def find(self, scope: Scope) -> Operation | None:
-        """The operation that a request is for, by its path (and by its auth header where two share one)."""
-        return registry.find(scope["path"], _headers(scope))
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer a request on an ingest path; False when it is on another, and nothing was done."""
+        headers = _headers(scope)
+        operation = registry.find(scope["path"], headers)
+        if operation is None:
+            return False
+        await self._answer(operation, headers, scope, receive, send)
+        return True
 
-    async def __call__(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Never raises: what is not foreseen is a logged 500."""
+    async def _answer(
+        self, operation: Operation, sent: dict[str, str], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Never raises: what is not foreseen is a logged 500."""
         if scope["method"] == "OPTIONS":
             await _send(send, Reply(204, b""), PREFLIGHT)
             return
         receipt = receipts.new()
         headers = [JSON, (RECEIPT_HEADER, receipt.encode()), *CROSS_ORIGIN]
         try:
-            reply = await self._take(operation, scope, receive, receipt)
+            reply = await self._take(operation, sent, scope["method"], receive, receipt)
         except Refused as error:
             reply = Reply(error.status, operation.error(error))
             headers += _refusal_headers(error)
@@ -73,10 +80,11 @@ class Ingest:
         self.intake.count_request(operation.dialect, reply.status)
         await _send(send, reply, headers)
 
-    async def _take(self, operation: Operation, scope: Scope, receive: Receive, receipt: str) -> Reply:
-        if scope["method"] != "POST":
-            raise MethodNotAllowed(f"{scope['method']} is not for this path; send a POST", allow="POST")
-        headers = _headers(scope)
+    async def _take(
+        self, operation: Operation, headers: dict[str, str], method: str, receive: Receive, receipt: str
+    ) -> Reply:
+        if method != "POST":
+            raise MethodNotAllowed(f"{method} is not for this path; send a POST", allow="POST")
         key = self.intake.authenticate(operation, operation.credentials(headers))
         try:
             body = await self.bodies.read(headers, receive, operation.max_bytes)

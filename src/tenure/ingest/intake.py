@@ -13,7 +13,7 @@ from tenure.control import keys
 from tenure.control.keys import Key
 from tenure.entry import Entry
 from tenure.errors import Refused, Unavailable
-from tenure.event import Decoded, Refusal
+from tenure.event import Decoded, whole_request
 from tenure.ingest.keyring import Keyring
 from tenure.journal import GroupCommit
 from tenure.telemetry import EVENTS, IDENTIFIES, JOURNAL_BYTES, REFUSALS, REQUESTS
@@ -67,9 +67,8 @@ class Intake:
 
         Only what an app's own key sent gets here; a full journal takes no such record.
         """
-        refusal = Refusal(index=error.index, code=error.code, message=error.message, field=error.field, reported=True)
         try:
-            await self.keep(operation, key, Decoded(refusals=[refusal]), receipt, None)
+            await self.keep(operation, key, Decoded(refusals=[whole_request(error)]), receipt, None)
         except Unavailable:
             log.warning("refusal not recorded", receipt=receipt, app=key.app, code=error.code)
 
