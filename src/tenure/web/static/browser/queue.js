@@ -93,16 +93,17 @@ const byteLength = (text) => new TextEncoder().encode(text).length;
  * @param {Lose} lose
  * @returns {F}
  */
-const guarded = (work, lose) =>
-  /** @type {F} */ (
-    (...given) => {
-      try {
-        return work(...given);
-      } catch (error) {
-        lose(1, 'it cannot be sent', error);
-      }
+function guarded(work, lose) {
+  /** @param {any[]} given */
+  const safe = (...given) => {
+    try {
+      return work(...given);
+    } catch (error) {
+      lose(1, 'it cannot be sent', error);
     }
-  );
+  };
+  return /** @type {F} */ (safe);
+}
 
 /**
  * @typedef {{ name: string, bytes: number, value: any }} Entry
