@@ -66,8 +66,9 @@ def test_a_cancel_flow_is_a_churn_event(server: Server, keys: Keys) -> None:
 
 def test_one_customer_has_many_churn_events_and_stays_one(server: Server, keys: Keys) -> None:
     """Several cancellations of an e-mail do not make it ambiguous: it stays linked to its customer id."""
-    for mrr in (100, 200, 300):
-        assert call(server, keys, "POST", RECORD, {**CHURN, "mrr": mrr})[0] == 201
+    known_by_email = {**CHURN, "provider_customer_id": ""}
+    for mrr, churn in ((100, CHURN), (200, known_by_email), (300, known_by_email)):
+        assert call(server, keys, "POST", RECORD, {**churn, "mrr": mrr})[0] == 201
     server.wait_loaded()
     for identifier in ("jane@example.com", "cus_abc"):
         items = server.read(f"/v1/customers/{identifier}/churn-events", keys)["items"]
