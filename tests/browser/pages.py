@@ -147,4 +147,7 @@ def accepted(body: Any) -> dict[str, Any]:
     """What the native route answers when all is well."""
     if "events" not in body:
         return {"status": "success", "verified": False}
-    return {"receipt": "0" * 32, "results": [{"index": n, "status": "stored_pending"} for n in range(len(body["events"]))]}
+    return {
+        "receipt": "0" * 32,
+        "results": [{"index": n, "status": "stored_pending"} for n in range(len(body["events"]))],
+    }

@@ -233,8 +233,8 @@ function makeQueue(prefix, most, request, hopeless, lose) {
   /** @param {Response | null} response */
   function retryLater(response) {
     const header = (response && response.headers.get('Retry-After')) || '0';
-    const asked = Number(header) || (Date.parse(header) - Date.now()) / 1000 || 0;
-    const wait = 1000 * Math.min(asked, MAX_RETRY_AFTER_S);
+    const seconds = isNaN(+header) ? (Date.parse(header) - Date.now()) / 1000 : +header;
+    const wait = 1000 * Math.min(Math.max(seconds, 0) || 0, MAX_RETRY_AFTER_S);
     const backoff = 1000 * Math.min(2 ** failures++, MAX_BACKOFF_S) * (0.5 + Math.random() / 2);
     retryAt = performance.now() + wait;
     clearTimeout(timer);
