@@ -186,9 +186,9 @@ def test_another_tab_is_not_sent_twice(new_tab: Callable[[], Tab], site: Site, s
     """While one tab's request is under way another tab waits for it instead of sending the same events."""
     first, second = start(new_tab(), site, scripted), start(new_tab(), site, scripted)
     scripted.free.clear()
-    first.run("{ tenure.track('Once'); tenure.flush() }")
+    first.run("tenure.track('Once'), void tenure.flush()")
     scripted.wait_for(1)
-    second.run("{ window.done = tenure.flush() }")
+    second.run("void (window.done = tenure.flush())")
     wait_until(lambda: second.run("navigator.locks.query().then((q) => q.pending.length)") == 1, "nobody waits")
     scripted.free.set()
     assert second.run("window.done") == 0
