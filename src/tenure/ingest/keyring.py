@@ -10,13 +10,15 @@ from hmac import compare_digest
 from tenure.control import keys
 from tenure.control.keys import Key
 from tenure.control.policy import Policy
+from tenure.control.signing import verifies
 from tenure.control.store import Store
 from tenure.errors import Forbidden, Unauthenticated
 
 REFRESH_SECONDS = 1.0
 """How long a revoked key may still work, and a new one not yet in a process that never missed it."""
 MISSES_A_SECOND = 20
-"""An unknown key makes the ring look again, so that a new key works at once; guesses do so this often at the most."""
+"""An unknown key, or a signature by one, makes the ring look again, so that a new key works at once; guesses do so this
+often at the most."""
 
 _NO_RULES = Policy()
 
@@ -71,9 +73,15 @@ class Keyring:
         """The rules of an app, by its own id."""
         return self._policies.get(app, _NO_RULES)
 
-    def signing_states(self, app: str) -> tuple[bytes, ...]:
-        """What checks signatures made with the app's live secret keys (`signing.verifies`)."""
-        return self._states.get(app, ())
+    def has_signed(self, app: str, subject: str, auth_hash: str) -> bool:
+        """Whether `auth_hash` is the signature of `subject` under one of the app's live secret keys."""
+        states = self._states.get(app, ())
+        if verifies(states, subject, auth_hash):
+            return True
+        if not self._may_look_again():
+            return False
+        self.refresh()
+        return self._states.get(app, ()) != states and verifies(self._states[app], subject, auth_hash)
 
     def check_tracker(self, tracker: str, app: str) -> None:
         """Raises Forbidden unless `tracker` is a tracker key of this app."""
