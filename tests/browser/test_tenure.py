@@ -79,7 +79,7 @@ def test_page(server: Server, keys: Keys, site: Site, tab: Tab) -> None:
 
 
 def test_identify_signed(server: Server, keys: Keys, site: Site, tab: Tab) -> None:
-    """With authHash the user's events are verified, on later pages too, and what the visitor did before is theirs."""
+    """With authHash the user's events are verified, on later pages too, and name the visitor they were before."""
     start(tab, site, server, keys)
     tab.run("tenure.track('Before')")
     tab.run("(hash) => tenure.identify('user_1', { plan: 'pro' }, { customerId: 'cus_1', authHash: hash })",
@@ -89,12 +89,10 @@ def test_identify_signed(server: Server, keys: Keys, site: Site, tab: Tab) -> No
     tab.page.wait_for_function("window.tenure && tenure.dropped === 0")
     tab.run("tenure.track('Later'), tenure.flush()")
     events = timeline(server, keys, "cus_1")
-    assert [(event["name"], event["verified"]) for event in events if event["name"] != "Before"] == [
-        ("After", True), ("Later", True),
-    ]  # fmt: skip
-    assert {(event["customer_id"], event["uid"]) for event in events if event["name"] != "Before"} == {
-        ("cus_1", "user_1")
-    }
+    assert [(event["name"], event["verified"]) for event in events] == [("After", True), ("Later", True)]
+    assert {(event["customer_id"], event["uid"]) for event in events} == {("cus_1", "user_1")}
+    assert {f"anonymous_id:{event['anonymous_id']}" for event in events} == {anonymous(tab)}
+    assert [event["name"] for event in timeline(server, keys, anonymous(tab))] == ["Before"]
     assert tab.said == []
 
 
@@ -178,7 +176,8 @@ def test_hostile_values(server: Server, keys: Keys, site: Site, tab: Tab) -> Non
         circle.self = circle;
         const trap = new Proxy({}, { get() { throw new Error('get') }, ownKeys() { throw new Error('keys') } });
         const hostile = [circle, trap, { toJSON() { throw trap } }, { get a() { throw null } }, 'text', 1n, Symbol('s'),
-                         () => {}, 'x'.repeat(1e6), { text: 'x'.repeat(1e6) }, NaN, null, undefined, [1], new Date(NaN), window];
+                         () => {}, 'x'.repeat(1e6), { text: 'x'.repeat(1e6) }, NaN, null, undefined, [1],
+                         new Date(NaN), window];
         tenure.track('Sound');
         for (const value of hostile) {
             for (const name of ['track', 'identify', 'page', 'init']) {
