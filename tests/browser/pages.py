@@ -85,16 +85,19 @@ def tag(base: str, key: str = "pub_test", script: str = "tenure.js") -> str:
     return f'<script src="{base}/{script}" data-key="{key}" async></script>'
 
 
+Plan = tuple[int, dict[str, str], dict[str, Any] | bytes]
+
+
 class Scripted:
     """An ingest server that answers the next requests as planned, and accepts the rest.
 
-    A plan is a status with headers and a body, or `RESET`. `hold` keeps every request waiting while it is set.
+    A plan is a status with headers and a body, or `RESET`. Answers wait while `free` is not set.
     """
 
-    RESET = (0, {}, {})
+    RESET: Plan = (0, {}, {})
 
     def __init__(self) -> None:
-        self.plan: deque[tuple[int, dict[str, str], dict[str, Any]]] = deque()
+        self.plan: deque[Plan] = deque()
         self.requests: list[tuple[dict[str, str], Any]] = []
         self.free = threading.Event()
         self.free.set()
@@ -128,7 +131,11 @@ class Scripted:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                 else:
-                    self.send(status, cross_origin | headers, json.dumps(answer).encode())
+                    self.send(
+                        status,
+                        cross_origin | headers,
+                        answer if isinstance(answer, bytes) else json.dumps(answer).encode(),
+                    )
 
         with served(Handler) as self.url:
             yield self

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Tab
-from tests.browser.pages import Scripted, Site, tag, wait_until
+from tests.browser.pages import Plan, Scripted, Site, tag, wait_until
 from tests.harness import Server
 
 Keys = dict[str, str]
@@ -104,9 +104,7 @@ def test_calls_that_say_too_little(given: str, scripted: Scripted, site: Site, t
 
 
 @pytest.mark.parametrize("plan", [(503, {"Retry-After": "1"}, {}), (429, {}, {}), Scripted.RESET])
-def test_what_may_pass_is_tried_again(
-    plan: tuple[int, dict[str, str], dict[str, str]], scripted: Scripted, site: Site, tab: Tab
-) -> None:
+def test_what_may_pass_is_tried_again(plan: Plan, scripted: Scripted, site: Site, tab: Tab) -> None:
     """Overload and broken connections keep the event: the same message and time arrive later."""
     scripted.plan.extend([plan, plan])
     start(tab, site, scripted.url)

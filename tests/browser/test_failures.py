@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.conftest import Tab
-from tests.browser.pages import Scripted, Site, tag, wait_until
+from tests.browser.pages import Plan, Scripted, Site, tag, wait_until
 
 UNAVAILABLE = {"error": "not_ready", "message": "the journal is full"}
 
@@ -34,10 +36,18 @@ def test_503_is_tried_again_no_earlier_than_asked(tab: Tab, site: Site, scripted
     assert waited[-1] - waited[0] >= 2_000
 
 
+def test_a_retry_may_be_asked_for_by_date(tab: Tab, site: Site, scripted: Scripted) -> None:
+    """Proxies write Retry-After as a date; it holds as well."""
+    later = formatdate(time.time() + 60, usegmt=True)
+    scripted.plan.append((503, {"Retry-After": later}, b"busy"))
+    start(tab, site, scripted)
+    assert tab.run("tenure.track('Kept'), tenure.flush()") == 1
+    assert tab.run("tenure.flush()") == 1
+    assert len(scripted.requests) == 1
+
+
 @pytest.mark.parametrize("plan", [Scripted.RESET, (500, {}, {}), (429, {}, UNAVAILABLE), (408, {}, {})])
-def test_what_may_pass_is_tried_again(
-    plan: tuple[int, dict[str, str], dict[str, str]], tab: Tab, site: Site, scripted: Scripted
-) -> None:
+def test_what_may_pass_is_tried_again(plan: Plan, tab: Tab, site: Site, scripted: Scripted) -> None:
     """A connection that breaks, 500, 429 and 408 keep the event, and the next attempt comes by itself."""
     scripted.plan.extend([plan, plan])
     start(tab, site, scripted)
@@ -47,9 +57,10 @@ def test_what_may_pass_is_tried_again(
     assert tab.run("tenure.dropped") == 0
 
 
-def test_an_answer_that_is_not_json_is_no_receipt(tab: Tab, site: Site, scripted: Scripted) -> None:
-    """A 200 from something that is not Tenure does not drop events: a redirect is not followed either."""
-    scripted.plan.append((302, {"Location": "/elsewhere"}, {}))
+@pytest.mark.parametrize("plan", [(200, {}, b"<!doctype html>"), (302, {"Location": "/elsewhere"}, {})])
+def test_what_is_not_tenure_takes_no_events(plan: Plan, tab: Tab, site: Site, scripted: Scripted) -> None:
+    """A page in place of an answer drops no event, and a redirect, which would turn the POST into a GET, neither."""
+    scripted.plan.append(plan)
     start(tab, site, scripted)
     assert tab.run("tenure.track('Kept'), tenure.flush()") == 1
     assert tab.run("tenure.flush()") == 0
