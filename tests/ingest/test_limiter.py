@@ -19,6 +19,7 @@ from prometheus_client import REGISTRY
 
 from tenure.errors import RateLimited
 from tenure.ingest import limiter as module
+from tenure.ingest import window, window_server
 from tenure.ingest.limiter import Limiter
 from tenure.ingest.window import MemoryWindows
 from tenure.ingest.window_server import LONGEST_SECRET, ServedWindows, WindowServer
@@ -27,6 +28,13 @@ from tests.harness import Server, free_port
 
 SECRET = "secret of this start"
 WAIT_SECONDS = 20
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine of a test may be slow."""
+    for waiting in (window, window_server):
+        monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 20)
 
 
 class Clock:
@@ -113,7 +121,7 @@ import asyncio
 from tenure.ingest import limiter, window, window_server
 from tenure.settings import Settings
 
-window.PATIENCE_SECONDS = window_server.PATIENCE_SECONDS = 30  # the machine of a test may be slow
+window.PATIENCE_SECONDS = window_server.PATIENCE_SECONDS = 20
 
 async def hammer():
     mine = limiter.build(Settings.load())
@@ -238,8 +246,10 @@ def test_requests_pass_when_nobody_counts(scheme: str, capsys: pytest.CaptureFix
     assert "hunter2" not in logged
 
 
-def test_requests_pass_when_the_answer_does_not_come() -> None:
-    """One that listens and says nothing is not waited for, and not asked again at once."""
+def test_requests_pass_when_the_answer_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that listens and says nothing is not waited for long, and not asked again at once."""
+    monkeypatch.setattr(window_server, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 20)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         limiter = Limiter(ServedWindows(silent.getsockname()[1], SECRET))
 
