@@ -1,0 +1,88 @@
+"""`@whisperr/node` and its Express helper (npm), unmodified but for the base URL, deliver to a real server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.clients.arrivals import Keys, events, identifies, import_key, names, numbers
+from tests.clients.conftest import Outage
+from tests.clients.processes import answer_of, node, running, serving
+from tests.harness import Server, create_app
+
+USER = "user_node"
+
+
+def test_track_identify_and_shutdown(server: Server, keys: Keys) -> None:
+    """With its own defaults it delivers identify and events, in batches of up to 500, each once."""
+    assert answer_of("deliver.mjs", server.url, keys["publishable_key"], "620") == []
+    server.wait_loaded()
+    items = events(server, keys, f"uid:{USER}")
+    assert numbers(items) == list(range(620))
+    assert items[0]["context"] == {"locale": "da", "$message_id": items[0]["message_id"]}
+    (identify,) = identifies(server, keys, USER)
+    assert identify["traits"] == {"plan": "pro", "$preferred_channel": "email"}
+    assert identify["channels"] == [{"channel": "email", "address": "node@example.com", "opted_in": True}]
+
+
+def test_unknown_key_then_recovery(server: Server, keys: Keys) -> None:
+    """A 401 makes the client keep its queue; once its key is imported, the same queue arrives."""
+    existing = "wrk_existing_key_of_a_client"
+    with running(node("interrupted.mjs", server.url, existing, "3")) as client:
+        assert json.loads(client.hears()) == ["auth"]
+        import_key(server, keys, existing)
+        client.is_told("flush")
+        assert json.loads(client.hears()) == ["auth"]
+    server.wait_loaded()
+    assert numbers(events(server, keys, f"uid:{USER}")) == [0, 1, 2]
+
+
+def test_503_then_shutdown(outage: Outage) -> None:
+    """What a 503 kept in the queue is delivered, once, by the shutdown after it."""
+    with running(node("interrupted.mjs", outage.server.url, outage.keys["publishable_key"], "20")) as client:
+        assert json.loads(client.hears()) == ["retry_exhausted"]
+        outage.end()
+    outage.server.wait_loaded()
+    assert numbers(events(outage.server, outage.keys, f"uid:{USER}")) == list(range(20))
+
+
+def test_server_away_then_back(new_server: Callable[..., Server]) -> None:
+    """Events tracked while no server listens are delivered, once, when it has started on the same port."""
+    server = new_server()
+    keys = create_app(server.data)
+    server.kill_tree()
+    with running(node("interrupted.mjs", server.url, keys["publishable_key"], "3")) as client:
+        assert json.loads(client.hears()) == ["retry_exhausted"]
+        server.start()
+        client.is_told("flush")
+        assert json.loads(client.hears()) == ["retry_exhausted"]
+    server.wait_loaded()
+    assert numbers(events(server, keys, f"uid:{USER}")) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("middleware", ["passport", "jwt", "clerk", "own"])
+def test_express_helper_with_a_user(server: Server, keys: Keys, middleware: str) -> None:
+    """`req.whisperr` identifies and tracks the user, wherever the site's authentication left it; none: nothing."""
+    with serving(node("express.mjs", server.url, keys["publishable_key"])) as site:
+        assert httpx.post(f"{site}/upgrade").json() == {"user": None}
+        answer = httpx.post(f"{site}/upgrade", headers={"X-Auth": middleware, "X-User": "ada"})
+        assert answer.json() == {"user": "ada"}
+    server.wait_loaded()
+    (item,) = events(server, keys, "uid:ada")
+    assert (item["name"], item["properties"]) == ("plan_upgraded", {"plan": "pro"})
+    assert item["context"]["locale"] == "da"
+    assert [identify["traits"] for identify in identifies(server, keys, "ada")] == [{"plan": "pro"}]
+    assert [row["count"] for row in server.read("/v1/events", keys)["items"]] == [1]
+
+
+def test_express_helper_with_the_sites_own_function(server: Server, keys: Keys) -> None:
+    """With `resolveUser` events are kept under what it says; a webhook uses the client itself."""
+    with serving(node("express.mjs", server.url, keys["publishable_key"])) as site:
+        httpx.post(f"{site}/accounts/upgrade", headers={"X-Account": "acme"}).raise_for_status()
+        httpx.post(f"{site}/webhook").raise_for_status()
+    server.wait_loaded()
+    assert names(events(server, keys, "uid:acme")) == ["plan_upgraded"]
+    assert names(events(server, keys, "uid:customer_of_webhook")) == ["payment_failed"]
