@@ -72,7 +72,7 @@ def main(database: str) -> None:
     User.objects.create_user("ada", password="correct horse")
     with make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=QuietHandler) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
-        print(f"http://127.0.0.1:{site.server_port}", flush=True)
+        print(f"http://127.0.0.1:{site.server_port}", flush=True)  # noqa: T201 - this is how it tells its address
         sys.stdin.read()
         site.shutdown()
 

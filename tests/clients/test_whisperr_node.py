@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.clients.arrivals import Keys, events, identifies, import_key, names, numbers
-from tests.clients.conftest import Outage
+from tests.clients.outage import Outage
 from tests.clients.processes import answer_of, node, running, serving
 from tests.harness import Server, create_app
 

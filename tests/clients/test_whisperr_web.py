@@ -197,13 +197,18 @@ def test_preflight(visit: Callable[..., Page], visitor: BrowserContext, server: 
     """Before its request the browser asks whether it may send, and is told yes, for a day."""
     page = visit()
     assert flush(page) == []
-    seen: list[dict[str, Any]] = []
+    preflights: list[dict[str, Any]] = []
+
+    def keep(event: dict[str, Any]) -> None:
+        if event["type"] == "Preflight":
+            preflights.append(event["response"])
+
     devtools = visitor.new_cdp_session(page)
-    devtools.on("Network.responseReceived", lambda event: seen.append(event))
+    devtools.on("Network.responseReceived", keep)
     devtools.send("Network.enable")
     page.evaluate("whisperr.identify('user_web')")
     assert flush(page) == []
-    (preflight,) = [event["response"] for event in seen if event["type"] == "Preflight"]
+    (preflight,) = preflights
     assert (preflight["url"], preflight["status"]) == (f"{server.url}/v1/identify", 204)
     headers = {name.lower(): value for name, value in preflight["headers"].items()}
     assert headers["access-control-max-age"] == "86400"
