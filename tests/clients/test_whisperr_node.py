@@ -28,12 +28,11 @@ def test_track_identify_and_shutdown(server: Server, keys: Keys) -> None:
     assert identify["channels"] == [{"channel": "email", "address": "node@example.com", "opted_in": True}]
 
 
-def test_unknown_key_then_recovery(server: Server, keys: Keys) -> None:
+def test_unknown_key_then_recovery(server: Server, keys: Keys, vendor_key: str) -> None:
     """A 401 makes the client keep its queue; once its key is imported, the same queue arrives."""
-    existing = "wrk_existing_key_of_a_client"
-    with running(node("interrupted.mjs", server.url, existing, "3")) as client:
+    with running(node("interrupted.mjs", server.url, vendor_key, "3")) as client:
         assert json.loads(client.hears()) == ["auth"]
-        import_key(server, keys, existing)
+        import_key(server, keys, vendor_key)
         client.is_told("flush")
         assert json.loads(client.hears()) == ["auth"]
     server.wait_loaded()

@@ -138,16 +138,15 @@ def test_end_of_a_process_delivers(server: Server, keys: Keys) -> None:
     assert names(events(server, keys, "uid:u")) == ["script_run"]
 
 
-def test_unknown_key_then_recovery(server: Server, keys: Keys) -> None:
+def test_unknown_key_then_recovery(server: Server, keys: Keys, vendor_key: str) -> None:
     """A 401 makes the client pause and keep its queue; once its key is imported, the same queue arrives."""
-    existing = "wrk_existing_key_of_a_client"
-    client, reports = new_client(server.url, existing)
+    client, reports = new_client(server.url, vendor_key)
     client.identify(USER, traits={"plan": "pro"})
     for n in range(3):
         client.track(USER, "feature_used", {"n": n})
     client.flush()
     assert reports == ["auth"]
-    import_key(server, keys, existing)
+    import_key(server, keys, vendor_key)
     client.flush()
     client.shutdown()
     assert reports == ["auth"]

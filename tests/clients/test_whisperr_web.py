@@ -163,30 +163,26 @@ def test_offline_then_online(visit: Callable[..., Page], visitor: BrowserContext
     assert names(items) == ["feature_used"] * 3 + ["page_viewed"]
 
 
-def test_unknown_key_keeps_the_queue(visit: Callable[..., Page], server: Server, keys: Keys) -> None:
+def test_unknown_key_keeps_the_queue(visit: Callable[..., Page], server: Server, keys: Keys, vendor_key: str) -> None:
     """A 401 is readable from another origin and costs nothing: once the key is imported, the same queue arrives."""
-    existing = "wrk_existing_key_of_a_shop"
-    page = visit(key=existing)
+    page = visit(key=vendor_key)
     track(page, 1, 2)
     assert flush(page)[0] == "auth"
     assert len(queued(page)) == 3
-    import_key(server, keys, existing)
+    import_key(server, keys, vendor_key)
     flush(page)
     assert queued(page) == []
     items = wait_for_events(server, keys, f"anonymous_id:{anonymous_id(page)}", 3)
     assert names(items) == ["feature_used", "feature_used", "page_viewed"]
 
 
-def test_queue_survives_a_reload(
-    visit: Callable[..., Page], visitor: BrowserContext, server: Server, keys: Keys
-) -> None:
+def test_queue_survives_a_reload(visit: Callable[..., Page], server: Server, keys: Keys, vendor_key: str) -> None:
     """What one page could not deliver is delivered by the next page that the visitor opens."""
-    existing = "wrk_existing_key_of_a_blog"
-    page = visit(key=existing)
+    page = visit(key=vendor_key)
     handle = anonymous_id(page)
     assert flush(page)[0] == "auth"
-    import_key(server, keys, existing)
-    next_page = visit(key=existing)
+    import_key(server, keys, vendor_key)
+    next_page = visit(key=vendor_key)
     until(lambda: names(events(server, keys, f"anonymous_id:{handle}")), "the queue of the first page arrived")
     assert flush(next_page) == []
     items = wait_for_events(server, keys, f"anonymous_id:{handle}", 2)
