@@ -1,4 +1,4 @@
-"""Programs that use a client: each says things on its standard output and ends when its standard input does."""
+"""Programs that use a client: each prints lines, and ends when its standard input does."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Program:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
-    def hears(self) -> str:
+    def read_line(self) -> str:
         """The next line that it prints."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, "it ended before it said anything"
         return line.strip()
 
-    def is_told(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         """Send it a line."""
         assert self.process.stdin is not None
         self.process.stdin.write(line + "\n")
@@ -58,7 +58,7 @@ def running(command: Sequence[str], environment: Mapping[str, str] | None = None
 def serving(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """A program that is a web server: its address, which it prints when it listens."""
     with running(command, environment) as program:
-        yield program.hears()
+        yield program.read_line()
 
 
 def node(script: str, *arguments: str) -> list[str]:

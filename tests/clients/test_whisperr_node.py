@@ -31,10 +31,10 @@ def test_track_identify_and_shutdown(server: Server, keys: Keys) -> None:
 def test_unknown_key_then_recovery(server: Server, keys: Keys, vendor_key: str) -> None:
     """A 401 makes the client keep its queue; once its key is imported, the same queue arrives."""
     with running(node("interrupted.mjs", server.url, vendor_key, "3")) as client:
-        assert json.loads(client.hears()) == ["auth"]
+        assert json.loads(client.read_line()) == ["auth"]
         import_key(server, keys, vendor_key)
-        client.is_told("flush")
-        assert json.loads(client.hears()) == ["auth"]
+        client.write_line("flush")
+        assert json.loads(client.read_line()) == ["auth"]
     server.wait_loaded()
     assert numbers(events(server, keys, f"uid:{USER}")) == [0, 1, 2]
 
@@ -42,7 +42,7 @@ def test_unknown_key_then_recovery(server: Server, keys: Keys, vendor_key: str) 
 def test_503_then_shutdown(outage: Outage) -> None:
     """What a 503 kept in the queue is delivered, once, by the shutdown after it."""
     with running(node("interrupted.mjs", outage.server.url, outage.keys["publishable_key"], "20")) as client:
-        assert json.loads(client.hears()) == ["retry_exhausted"]
+        assert json.loads(client.read_line()) == ["retry_exhausted"]
         outage.end()
     outage.server.wait_loaded()
     assert numbers(events(outage.server, outage.keys, f"uid:{USER}")) == list(range(20))
@@ -54,10 +54,10 @@ def test_server_away_then_back(new_server: Callable[..., Server]) -> None:
     keys = create_app(server.data)
     server.kill_tree()
     with running(node("interrupted.mjs", server.url, keys["publishable_key"], "3")) as client:
-        assert json.loads(client.hears()) == ["retry_exhausted"]
+        assert json.loads(client.read_line()) == ["retry_exhausted"]
         server.start()
-        client.is_told("flush")
-        assert json.loads(client.hears()) == ["retry_exhausted"]
+        client.write_line("flush")
+        assert json.loads(client.read_line()) == ["retry_exhausted"]
     server.wait_loaded()
     assert numbers(events(server, keys, f"uid:{USER}")) == [0, 1, 2]
 
