@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.clients.arrivals import Keys, events, identifies, import_key, names, numbers
 from tests.clients.outage import Outage
@@ -48,33 +48,38 @@ def test_503_then_shutdown(outage: Outage) -> None:
     assert numbers(events(outage.server, outage.keys, f"uid:{USER}")) == list(range(20))
 
 
-def test_server_away_then_back(new_server: Callable[..., Server]) -> None:
-    """Events tracked while no server listens are delivered, once, when it has started on the same port."""
-    server = new_server()
+def test_server_that_starts_later(tmp_path: Path) -> None:
+    """Events tracked while no server listens are delivered, once, when one does."""
+    server = Server(tmp_path / "data")
     keys = create_app(server.data)
-    server.kill_tree()
-    with running(node("interrupted.mjs", server.url, keys["publishable_key"], "3")) as client:
-        assert json.loads(client.read_line()) == ["retry_exhausted"]
-        server.start()
-        client.write_line("flush")
-        assert json.loads(client.read_line()) == ["retry_exhausted"]
-    server.wait_loaded()
-    assert numbers(events(server, keys, f"uid:{USER}")) == [0, 1, 2]
+    with ExitStack() as at_the_end:
+        with running(node("interrupted.mjs", server.url, keys["publishable_key"], "3")) as client:
+            assert json.loads(client.read_line()) == ["retry_exhausted"]
+            server.launch()
+            at_the_end.callback(server.kill_tree)
+            server.wait_ready()
+            client.write_line("flush")
+            assert json.loads(client.read_line()) == ["retry_exhausted"]
+        server.wait_loaded()
+        assert numbers(events(server, keys, f"uid:{USER}")) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("middleware", ["passport", "jwt", "clerk", "own"])
-def test_express_helper_with_a_user(server: Server, keys: Keys, middleware: str) -> None:
+def test_express_helper_with_a_user(server: Server, keys: Keys) -> None:
     """`req.whisperr` identifies and tracks the user, wherever the site's authentication left it; none: nothing."""
+    middlewares = ["passport", "jwt", "clerk", "own"]
     with serving(node("express.mjs", server.url, keys["publishable_key"])) as site:
         assert httpx.post(f"{site}/upgrade").json() == {"user": None}
-        answer = httpx.post(f"{site}/upgrade", headers={"X-Auth": middleware, "X-User": "ada"})
-        assert answer.json() == {"user": "ada"}
+        for name in middlewares:
+            user = f"ada_of_{name}"
+            assert httpx.post(f"{site}/upgrade", headers={"X-Auth": name, "X-User": user}).json() == {"user": user}
     server.wait_loaded()
-    (item,) = events(server, keys, "uid:ada")
-    assert (item["name"], item["properties"]) == ("plan_upgraded", {"plan": "pro"})
-    assert item["context"]["locale"] == "da"
-    assert [identify["traits"] for identify in identifies(server, keys, "ada")] == [{"plan": "pro"}]
-    assert [row["count"] for row in server.read("/v1/events", keys)["items"]] == [1]
+    for name in middlewares:
+        (item,) = events(server, keys, f"uid:ada_of_{name}")
+        assert (item["name"], item["properties"]) == ("plan_upgraded", {"plan": "pro"})
+        assert item["context"]["locale"] == "da"
+        (identify,) = identifies(server, keys, f"ada_of_{name}")
+        assert identify["traits"] == {"plan": "pro"}
+    assert [row["count"] for row in server.read("/v1/events", keys)["items"]] == [len(middlewares)]
 
 
 def test_express_helper_with_the_sites_own_function(server: Server, keys: Keys) -> None:
