@@ -8,12 +8,14 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from tenure.customers.catalogue import EventNames
 from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
 from tenure.wire import registry
 
 RESULTS = {
     "/v1/customers/{customer_id}/timeline": Page,
+    "/v1/events": EventNames,
     "/v1/receipts/{receipt}": Receipt,
 }
 
