@@ -37,9 +37,10 @@ def key(name: str) -> str:
 def words(name: str) -> list[str]:
     """The words of a name in their own case. In a name with spaces, capitals do not begin a word (`GitHub Linked`)."""
     text = _visible(name)
-    if not text.islower() and len(text.split()) == 1:
-        text = _CAMEL.sub(" ", text)
-    return [word for word in _SEPARATORS.split(text) if word]
+    given = [word for word in _SEPARATORS.split(text) if word]
+    if text.islower() or len(text.split()) > 1 < len(given):
+        return given
+    return [part for word in given for part in _CAMEL.split(word)]
 
 
 def snake_case(name: str) -> str:
