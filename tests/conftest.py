@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.chromium import headless_chromium
 from tests.harness import Server, create_app
 
 
@@ -41,15 +43,26 @@ def keys(server: Server, request: pytest.FixtureRequest) -> dict[str, str]:
     return create_app(server.data, request.node.nodeid[-190:])
 
 
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One headless Chromium for all tests; each makes contexts of its own."""
+    with headless_chromium() as browser:
+        yield browser
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first: pure ones, then those that start a server, then those that kill it."""
+    """Fast tests first: pure ones, then those that start a server, then those that kill it, then those in a browser.
+
+    Those in a browser are the last because of the event loop that it needs.
+    """
 
     def slowness(item: pytest.Item) -> int:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "chromium" in fixtures:
+            return 3
         if "crash" in item.path.parts:
             return 2
-        starts = {"server", "new_server"} & set(
-            getattr(item, "fixturenames", ())
-        ) or item.path.name == "test_command.py"
+        starts = {"server", "new_server"} & fixtures or item.path.name == "test_command.py"
         return 1 if starts else 0
 
     items.sort(key=slowness)

@@ -1,26 +1,14 @@
-"""A real Chromium, a site for its pages, and a server that fails on demand."""
+"""A visitor's tabs, a site for their pages, and a server that fails on demand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from tests.browser.pages import READY, Scripted, Site
-
-EXECUTABLE = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=FLAGS)
-        yield browser
-        browser.close()
+from tests.chromium import WAIT_MS
 
 
 @pytest.fixture
@@ -42,7 +30,7 @@ def scripted() -> Iterator[Scripted]:
 def visitor(chromium: Browser) -> Iterator[BrowserContext]:
     """A browser profile of its own."""
     context = chromium.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(WAIT_MS)
     yield context
     context.close()
 

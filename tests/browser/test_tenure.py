@@ -9,8 +9,9 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from tests.browser.conftest import EXECUTABLE, FLAGS, Tab
+from tests.browser.conftest import Tab
 from tests.browser.pages import Site, tag, wait_until
+from tests.chromium import launch
 from tests.harness import Server
 
 Keys = dict[str, str]
@@ -243,8 +244,7 @@ def test_a_page_from_the_browsers_cache(server: Server, keys: Keys, site: Site, 
     """A page that is left and comes back as it was, with its script's state, goes on without loss or double."""
     # Playwright turns that cache off, and waits in vain for the loading of such a page.
     cached = ["--disable-back-forward-cache"]
-    launch = chromium.browser_type.launch
-    with launch(executable_path=EXECUTABLE, args=FLAGS, ignore_default_args=cached) as browser:
+    with launch(chromium.browser_type, ignore_default_args=cached) as browser:
         tab = start(Tab(browser.new_page()), site, server, keys)
         elsewhere = site.put("<p>No script here", "/elsewhere")
         tab.run("(url) => { window.kept = true; tenure.track('One'); location.href = url }", elsewhere)
