@@ -45,20 +45,25 @@ class Fields(Attributes, total=False):
 
 def track(event: str, fields: Fields, now: float) -> tuple[Identifier, bytes]:
     """Message id and JSON of a named event at `now` (seconds since 1970). Raises `InvalidEvent`."""
+    _check_names(fields, Fields.__optional_keys__)
     return _element({"event": _text(event, "event")}, fields, now)
 
 
 def identify(fields: Attributes, now: float) -> tuple[Identifier, bytes]:
     """Message id and JSON of an element that only sets attributes. Raises `InvalidEvent`."""
+    _check_names(fields, Attributes.__optional_keys__)
     user = fields.get("user")
     if not fields.get("traits") and not (isinstance(user, Mapping) and user.get("traits")):
         raise InvalidEvent("identify needs traits, or user with traits: the attributes to set.")
     return _element({}, fields, now)
 
 
+def _check_names(fields: Attributes, names: frozenset[str]) -> None:
+    for name in fields.keys() - names:
+        raise TypeError(f"{name!r} is not an argument of this call.")
+
+
 def _element(element: dict[str, Json], fields: Attributes, now: float) -> tuple[Identifier, bytes]:
-    for name in fields.keys() - (Fields.__required_keys__ | Fields.__optional_keys__):
-        raise TypeError(f"{name!r} is not an argument of track or identify.")
     given = {name: value for name, value in fields.items() if value is not None}
     message_id = _identifier(given.get("message_id", str(uuid.uuid4())), "message_id")
     element["message_id"] = message_id
