@@ -208,17 +208,17 @@ export class Client {
     }
   }
 
-  /** Pass the reports on. What onError throws is a warning of the process: it must not end the sending. */
+  /** Pass the reports on. What onError throws is printed: it must not end the sending. */
   private tell(): void {
     for (const report of this.core.reports.splice(0)) {
       if (this.options.onError === undefined) {
-        process.emitWarning(`${report.kind}: ${report.message}`, "TenureClient");
+        console.warn(`tenure-client: ${report.kind}: ${report.message}`);
         continue;
       }
       try {
         this.options.onError(report);
       } catch (fault) {
-        process.emitWarning(`onError threw: ${String(fault)}`, "TenureClient");
+        console.warn(`tenure-client: onError threw: ${String(fault)}`);
       }
     }
   }

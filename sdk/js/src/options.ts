@@ -30,7 +30,7 @@ export interface Options {
   maxQueueBytes?: number;
   /** False: nothing is sent but in flush() and close(). */
   background?: boolean;
-  /** Called for each report; without one, reports are warnings of the process. */
+  /** Called for each report; without one, reports go to console.warn. */
   onError?: (report: Report) => void;
   /** Instead of the global fetch, for proxies and tests. */
   fetch?: typeof fetch;

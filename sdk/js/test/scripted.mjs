@@ -28,6 +28,7 @@ export class FakeClock {
 /** Gives the replies in order; then 202. */
 export class ScriptedServer {
   requests = [];
+  connections = new Set();
   port = 0;
 
   static async start(replies = []) {
@@ -54,6 +55,7 @@ export class ScriptedServer {
 
   async close() {
     if (this.listener === null) return;
+    for (const connection of this.connections) connection.destroy();
     await new Promise((resolve) => this.listener.close(resolve));
     this.listener = null;
   }
@@ -66,6 +68,8 @@ export class ScriptedServer {
   }
 
   serve(connection) {
+    this.connections.add(connection);
+    connection.on("close", () => this.connections.delete(connection));
     let received = Buffer.alloc(0);
     connection.on("error", () => {});
     connection.on("data", (bytes) => {
