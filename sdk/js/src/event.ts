@@ -14,7 +14,7 @@ export interface Attributes {
   email?: Given<string>;
   anonymousId?: Given<Identifier>;
   /** A person within the customer. */
-  user?: Given<{ id?: Identifier; traits?: object }>;
+  user?: Given<{ id: Identifier; traits?: object }>;
   /** Attributes of the customer. */
   traits?: Given<object>;
   context?: Given<object>;
