@@ -16,9 +16,9 @@ const FLUSH_SECONDS = 30;
 const CLOSE_SECONDS = 10;
 
 /**
- * Sends events to a Tenure. track and identify return at once; the background sends. With `queuePath` they return after
- * the event is on disk, and what a crash leaves is sent by the next client of the same path. When nothing else is left to
- * do for the process, the client closes itself. The constructor throws `InvalidOptions` and `QueueFault`.
+ * Sends events to a Tenure. track and identify return at once; the background sends. With `queuePath` they return
+ * after the event is on disk, and what a crash leaves is sent by the next client of the same path. When nothing else
+ * is left to do for the process, the client closes itself. The constructor throws `InvalidOptions` and `QueueFault`.
  */
 export class Client {
   private readonly numbers: Numbers;
@@ -73,8 +73,8 @@ export class Client {
   }
 
   /**
-   * Send now. Resolves to how many events remain: 0, or more when it is sure that `timeout` seconds do not suffice. After
-   * a refused key this tries once more. Never rejects.
+   * Send now. Resolves to how many events remain: 0, or more when it is sure that `timeout` seconds do not suffice.
+   * After a refused key this tries once more. Never rejects.
    */
   async flush({ timeout = FLUSH_SECONDS }: { timeout?: number } = {}): Promise<number> {
     this.core.resume();
@@ -89,8 +89,8 @@ export class Client {
   }
 
   /**
-   * Flush and stop. Resolves to how many events were not sent; those in memory are lost and reported as `unsent`. May be
-   * called again. Never rejects.
+   * Flush and stop. Resolves to how many events were not sent; those in memory are lost and reported as `unsent`.
+   * May be called again. Never rejects.
    */
   close({ timeout = CLOSE_SECONDS }: { timeout?: number } = {}): Promise<number> {
     this.closing ??= this.flushAndEnd(timeout);

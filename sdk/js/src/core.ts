@@ -1,8 +1,8 @@
 /**
  * When to send what, and what becomes of it: a state machine without I/O of its own.
  *
- * A client asks `next`, sends the batch that it is given, and tells the answer to `settle`. At most one batch is under way,
- * and it stays the same until it is resolved, so nothing overtakes anything.
+ * A client asks `next`, sends the batch that it is given, and tells the answer to `settle`. At most one batch is under
+ * way, and it stays the same until it is resolved, so nothing overtakes anything.
  */
 import type { Clock } from "./clock.js";
 import { QueueFault } from "./errors.js";

@@ -87,7 +87,9 @@ function encoded(made: Json): Buffer {
 }
 
 function text(value: unknown, name: string): string {
-  if (typeof value !== "string" || value.trim() === "") throw new InvalidEvent(`${name} must be text that is not empty.`);
+  if (typeof value !== "string" || value.trim() === "") {
+    throw new InvalidEvent(`${name} must be text that is not empty.`);
+  }
   return wellFormed(value);
 }
 

@@ -24,7 +24,8 @@ const MAX_MESSAGE = 500;
 /** The outcome of sending `items` at `now` (milliseconds since 1970, for a Retry-After that is a date). */
 export function judge(answer: Answer, items: Item[], now: number): Outcome {
   if ("fault" in answer) {
-    return { action: "retry", reports: [{ kind: "retry", message: answer.fault, count: items.length, messageIds: [] }] };
+    const report: Report = { kind: "retry", message: answer.fault, count: items.length, messageIds: [] };
+    return { action: "retry", reports: [report] };
   }
   const { status } = answer;
   if (status >= 200 && status < 300) return stored(answer, items);

@@ -2,7 +2,8 @@
  * For the tests of programs that use the client: a transport that keeps events instead of sending them.
  *
  *     const fake = new FakeTransport();
- *     const client = new Client({ baseUrl: "http://tenure.test", key: "sk_test", fetch: fake.fetch, background: false });
+ *     const options = { baseUrl: "http://tenure.test", key: "sk_test", background: false };
+ *     const client = new Client({ ...options, fetch: fake.fetch });
  *     client.track("signed_up", { customerId: "cus_1" });
  *     await client.flush();
  *     assert.equal(fake.events[0].event, "signed_up");
@@ -25,7 +26,8 @@ export class FakeTransport {
   private readonly failures: { status: number | null; retryAfter: number | undefined }[] = [];
 
   /** Let the next `times` requests fail: with `status`, or without an answer when it is null. */
-  fail({ status = 503, times = 1, retryAfter }: { status?: number | null; times?: number; retryAfter?: number } = {}): void {
+  fail(failure: { status?: number | null; times?: number; retryAfter?: number } = {}): void {
+    const { status = 503, times = 1, retryAfter } = failure;
     for (let n = 0; n < times; n++) this.failures.push({ status, retryAfter });
   }
 
@@ -41,7 +43,8 @@ export class FakeTransport {
     const sent = Buffer.from(init?.body as Uint8Array);
     const body = new Headers(init?.headers).has("content-encoding") ? gunzipSync(sent) : sent;
     const { events } = JSON.parse(body.toString()) as { events: SentEvent[] };
-    const results = events.map((event, index) => ({ index, status: this.keep(event) ? "stored_pending" : "duplicate" }));
+    const statuses = events.map((event) => (this.keep(event) ? "stored_pending" : "duplicate"));
+    const results = statuses.map((status, index) => ({ index, status }));
     return new Response(JSON.stringify({ receipt: "0".repeat(32), results }), { status: 202 });
   };
 
