@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.harness import Server
 
 NODE = Path(__file__).parent / "node"
+ROOT = Path(__file__).parents[2]
 Keys = dict[str, str]
 
 
-def numbers(server: Server, keys: Keys) -> list[int]:
+def timeline(server: Server, keys: Keys, customer: str) -> list[dict[str, Any]]:
     server.wait_loaded()
-    items = server.read("/v1/customers/cus_node/timeline", keys, limit=1_000)["items"]
-    return sorted(item["properties"]["n"] for item in items)
+    items: list[dict[str, Any]] = server.read(f"/v1/customers/{customer}/timeline", keys, limit=1_000)["items"]
+    return items
+
+
+def numbers(server: Server, keys: Keys) -> list[int]:
+    return sorted(item["properties"]["n"] for item in timeline(server, keys, "cus_node"))
 
 
 def test_node(server: Server, keys: Keys) -> None:
@@ -22,6 +29,16 @@ def test_node(server: Server, keys: Keys) -> None:
     command = ["node", "deliver_sdk.mjs", server.url, keys["secret_key"], "250"]
     subprocess.run(command, cwd=NODE, check=True, timeout=60, stdout=subprocess.DEVNULL)
     assert numbers(server, keys) == list(range(250))
+
+
+def test_the_example_of_the_documentation(server: Server, keys: Keys, tmp_path: Path) -> None:
+    """The Node example of `docs/clients.md` runs as it stands, but for the address and the path."""
+    example = (ROOT / "docs" / "clients.md").read_text().split("```js\n")[1].split("```")[0]
+    example = example.replace("https://tenure.example.com", server.url).replace("/var/lib/my-app", str(tmp_path))
+    script = f"const SECRET_KEY = {json.dumps(keys['secret_key'])}\n" + example
+    command = ["node", "--input-type=module", "--eval", script]
+    subprocess.run(command, cwd=ROOT / "sdk" / "js", check=True, timeout=60)
+    assert [item["name"] for item in timeline(server, keys, "cus_abc")] == ["invoice_paid"]
 
 
 def test_kill_of_the_program(server: Server, keys: Keys, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tenure_client import AsyncClient, Client, Report, sign
 
-from tests.harness import Server
+from tests.harness import Server, create_app
 
 SOURCES = Path(__file__).parents[2] / "sdk" / "python" / "src"
 Keys = dict[str, str]
@@ -104,6 +104,15 @@ def test_what_the_server_refuses_is_reported(server: Server, keys: Keys) -> None
     assert numbers(server, keys, "cus_refused") == [1]
 
 
+def test_the_example_of_the_documentation(server: Server, keys: Keys, tmp_path: Path) -> None:
+    """The Python example of `docs/clients.md` runs as it stands, but for the address and the path."""
+    text = (SOURCES.parents[2] / "docs" / "clients.md").read_text()
+    example = text.split("```python\n")[1].split("```")[0]
+    example = example.replace("https://tenure.example.com", server.url).replace("/var/lib/my-app", str(tmp_path))
+    exec(example, {"SECRET_KEY": keys["secret_key"]})
+    assert [item["name"] for item in timeline(server, keys, "cus_abc")] == ["invoice_paid"]
+
+
 def test_kill_of_the_program(server: Server, keys: Keys, tmp_path: Path) -> None:
     """After kill -9 in mid-flight, every event whose track returned is on the timeline once."""
     script = """
@@ -138,8 +147,6 @@ for n in range(900):
 
 def test_kill_of_the_server(new_server: Callable[..., Server]) -> None:
     """Events tracked while the server is killed and started again are each on the timeline once."""
-    from tests.harness import create_app
-
     server = new_server()
     keys = create_app(server.data)
     with Client(server.url, keys["secret_key"], flush_interval=0, batch_size=10, backoff_max=0.5) as client:

@@ -33,7 +33,7 @@ def real_value(value: Any) -> Any:
         case "infinity":
             return float("inf")
         case "time":
-            return datetime.fromisoformat(value["value"])
+            return datetime.fromisoformat(value["value"].replace("Z", "+00:00"))
         case "set":
             return set(value["value"])
         case "lone_surrogate":
