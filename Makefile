@@ -4,23 +4,32 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= tenure-data
 
-.PHONY: demo install test check unit lock bench soak clean
+.PHONY: demo install test check unit sdk lock bench soak clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenure demo --serve --data $(DATA)
 
 install: $(VENV)/.runtime
 
-test: check unit
+test: check sdk unit
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+<<<<<<< HEAD
 unit: $(VENV)/.dev tests/clients/node/node_modules tests/browser/node/node_modules
 	scripts/system-packages redis-server chromium
+=======
+unit: $(VENV)/.dev tests/clients/node/node_modules sdk/js/dist
+>>>>>>> sdk
 	$(BIN)/pytest
+
+# Tenure's own clients, each against sdk/contract.
+sdk: $(VENV)/.dev sdk/js/dist
+	$(BIN)/pytest sdk/python/tests
+	cd sdk/js && npm test --silent
 
 bench: $(VENV)/.dev
 	scripts/system-packages wrk
@@ -46,9 +55,19 @@ tests/clients/node/node_modules: tests/clients/node/package-lock.json
 	cd tests/clients/node && npm ci --no-audit --no-fund --silent
 	touch $@
 
+<<<<<<< HEAD
 tests/browser/node/node_modules: tests/browser/node/package-lock.json
 	scripts/system-packages nodejs npm
 	cd tests/browser/node && npm ci --no-audit --no-fund --silent
+=======
+sdk/js/node_modules: sdk/js/package-lock.json
+	scripts/system-packages nodejs npm
+	cd sdk/js && npm ci --no-audit --no-fund --silent
+	touch $@
+
+sdk/js/dist: sdk/js/node_modules sdk/js/package.json $(wildcard sdk/js/src/*.ts) $(wildcard sdk/js/tsconfig*.json)
+	cd sdk/js && npm run --silent build
+>>>>>>> sdk
 	touch $@
 
 # Universal: one lock for every platform and Python 3.11+. No index is written into it.
@@ -58,4 +77,8 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header -c requirements.lock requirements-dev.in -o requirements-dev.lock
 
 clean:
+<<<<<<< HEAD
 	rm -rf $(VENV) tests/clients/node/node_modules tests/browser/node/node_modules .cache
+=======
+	rm -rf $(VENV) tests/clients/node/node_modules sdk/js/node_modules sdk/js/dist .cache
+>>>>>>> sdk

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
+from tenure_client import report
+from tenure_client.options import Options
 
 from tenure import telemetry
 from tenure.cli import cli
@@ -98,3 +101,14 @@ def test_every_refusal_is_documented() -> None:
     text = (DOCS / "refusals.md").read_text()
     for code, sentence in (codes.SENTENCES | row.SENTENCES).items():
         assert f"| `{code}` | {sentence} |" in text
+
+
+def test_every_report_and_option_of_the_clients_is_documented() -> None:
+    """`docs/clients.md` has each kind of report, the same in both clients, and each option."""
+    text = (DOCS / "clients.md").read_text()
+    kinds = get_args(report.Kind)
+    in_node = re.search(r"type Kind =(.*?);", (ROOT / "sdk/js/src/report.ts").read_text(), re.DOTALL)
+    assert in_node is not None
+    assert re.findall(r'"(\w+)"', in_node[1]) == list(kinds)
+    for name in [*kinds, *Options.RANGES, "queue_path", "background", "on_error"]:
+        assert re.search(rf"^\|.*`{name}`", text, re.MULTILINE), name
