@@ -18,12 +18,8 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-<<<<<<< HEAD
-unit: $(VENV)/.dev tests/clients/node/node_modules tests/browser/node/node_modules
+unit: $(VENV)/.dev tests/clients/node/node_modules tests/browser/node/node_modules sdk/js/dist
 	scripts/system-packages redis-server chromium
-=======
-unit: $(VENV)/.dev tests/clients/node/node_modules sdk/js/dist
->>>>>>> sdk
 	$(BIN)/pytest
 
 # Tenure's own clients, each against sdk/contract.
@@ -55,11 +51,11 @@ tests/clients/node/node_modules: tests/clients/node/package-lock.json
 	cd tests/clients/node && npm ci --no-audit --no-fund --silent
 	touch $@
 
-<<<<<<< HEAD
 tests/browser/node/node_modules: tests/browser/node/package-lock.json
 	scripts/system-packages nodejs npm
 	cd tests/browser/node && npm ci --no-audit --no-fund --silent
-=======
+	touch $@
+
 sdk/js/node_modules: sdk/js/package-lock.json
 	scripts/system-packages nodejs npm
 	cd sdk/js && npm ci --no-audit --no-fund --silent
@@ -67,7 +63,6 @@ sdk/js/node_modules: sdk/js/package-lock.json
 
 sdk/js/dist: sdk/js/node_modules sdk/js/package.json $(wildcard sdk/js/src/*.ts) $(wildcard sdk/js/tsconfig*.json)
 	cd sdk/js && npm run --silent build
->>>>>>> sdk
 	touch $@
 
 # Universal: one lock for every platform and Python 3.11+. No index is written into it.
@@ -77,8 +72,7 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header -c requirements.lock requirements-dev.in -o requirements-dev.lock
 
 clean:
-<<<<<<< HEAD
 	rm -rf $(VENV) tests/clients/node/node_modules tests/browser/node/node_modules .cache
-=======
+	touch $@
+
 	rm -rf $(VENV) tests/clients/node/node_modules sdk/js/node_modules sdk/js/dist .cache
->>>>>>> sdk
