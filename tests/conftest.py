@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Server, create_app
+from tests.rules import proven_by
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,9 @@ def keys(server: Server, request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first: pure ones, then those that start a server, then those that kill it."""
+    """Every marker names a rule. Fast tests first: pure ones, then those that start a server, then those that kill it."""
+    for item in items:
+        proven_by(item)
 
     def slowness(item: pytest.Item) -> int:
         if "crash" in item.path.parts:
