@@ -20,8 +20,8 @@ PAGE = ROOT / "docs" / "compatibility.md"
 
 HEAD = """# Compatibility
 
-What each dialect promises a client, and the tests that prove it: *pass* with the number of test cases, — where the dialect
-has no such rule, and footnotes for what is kept only in part. Made from the markers in the tests by
+What each dialect promises a client, and the tests that prove it: *pass* with the number of test cases, — where the
+dialect has no such rule, and footnotes for what is kept only in part. Made from the markers in the tests by
 `python -m tests.compatibility`; a test fails when the page and the tests differ.
 """
 

@@ -42,8 +42,14 @@ def keys(server: Server, request: pytest.FixtureRequest) -> dict[str, str]:
     return create_app(server.data, request.node.nodeid[-190:])
 
 
+@pytest.fixture(scope="session")
+def shared_keys(server: Server) -> dict[str, str]:
+    """One app for all tests that look at answers only: a process looks for new keys a few times a second at most."""
+    return create_app(server.data, "shared")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every marker names a rule. Fast tests first: pure ones, then those that start a server, then those that kill it."""
+    """A marker must name a rule. Fast tests first: pure ones, then with a server, then those that kill it."""
     for item in items:
         proven_by(item)
 
