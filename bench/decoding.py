@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+from tenure import entry as entries
 from tenure.ingest.body import BodyReader
 from tenure.ingest.http import CROSS_ORIGIN, JSON, Receive, Scope, Send
 from tenure.wire import registry
-from tenure.wire.dialect import Reply
+from tenure.wire.dialect import Reply, Taken
 
 bodies = BodyReader()
 
@@ -24,6 +25,17 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     reply = Reply(200, b"ready")
     if operation is not None:
         body = await bodies.read(headers, receive, operation.max_bytes)
-        reply = operation.reply(operation.decode(body, time.time_ns() // 1_000_000), True)
+        now = time.time_ns()
+        decoded = operation.decode(body, now // 1_000_000)
+        entry = entries.of(
+            decoded,
+            app="",
+            receipt="",
+            received_at=now // 1_000,
+            dialect=operation.dialect,
+            verified=True,
+            key_prefix="",
+        )
+        reply = operation.reply(Taken(entry))
     await send({"type": "http.response.start", "status": reply.status, "headers": [JSON, *CROSS_ORIGIN]})
     await send({"type": "http.response.body", "body": reply.body})

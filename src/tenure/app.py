@@ -13,6 +13,7 @@ from tenure.control.store import Store
 from tenure.ingest.http import Ingest, Receive, Scope, Send
 from tenure.ingest.intake import Intake
 from tenure.ingest.keyring import REFRESH_SECONDS, Keyring
+from tenure.ingest.memory import Memory
 from tenure.journal import GroupCommit, Journal
 from tenure.orphan import exit_with_parent
 from tenure.settings import MEBIBYTE, Settings
@@ -40,9 +41,10 @@ class HttpApplication:
         self._keyring = Keyring(self._store)
         directory, limit = settings.journal_directory, settings.journal_max_mb * MEBIBYTE
         self._journal = GroupCommit(Journal.claim(directory, limit))
-        self._intake = Intake(self._keyring, self._journal)
+        warehouse = Warehouse(settings)
+        self._intake = Intake(self._keyring, self._journal, Memory(warehouse))
         self._ingest = Ingest(self._intake)
-        self._api = api.build(self._intake, self._store, Warehouse(settings))
+        self._api = api.build(self._intake, self._store, warehouse)
         self._chores: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tenure.event import Event, Identify, Refusal
+from tenure.event import Decoded, Event, Identify, Refusal
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -23,6 +23,32 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     events: list[Event] = []
     identifies: list[Identify] = []
     refusals: list[Refusal] = []
+
+
+def of(
+    decoded: Decoded,
+    *,
+    app: str,
+    receipt: str,
+    received_at: int,
+    dialect: str,
+    verified: bool,
+    key_prefix: str,
+    idempotency_key: str | None = None,
+) -> Entry:
+    """The entry of a request that decodes to this."""
+    return Entry(
+        app=app,
+        receipt=receipt,
+        received_at=received_at,
+        dialect=dialect,
+        verified=verified,
+        key_prefix=key_prefix,
+        idempotency_key=idempotency_key,
+        events=decoded.events,
+        identifies=decoded.identifies,
+        refusals=decoded.refusals,
+    )
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -15,7 +15,7 @@ from tenure.errors import Refused
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """Something that a customer did. At least one of the four customer identifiers is set.
+    """Something that a customer did. At least one of the customer's identifiers is set.
 
     `properties` and `context` are canonical JSON object texts: keys sorted, no spaces, no NaN, no lone
     surrogates, so that equal content is equal text.
@@ -40,6 +40,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     """A person within the customer (B2B): Churnkey's `user.uid`, Customerscore's `contact`."""
     properties: str = "{}"
     context: str = "{}"
+    churn_event_id: str | None = None
+    """The churn event that this one adds to, known only by its id: it then stands for the customer."""
+    signed: bool = False
+    """The sender proved, by a signature with the app's secret, that it speaks for this customer."""
 
 
 class Identify(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -64,6 +68,8 @@ class Identify(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fa
     """Ways to reach the customer: a list of {channel, address, …}."""
     users: str | None = None
     """A list of {userId, data} that replaces the customer's list of users."""
+    signed: bool = False
+    """As in `Event`."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -88,6 +94,16 @@ def whole_request(refused: Refused) -> Refusal:
     return Refusal(index=refused.index, code=refused.code, message=refused.message, field=refused.field, reported=True)
 
 
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A signature that came with an element, not checked yet."""
+
+    index: int
+    subject: str
+    """The identifier that was signed, exactly as sent."""
+    auth_hash: str
+    """HMAC-SHA256 of the subject, keyed with a secret key of the app, in hex."""
+
+
 class Decoded(msgspec.Struct, kw_only=True):
     """What a dialect made of one request."""
 
@@ -96,3 +112,7 @@ class Decoded(msgspec.Struct, kw_only=True):
     refusals: list[Refusal] = []
     tracker_key: str | None = None
     """A public key that the dialect carries in the body (Customerscore); checked against the header's."""
+    claims: list[Claim] = []
+    """Signatures of elements, at most one for each index."""
+    churn_event_id: str | None = None
+    """The churn event that the request is about; checked against the app."""

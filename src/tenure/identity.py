@@ -15,7 +15,7 @@ import msgspec
 
 from tenure.event import Event, Identify
 
-KINDS = ("customer_id", "uid", "email", "anonymous_id")
+KINDS = ("customer_id", "uid", "email", "anonymous_id", "churn_event_id")
 """Kinds of customer identifier, strongest first: an event is kept under the first that it carries."""
 
 
@@ -44,6 +44,8 @@ def identifiers(item: Event | Identify) -> list[Identifier]:
         found.append(Identifier("email", normal("email", item.email)))
     if item.anonymous_id is not None:
         found.append(Identifier("anonymous_id", item.anonymous_id))
+    if isinstance(item, Event) and item.churn_event_id is not None:
+        found.append(Identifier("churn_event_id", item.churn_event_id))
     return found
 
 

@@ -249,6 +249,10 @@ class JournalReader:
         ).fetchone()
         return int(row[0]), int(row[1])
 
+    def last(self) -> int:
+        """The last position that is not pruned yet; 0 when there is none."""
+        return int(self._db.execute("SELECT coalesce(max(position), 0) FROM entry").fetchone()[0])
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

@@ -20,12 +20,32 @@ DIALECTS = {
     "/v1/events/batch": "whisperr",
     "/v1/events/track": "whisperr",
     "/v1/identify": "whisperr",
+    "/v1/api/events/browser": "churnkey",
+    "/api/v1/cancel-flow/submit": "windback",
+    "/v1/ingest": "native",
+}
+PROJECT_PATHS = {
+    "/api/v1/projects/acme/churn-events": ("/api/v1/projects/{slug}/churn-events", "POST"),
+    "/api/v1/projects/a%20b/churn-events": ("/api/v1/projects/{slug}/churn-events", "POST"),
+    "/api/v1/projects/acme/churn-events/ab12/cancel-reason": (
+        "/api/v1/projects/{slug}/churn-events/{churn_event_id}/cancel-reason",
+        "PATCH",
+    ),
 }
 
 
 def test_all_paths_are_the_vendors_own() -> None:
     """The list of paths is complete and has nothing else."""
-    assert set(registry.ALL_PATHS) == set(DIALECTS)
+    assert set(registry.ALL_PATHS) == set(DIALECTS) | {path for path, _ in PROJECT_PATHS.values()}
+
+
+@pytest.mark.parametrize(("path", "found"), PROJECT_PATHS.items())
+def test_finds_what_is_under_a_project(path: str, found: tuple[str, str]) -> None:
+    """Any slug will do, with and without a trailing slash."""
+    for spelled in (path, path + "/"):
+        operation = registry.find(spelled, {})
+        assert operation is not None
+        assert (operation.path, operation.method) == found
 
 
 @pytest.mark.parametrize(("path", "dialect"), DIALECTS.items())
@@ -37,7 +57,20 @@ def test_finds_with_and_without_a_trailing_slash(path: str, dialect: str) -> Non
     assert registry.find(path + "/", {}) is operation
 
 
-@pytest.mark.parametrize("path", ["", "/", "/v1/events", "/V1/IDENTIFY", "/v1/identify//", "/v1/identify/x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "/v1/events",
+        "/V1/IDENTIFY",
+        "/v1/identify//",
+        "/v1/identify/x",
+        "/api/v1/projects//churn-events",
+        "/api/v1/projects/a/b/churn-events",
+        "/api/v1/projects/a/churn-events/x/generate",
+    ],
+)
 def test_finds_nothing_elsewhere(path: str) -> None:
     """Another path is no operation."""
     assert registry.find(path, {}) is None

@@ -194,7 +194,10 @@ def _neighbours(db: Connection, app_id: str, step: Sequence[Identifier]) -> list
 
 
 def _is_shared_email(db: Connection, app_id: str, identifier: Identifier) -> bool:
-    return identifier.kind == "email" and len(_neighbours(db, app_id, [identifier])) > 1
+    if identifier.kind != "email":
+        return False
+    others = _neighbours(db, app_id, [identifier])
+    return sum(other.kind != "churn_event_id" for other in others) > 1  # a churn event is no other customer
 
 
 def _one_live_key(db: Connection, key_id: str) -> Key:

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from tenure.customers.timeline import rfc3339
 from tenure.warehouse.client import Tenant
+from tenure.wire.times import rfc3339
 
 MAX_NAMES = 10_000
 

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from tenure import entry as entries
-from tenure.customers.timeline import rfc3339
 from tenure.entry import Entry
 from tenure.errors import NotFound
 from tenure.identity import event_ids
 from tenure.journal import readers
 from tenure.receipt import is_receipt
 from tenure.warehouse.client import Tenant
+from tenure.wire.times import rfc3339
 
 
 class Element(msgspec.Struct, omit_defaults=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from tenure.customers.customer import Customer
 from tenure.errors import BadRequest
 from tenure.warehouse.client import Tenant
+from tenure.wire.times import rfc3339
 
 MAX_LIMIT = 1_000
 
@@ -136,10 +136,3 @@ def _item(row: Any) -> Item:
         message_id=message_id,
         receipt=receipt.hex(),
     )
-
-
-def rfc3339(milliseconds: int) -> str:
-    """A time in milliseconds since 1970 UTC as text, with milliseconds and a Z."""
-    seconds, fraction = divmod(milliseconds, 1_000)
-    moment = datetime.fromtimestamp(0, UTC).timestamp() + seconds
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:03d}Z"

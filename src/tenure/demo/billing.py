@@ -8,9 +8,10 @@ from typing import Any
 
 from tenure.demo import call
 from tenure.demo.account import WHISPERR, Account
-from tenure.demo.call import Call, rfc3339
+from tenure.demo.call import Call
 from tenure.demo.life import Milestone, add_months
 from tenure.demo.plans import YEAR
+from tenure.wire.times import rfc3339
 
 _WINDBACK = {
     "trial_started": "trial_started",

@@ -6,13 +6,13 @@ Times are milliseconds since 1970 UTC.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from random import Random
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tenure.demo.account import Account, User
+from tenure.wire.times import rfc3339
 
 _encode = msgspec.json.Encoder().encode
 
@@ -149,8 +149,3 @@ def _whisperr(rng: Random, at: int, who: Mapping[str, str], name: str, propertie
         "properties": properties,
         "context": {"$message_id": f"{rng.getrandbits(128):032x}"},
     }
-
-
-def rfc3339(at: int) -> str:
-    """A time as clients write it, with milliseconds."""
-    return f"{datetime.fromtimestamp(at // 1_000, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1_000:03d}Z"

@@ -14,9 +14,9 @@ from tenure.demo.call import (
     WINDBACK_BATCH,
     WINDBACK_EVENT,
     Channel,
-    rfc3339,
 )
 from tenure.demo.life import DAY
+from tenure.wire.times import rfc3339
 
 
 def bad_element(rng: Random, channel: Channel, at: int) -> bytes | None:

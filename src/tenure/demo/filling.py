@@ -58,14 +58,12 @@ def take(request: Request, app: str, key_prefix: str) -> Entry:
         decoded = operation.decode(request.body, request.received_at // 1_000)
     except Refused as error:
         decoded = Decoded(refusals=[whole_request(error)])
-    return Entry(
+    return entries.of(
+        decoded,
         app=app,
         receipt=request.receipt,
         received_at=request.received_at,
         dialect=operation.dialect,
         verified=True,
         key_prefix=key_prefix,
-        events=decoded.events,
-        identifies=decoded.identifies,
-        refusals=decoded.refusals,
     )

@@ -26,7 +26,7 @@ RECEIPT_HEADER = b"tenure-receipt"
 
 PREFLIGHT: list[Header] = [
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"POST"),
+    (b"access-control-allow-methods", b"POST, PATCH"),
     (
         b"access-control-allow-headers",
         b"content-type, x-api-key, authorization, x-whisperr-sdk, x-ck-api-key, x-ck-app, idempotency-key",
@@ -83,14 +83,14 @@ class Ingest:
     async def _take(
         self, operation: Operation, headers: dict[str, str], method: str, receive: Receive, receipt: str
     ) -> Reply:
-        if method != "POST":
-            raise MethodNotAllowed(f"{method} is not for this path; send a POST", allow="POST")
+        if method != operation.method:
+            raise MethodNotAllowed(f"this path takes {operation.method} alone", allow=operation.method)
         key = self.intake.authenticate(operation, operation.credentials(headers))
         try:
             body = await self.bodies.read(headers, receive, operation.max_bytes)
             idempotency_key = _idempotency_key(headers.get("idempotency-key"))
             decoded = operation.decode(body, time.time_ns() // 1_000_000)
-            verified = await self.intake.keep(operation, key, decoded, receipt, idempotency_key)
+            taken = await self.intake.keep(operation, key, decoded, receipt, idempotency_key)
         except Refused as error:
             log.info("request refused", receipt=receipt, app=key.app, key=key.prefix, path=operation.path,
                      status=error.status, code=error.code, field=error.field, index=error.index)  # fmt: skip
@@ -99,7 +99,7 @@ class Ingest:
             raise
         log.debug("request taken", receipt=receipt, app=key.app, key=key.prefix, events=len(decoded.events),
                   identifies=len(decoded.identifies), refusals=len(decoded.refusals))  # fmt: skip
-        return operation.reply(decoded, verified)
+        return operation.reply(taken)
 
 
 class _Unforeseen(Refused):

@@ -9,15 +9,16 @@ from typing import Any
 import structlog
 
 from tenure import entry as entries
+from tenure.churn_event import is_churn_event_id
 from tenure.control import keys
 from tenure.control.keys import Key
-from tenure.entry import Entry
-from tenure.errors import Refused, Unavailable
+from tenure.errors import NotFound, Refused, Unavailable
 from tenure.event import Decoded, whole_request
 from tenure.ingest.keyring import Keyring
+from tenure.ingest.memory import Memory
 from tenure.journal import GroupCommit
 from tenure.telemetry import EVENTS, IDENTIFIES, JOURNAL_BYTES, REFUSALS, REQUESTS
-from tenure.wire.dialect import Credentials, Operation
+from tenure.wire.dialect import Credentials, Operation, Taken
 
 log = structlog.get_logger()
 
@@ -27,40 +28,43 @@ MAX_IDEMPOTENCY_KEY = 255
 class Intake:
     """Takes decoded requests into the journal of this process."""
 
-    def __init__(self, keyring: Keyring, journal: GroupCommit) -> None:
+    def __init__(self, keyring: Keyring, journal: GroupCommit, memory: Memory) -> None:
         self.keyring = keyring
         self.journal = journal
+        self.memory = memory
         self._tally: Counter[tuple[Any, ...]] = Counter()
 
     def authenticate(self, operation: Operation, credentials: Credentials) -> Key:
         """The key that a request came with. Raises Unauthenticated or Forbidden."""
-        key = self.keyring.authenticate(credentials.key, operation.key_kinds)
+        key = self.keyring.authenticate(credentials.key or "", operation.key_kinds)
         if credentials.app is not None:
             self.keyring.check_app_id(credentials.app, key.app)
         return key
 
     async def keep(
         self, operation: Operation, key: Key, decoded: Decoded, receipt: str, idempotency_key: str | None
-    ) -> bool:
-        """Put a request on disk; returns whether its events are verified. Raises Forbidden or Unavailable."""
+    ) -> Taken:
+        """Put a request on disk. Raises Unauthenticated, Forbidden, NotFound or Unavailable."""
         if decoded.tracker_key is not None:
             self.keyring.check_tracker(decoded.tracker_key, key.app)
-        verified = key.kind == keys.SECRET
-        kept = Entry(
+        if decoded.churn_event_id is not None and not is_churn_event_id(key.app, decoded.churn_event_id):
+            raise NotFound("this app has no churn event with that id", code="unknown_churn_event")
+        kept = entries.of(
+            decoded,
             app=key.app,
             receipt=receipt,
             received_at=time.time_ns() // 1_000,
             dialect=operation.dialect,
-            verified=verified,
+            verified=key.kind == keys.SECRET,
             key_prefix=key.prefix,
             idempotency_key=idempotency_key,
-            events=decoded.events,
-            identifies=decoded.identifies,
-            refusals=decoded.refusals,
         )
+        known = await self.memory.known(kept) if operation.asks_what_is_known else {}
         await self.journal.append(receipt, entries.encode(kept))
+        if operation.asks_what_is_known:
+            self.memory.remember(kept)
         self._count(operation.dialect, decoded)
-        return verified
+        return Taken(kept, known)
 
     async def keep_refusal(self, operation: Operation, key: Key, error: Refused, receipt: str) -> None:
         """Put a request that was refused as a whole on record, so that its receipt can tell why.

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tenure import churn_event
 from tenure.control.store import Link
 from tenure.entry import Entry
-from tenure.event import Event, Identify
-from tenure.identity import content_hash, customer_key, event_ids, identifiers
+from tenure.event import Identify
+from tenure.identity import Identifier, content_hash, customer_key, event_ids, identifiers
 
 _IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "email", "anonymous_id", "user_id"), "String")
 
@@ -188,7 +189,7 @@ def event_rows(
 def _add_events(made: Block, entry: Entry) -> None:
     if not entry.events:
         return
-    app, dialect, received_at, verified = entry.app, entry.dialect, entry.received_at, entry.verified
+    app, dialect, received_at = entry.app, entry.dialect, entry.received_at
     receipt = bytes.fromhex(entry.receipt)
     first = precedence(received_at, receipt)
     ids = event_ids(app, dialect, entry.events, entry.receipt, entry.idempotency_key)
@@ -201,21 +202,25 @@ def _add_events(made: Block, entry: Entry) -> None:
         row = (
             app, key, occurred_at, event_id, event.name, event.customer_id or "", event.uid or "", event.email or "",
             event.anonymous_id or "", event.user_id or "", event.properties, event.context, event.message_id or "",
-            received_at, receipt, index, dialect, verified, order, 0,
+            received_at, receipt, index, dialect, entry.verified or event.signed, order, 0,
         )  # fmt: skip
         made.copies.append(Copy(event_id, order, content, key, occurred_at, row))
         made.arrivals.append((app, receipt, "event", index, 0, event_id, content, received_at, dialect, "accepted", ""))
-        if verified:
-            _add_links(made, entry, event)
+        if entry.verified:  # a signature is over one identifier and says nothing of the others
+            _add_links(made, entry, identifiers(event))
+        if dialect == churn_event.DIALECT and event.name in churn_event.OPENING:
+            own = Identifier("churn_event_id", churn_event.churn_event_id(app, event_id))
+            _add_links(made, entry, [identifiers(event)[0], own])
 
 
 def _add_identify(made: Block, entry: Entry, part: int, identify: Identify) -> None:
     receipt = bytes.fromhex(entry.receipt)
     set_at = identify.set_at if identify.set_at is not None else entry.received_at // 1_000
+    verified = entry.verified or identify.signed
     made.identifies.append(
         (
             entry.app, customer_key(entry.app, identify), set_at, receipt, identify.index, part, entry.received_at,
-            entry.dialect, entry.verified, identify.customer_id or "", identify.uid or "", identify.email or "",
+            entry.dialect, verified, identify.customer_id or "", identify.uid or "", identify.email or "",
             identify.anonymous_id or "", identify.user_id or "", identify.traits, identify.user_traits,
             identify.channels, identify.users or "",
         )
@@ -225,7 +230,7 @@ def _add_identify(made: Block, entry: Entry, part: int, identify: Identify) -> N
          "accepted", "")
     )  # fmt: skip
     if entry.verified:
-        _add_links(made, entry, identify)
+        _add_links(made, entry, identifiers(identify))
 
 
 def _add_refusals(made: Block, entry: Entry) -> None:
@@ -242,8 +247,7 @@ def _add_refusals(made: Block, entry: Entry) -> None:
         )  # fmt: skip
 
 
-def _add_links(made: Block, entry: Entry, item: Event | Identify) -> None:
-    known = identifiers(item)
+def _add_links(made: Block, entry: Entry, known: list[Identifier]) -> None:
     for other in known[1:]:
         found = Link(entry.app, known[0], other, entry.dialect, entry.receipt, entry.received_at // 1_000)
         made.links.append(found)

@@ -19,6 +19,7 @@ import msgspec
 from clickhouse_connect.driver import options
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.external import ExternalData
 
 from tenure.errors import Unavailable
 from tenure.settings import Settings
@@ -139,11 +140,18 @@ class Tenant:
         self._filter = "{" + ", ".join(f"'{table}': 'app = \\'{app}\\''" for table in TABLES) + "}"
         self.app = app
 
-    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
-        """The rows of a query whose values are all bound (`{name:Type}`). Raises Unavailable."""
+    def rows(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, external: ExternalData | None = None
+    ) -> Sequence[Sequence[Any]]:
+        """The rows of a query whose values are all bound (`{name:Type}`), or in the table `external`.
+
+        Raises Unavailable.
+        """
         settings = {"additional_table_filters": self._filter, "readonly": 2, "max_execution_time": READ_SECONDS}
         try:
-            result = self._warehouse.client.query(sql, parameters=dict(parameters or {}), settings=settings)
+            result = self._warehouse.client.query(
+                sql, parameters=dict(parameters or {}), settings=settings, external_data=external
+            )
         except ClickHouseError as error:
             raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error
         return result.result_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -21,9 +22,14 @@ def tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials
         raise Unauthenticated(
             "send the header Authorization: Bearer <read key>", code="missing_key", field="Authorization"
         )
+    return reader(request, credentials.credentials, {keys.READ})
+
+
+def reader(request: Request, key: str | None, kinds: Set[str]) -> Tenant:
+    """The warehouse as the app of a key of one of these kinds. Raises Unauthenticated and Forbidden."""
     keyring: Keyring = request.app.state.keyring
     warehouse: Warehouse = request.app.state.warehouse
-    return warehouse.tenant(keyring.authenticate(credentials.credentials, {keys.READ}).app)
+    return warehouse.tenant(keyring.authenticate(key or "", kinds).app)
 
 
 Reader = Annotated[Tenant, Depends(tenant)]

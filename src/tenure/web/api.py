@@ -17,14 +17,16 @@ from tenure import __version__
 from tenure.control.store import Store
 from tenure.customers.catalogue import EventName, event_names
 from tenure.customers.customer import find_customer
-from tenure.customers.receipts import Receipt, find_receipt
-from tenure.customers.timeline import MAX_LIMIT, Page, timeline
+from tenure.customers.receipts import find_receipt
+from tenure.customers.timeline import MAX_LIMIT, timeline
 from tenure.errors import BadRequest, Refused, Unavailable
 from tenure.ingest.intake import Intake
 from tenure.journal import RETRY_SECONDS
 from tenure.telemetry import exposition
 from tenure.warehouse.client import Warehouse
 from tenure.web.access import Reader
+from tenure.web.answer import error_response, json_response
+from tenure.web.churn import add_churn
 from tenure.web.openapi import describe
 from tenure.wire import times
 
@@ -56,6 +58,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     api.state.intake = intake
     _add_errors(api)
     _add_reading(api)
+    add_churn(api)
     _add_operating(api)
     api.openapi = lambda: describe(api)  # type: ignore[method-assign]
     return api
@@ -80,18 +83,18 @@ def _add_reading(api: FastAPI) -> None:
         customer = find_customer(tenant, store, customer_id)
         page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=_time("since", since),
                         until=_time("until", until))  # fmt: skip
-        return _json(page)
+        return json_response(page)
 
     @api.get("/v1/events", tags=["read"], summary="The names of events, with volumes")
     def events(tenant: Reader) -> Response:
         """Every name that an event was sent under, how many there are, and when the first and last occurred."""
-        return _json(EventNames(event_names(tenant)))
+        return json_response(EventNames(event_names(tenant)))
 
     @api.get("/v1/receipts/{receipt}", tags=["read"], summary="What became of a request")
     def receipt(tenant: Reader, receipt: str) -> Response:
         """`receipt` is what the header `Tenure-Receipt` said: pending, stored, duplicate (of which), quarantined
         or rejected (why), for each element of the request."""
-        return _json(find_receipt(tenant, journals, receipt))
+        return json_response(find_receipt(tenant, journals, receipt))
 
 
 def _add_operating(api: FastAPI) -> None:
@@ -152,21 +155,6 @@ def _add_errors(api: FastAPI) -> None:
     async def unforeseen(_: Request, __: Exception) -> Response:
         body = {"error": "internal_error", "message": "something failed here that should not have; see the logs"}
         return Response(msgspec.json.encode(body), 500, SECURITY_HEADERS, "application/json")
-
-
-def error_response(error: Refused) -> Response:
-    """The one shape of an error of the read API."""
-    body: dict[str, str] = {"error": error.code, "message": error.message}
-    if error.field is not None:
-        body["field"] = error.field
-    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return Response(msgspec.json.encode(body), error.status, headers, "application/json")
-
-
-def _json(value: Page | EventNames | Receipt) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def _time(field: str, text: str | None) -> int | None:

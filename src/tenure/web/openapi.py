@@ -8,12 +8,17 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from tenure.churn_event import ChurnEvent
 from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
+from tenure.web.churn import ChurnEvents
 from tenure.wire import registry
 
 RESULTS = {
     "/v1/customers/{customer_id}/timeline": Page,
+    "/v1/customers/{customer_id}/churn-events": ChurnEvents,
+    "/v1/churn-events/{churn_event_id}": ChurnEvent,
+    "/api/v1/projects/{slug}/churn-events/{churn_event_id}": ChurnEvent,
     "/v1/receipts/{receipt}": Receipt,
 }
 

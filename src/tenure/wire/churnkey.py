@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tenure.errors import Unauthenticated
-from tenure.event import Decoded, Event, Identify
+from tenure.event import Claim, Decoded, Event, Identify
 from tenure.wire import elements, fields
 from tenure.wire.credentials import header
-from tenure.wire.dialect import SECRET, Credentials, Operation, Reply, success
+from tenure.wire.dialect import APP_ID, SECRET, Credentials, Operation, Reply, Taken, success
 from tenure.wire.json import canonical, parse
 
 MAX_ELEMENTS = 100
@@ -23,6 +23,9 @@ _BULK_USER_FIELDS = frozenset({"uid"})
 _USER_FIELDS = _BULK_USER_FIELDS | {"data"}
 _UPDATE_FIELDS = frozenset({"customerId", "uid", "customerData", "user"})
 _USERS_FIELDS = frozenset({"customerId", "uid", "users"})
+_BROWSER_FIELDS = frozenset(
+    {"event", "customerId", "customerEmail", "authHash", "eventData", "eventDate", "messageId", "appId"}
+)
 
 
 def credentials(headers: Mapping[str, str]) -> Credentials:
@@ -36,6 +39,40 @@ def credentials(headers: Mapping[str, str]) -> Credentials:
         "With axios, pass them as axios.post(url, body, { headers: headers }): "
         "as the bare third argument they are not sent."
     )
+
+
+def browser_credentials(headers: Mapping[str, str]) -> Credentials:
+    """The app's id in `x-ck-app`; a browser has no key. [ours]"""
+    app = header(headers, "x-ck-app")
+    if app is None:
+        raise Unauthenticated("Missing header: x-ck-app. Set it to the app id; churnkey.js takes it from appId.")
+    return Credentials(None, app)
+
+
+def decode_browser_event(body: bytes, now: int) -> Decoded:
+    """One event as `window.churnkey.event` describes it [page]; `eventDate` and `messageId` are our script's. [ours]"""
+    source = fields.whole_object(parse(body))
+    name = fields.event_name(source.get("event"), "event")
+    customer_id = fields.identifier(source.get("customerId"), "customerId")
+    email = fields.email(source.get("customerEmail"), "customerEmail")
+    subject = customer_id or email
+    if subject is None:
+        raise fields.missing("customerId", "customerEmail")
+    auth_hash = fields.text(source.get("authHash"), "authHash", limit=fields.ID_LIMIT)
+    moment = fields.time(source.get("eventDate"), "eventDate")
+    event = Event(
+        index=0,
+        name=name,
+        occurred_at=moment.ms if moment else None,
+        precise=moment.precise if moment else False,
+        message_id=fields.identifier(source.get("messageId"), "messageId"),
+        customer_id=customer_id,
+        email=email,
+        properties=fields.canonical_or_empty(fields.mapping(source.get("eventData"), "eventData")),
+        context=fields.canonical_or_empty(fields.rest(source, _BROWSER_FIELDS)),
+    )
+    claims = [] if auth_hash is None else [Claim(index=0, subject=subject, auth_hash=auth_hash)]
+    return Decoded(events=[event], claims=claims)
 
 
 def decode_event(body: bytes, now: int) -> Decoded:
@@ -170,22 +207,22 @@ def _quarantine_rest(source: Mapping[str, object], taken: frozenset[str], index:
         decoded.refusals.append(elements.refusal(fields.unknown(rest), index, rest, reported=False))
 
 
-def _reply(decoded: Decoded, verified: bool) -> Reply:
-    return success({"status": "success"}, decoded)
+def _reply(taken: Taken) -> Reply:
+    return success({"status": "success"}, taken.entry.refusals)
 
 
-def _reply_event(decoded: Decoded, verified: bool) -> Reply:
-    return success({"status": "success", "verified": verified}, decoded)
+def _reply_event(taken: Taken) -> Reply:
+    return success({"status": "success", "verified": taken.verified}, taken.entry.refusals)
 
 
-def _reply_bulk(decoded: Decoded, verified: bool) -> Reply:
+def _reply_bulk(taken: Taken) -> Reply:
     """As seen of the live API. [spec]"""
-    return success({"status": "success", "event_count": len(decoded.events), "verified": verified}, decoded)
+    count = len(taken.entry.events)
+    body = {"status": "success", "event_count": count, "verified": taken.verified}
+    return success(body, taken.entry.refusals)
 
 
-def _operation(
-    path: str, decode: Callable[[bytes, int], Decoded], reply: Callable[[Decoded, bool], Reply]
-) -> Operation:
+def _operation(path: str, decode: Callable[[bytes, int], Decoded], reply: Callable[[Taken], Reply]) -> Operation:
     return Operation(
         dialect="churnkey", path=path, key_kinds=SECRET, credentials=credentials, decode=decode, reply=reply
     )
@@ -201,4 +238,12 @@ OPERATIONS = (
     _operation("/v1/api/events/customer-update/set-users", decode_users, _reply),
     _operation("/v1/api/events/customer-update/set-users/bulk", decode_users_bulk, _reply),
     OLDER_TRACK,
+    Operation(
+        dialect="churnkey",
+        path="/v1/api/events/browser",
+        key_kinds=APP_ID,
+        credentials=browser_credentials,
+        decode=decode_browser_event,
+        reply=_reply_event,
+    ),
 )

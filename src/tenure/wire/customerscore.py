@@ -13,7 +13,7 @@ from tenure.errors import Unauthenticated
 from tenure.event import Decoded, Event, Identify
 from tenure.wire import elements, fields
 from tenure.wire.credentials import header
-from tenure.wire.dialect import SECRET, Credentials, Operation, Reply, success
+from tenure.wire.dialect import SECRET, Credentials, Operation, Reply, Taken, success
 from tenure.wire.json import canonical, parse
 
 MAX_EVENTS = 100
@@ -91,8 +91,8 @@ def _attributes(value: object, field: str) -> dict[str, object]:
     }
 
 
-def _reply(decoded: Decoded, verified: bool) -> Reply:
-    return success({"status": "ok", "received": len(decoded.events)}, decoded)
+def _reply(taken: Taken) -> Reply:
+    return success({"status": "ok", "received": len(taken.entry.events)}, taken.entry.refusals)
 
 
 OPERATIONS = (

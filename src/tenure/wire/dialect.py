@@ -7,22 +7,39 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from tenure.entry import Entry
 from tenure.errors import Refused
-from tenure.event import Decoded
+from tenure.event import Decoded, Refusal
 
 MAX_BYTES: Final = 5 * 1024 * 1024
 """Limit of a body, compressed and inflated. Customerscore's page says 5 MB; the others say nothing."""
 
 SECRET: Final = frozenset({"secret"})
 SECRET_OR_PUBLISHABLE: Final = frozenset({"secret", "publishable"})
+APP_ID: Final = frozenset({"app-id"})
 
 
 class Credentials(msgspec.Struct, frozen=True):
     """What the client presents in its headers; nothing has been checked yet."""
 
-    key: str
+    key: str | None
+    """None where a browser names its app alone; what it sends is then unverified unless it is signed."""
     app: str | None = None
-    """The app's id, where the dialect sends it beside the key."""
+    """The app's id, where the dialect sends it beside the key, or without one."""
+
+
+class Taken(NamedTuple):
+    """A request that is durable on disk, and what was known of its events before."""
+
+    entry: Entry
+    known: Mapping[int, str] = {}
+    """By index: `duplicate`, or `conflict` when the copy that came first says something else. Only of what could
+    be known in time, and only for operations that ask for it."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether all its events come from one who may speak for the customer."""
+        return self.entry.verified or all(event.signed for event in self.entry.events)
 
 
 class Reply(NamedTuple):
@@ -43,25 +60,29 @@ def error_body(refused: Refused) -> bytes:
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that a client can do, always with POST."""
+    """One thing that a client can do."""
 
     dialect: str
     path: str
+    """Without a trailing slash; `{name}` stands for one segment of any text."""
     key_kinds: frozenset[str]
-    """Which kinds of key may do it: `secret`, `publishable`."""
+    """Which kinds of key may do it: `secret`, `publishable`, or `app-id` for none but the app's id."""
+    method: str = "POST"
     max_bytes: int = MAX_BYTES
     credentials: Callable[[Mapping[str, str]], Credentials]
     """From the headers, names in lower case. Raises `Unauthenticated` that names what is missing."""
     decode: Callable[[bytes, int], Decoded]
     """From the inflated body and the present time in ms since 1970 UTC. Raises only `Refused`."""
-    reply: Callable[[Decoded, bool], Reply]
-    """From what was taken, and whether the sender is verified."""
+    reply: Callable[[Taken], Reply]
+    """From what was taken."""
+    asks_what_is_known: bool = False
+    """Whether the reply tells of events that were received before."""
     error: Callable[[Refused], bytes] = error_body
 
 
-def success(body: dict[str, object], decoded: Decoded) -> Reply:
+def success(body: dict[str, object], refusals: list[Refusal]) -> Reply:
     """200 with `body`, and `errors` for what was quarantined. [ours]"""
-    if decoded.refusals:
-        errors = [{"index": bad.index, "field": bad.field, "message": bad.message} for bad in decoded.refusals]
+    if refusals:
+        errors = [{"index": bad.index, "field": bad.field, "message": bad.message} for bad in refusals]
         body = {**body, "errors": errors}
     return Reply(200, msgspec.json.encode(body))

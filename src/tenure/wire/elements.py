@@ -53,5 +53,12 @@ def refusal(fault: BadRequest, index: int, value: object, *, reported: bool) -> 
         message=fault.message,
         field=fault.field,
         reported=reported,
-        payload=canonical(value)[:MAX_REFUSED_PAYLOAD],
+        payload=canonical(_without_signature(value))[:MAX_REFUSED_PAYLOAD],
     )
+
+
+def _without_signature(value: object) -> object:
+    """Who reads what was refused must not be able to speak for the customer."""
+    if isinstance(value, dict) and "auth_hash" in value:
+        return {**value, "auth_hash": "(left out)"}
+    return value

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tenure.wire import churnkey, customerscore, whisperr, windback
+from tenure.wire import churnkey, customerscore, native, whisperr, windback, windback_churn
 from tenure.wire.dialect import Operation
 
-_BY_PATH: dict[str, Operation] = {
-    operation.path: operation
-    for dialect in (churnkey, windback, customerscore, whisperr)
+ALL: tuple[Operation, ...] = tuple(
+    operation
+    for dialect in (churnkey, windback, windback_churn, customerscore, whisperr, native)
     for operation in dialect.OPERATIONS
-    if operation is not churnkey.OLDER_TRACK
+)
+"""Every operation of every dialect."""
+
+_BY_PATH: dict[str, Operation] = {
+    operation.path: operation for operation in ALL if operation is not churnkey.OLDER_TRACK
 }
 
 ALL_PATHS: tuple[str, ...] = tuple(_BY_PATH)
@@ -23,7 +27,10 @@ def find(path: str, headers: Mapping[str, str]) -> Operation | None:
 
     `headers` (names in lower case) tell the two clients of `/v1/events/track` apart.
     """
-    operation = _BY_PATH.get(path.removesuffix("/"))
-    if operation is not None and operation.path == churnkey.OLDER_TRACK.path and "x-ck-api-key" in headers:
+    path = path.removesuffix("/")
+    operation = _BY_PATH.get(path)
+    if operation is None:
+        return windback_churn.find(path)
+    if operation.path == churnkey.OLDER_TRACK.path and "x-ck-api-key" in headers:
         return churnkey.OLDER_TRACK
     return operation

@@ -106,3 +106,8 @@ def _within_range(ms: int) -> int:
     if EARLIEST <= ms <= LATEST:
         return ms
     raise TimeInvalid("is before the year 1900 or after the year 2299")
+
+
+def rfc3339(ms: int) -> str:
+    """A time as text, with milliseconds and a Z."""
+    return f"{_EPOCH_WITHOUT_ZONE + ms * _MILLISECOND:%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03d}Z"

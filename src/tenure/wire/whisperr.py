@@ -21,7 +21,7 @@ from tenure.errors import BadRequest, Refused
 from tenure.event import Decoded, Event, Identify, Refusal
 from tenure.wire import codes, elements, fields, times
 from tenure.wire.credentials import api_key_or_bearer
-from tenure.wire.dialect import SECRET_OR_PUBLISHABLE, Operation, Reply
+from tenure.wire.dialect import SECRET_OR_PUBLISHABLE, Operation, Reply, Taken
 from tenure.wire.json import canonical, parse
 
 MAX_EVENTS = 500
@@ -206,16 +206,16 @@ def _channel(value: object, field: str, optional: _Optional) -> dict[str, object
     return {name: given for name, given in channel.items() if given is not None}
 
 
-def _reply_batch(decoded: Decoded, verified: bool) -> Reply:
-    counts = {"accepted": len(decoded.events), "rejected": len(decoded.refusals)}
+def _reply_batch(taken: Taken) -> Reply:
+    counts = {"accepted": len(taken.entry.events), "rejected": len(taken.entry.refusals)}
     return Reply(202, msgspec.json.encode(counts))
 
 
-def _reply_track(decoded: Decoded, verified: bool) -> Reply:
+def _reply_track(taken: Taken) -> Reply:
     return Reply(202, b'{"event":{"mapping_status":"pending"},"processing":"queued"}')
 
 
-def _reply_identify(decoded: Decoded, verified: bool) -> Reply:
+def _reply_identify(taken: Taken) -> Reply:
     return Reply(202, b'{"processing":"queued"}')
 
 
@@ -225,9 +225,7 @@ def _error(refused: Refused) -> bytes:
     return msgspec.json.encode({"error": error, "message": refused.message})
 
 
-def _operation(
-    path: str, decode: Callable[[bytes, int], Decoded], reply: Callable[[Decoded, bool], Reply]
-) -> Operation:
+def _operation(path: str, decode: Callable[[bytes, int], Decoded], reply: Callable[[Taken], Reply]) -> Operation:
     return Operation(
         dialect="whisperr",
         path=path,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from tenure.event import Decoded, Event, Identify
 from tenure.wire import elements, fields
 from tenure.wire.credentials import api_key_or_bearer
-from tenure.wire.dialect import SECRET_OR_PUBLISHABLE, Operation, Reply, success
+from tenure.wire.dialect import SECRET_OR_PUBLISHABLE, Operation, Reply, Taken, success
 from tenure.wire.json import canonical, parse
 
 MAX_EVENTS = 100
@@ -70,9 +70,9 @@ def _take_event(source: Mapping[str, object], index: int, decoded: Decoded, arou
         )
 
 
-def _reply(decoded: Decoded, verified: bool) -> Reply:
+def _reply(taken: Taken) -> Reply:
     """The page's reply; `errors` is ours."""
-    return success({"status": "ok"}, decoded)
+    return success({"status": "ok"}, taken.entry.refusals)
 
 
 OPERATIONS = (

@@ -1,0 +1,34 @@
+"""Reading what was just acknowledged: a question that waits until the warehouse has it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tenure.journal import Loaded, readers
+
+POLL_SECONDS = 0.05
+
+
+def wait_until_loaded(journals: Path, seconds: float) -> bool:
+    """Wait until all that is durable now is in the warehouse too, `seconds` at the most; whether it is."""
+    targets = _written(journals)
+    deadline = time.monotonic() + seconds
+    while True:
+        positions = Loaded.read(journals).positions
+        if all(positions.get(journal, 0) >= position for journal, position in targets.items()):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+
+
+def _written(journals: Path) -> dict[str, int]:
+    """The last position of each journal, by its id."""
+    found = {}
+    for reader in readers(journals):
+        try:
+            found[reader.id] = reader.last()
+        finally:
+            reader.close()
+    return found

@@ -1,0 +1,154 @@
+"""Tenure's own way to send: one form that holds what every other dialect can say, and an answer for each element.
+
+An element with `event` is an event; one with `traits` or `user.traits` sets attributes; it may be both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tenure.entry import Entry
+from tenure.event import Claim, Decoded, Event, Identify
+from tenure.identity import event_ids
+from tenure.wire import elements, fields, times
+from tenure.wire.credentials import api_key_or_bearer
+from tenure.wire.dialect import SECRET_OR_PUBLISHABLE, Operation, Reply, Taken
+from tenure.wire.json import parse
+
+MAX_EVENTS = 1_000
+
+_BODY_FIELDS = frozenset({"events"})
+_FIELDS = frozenset(
+    {"event", "message_id", "occurred_at", "customer_id", "uid", "email", "anonymous_id", "user", "traits",
+     "properties", "context", "auth_hash"}
+)  # fmt: skip
+_USER_FIELDS = frozenset({"id", "traits"})
+
+
+def decode(body: bytes, now: int) -> Decoded:
+    """1 to 1,000 elements under `events`; a bad one is told by its index and costs the others nothing."""
+    source = fields.whole_object(parse(body))
+    if source.keys() - _BODY_FIELDS:
+        raise fields.unknown(source.keys() - _BODY_FIELDS)
+    events = fields.array(source.get("events"), "events")
+    elements.check_count(events, MAX_EVENTS)
+    decoded = Decoded()
+    elements.take_each(events, _take, decoded, reported=True)
+    return decoded
+
+
+def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
+    if not source.keys() <= _FIELDS:
+        raise fields.unknown(source.keys() - _FIELDS)
+    who = _who(source)
+    user_id, user_traits = _user(source.get("user"))
+    moment = fields.time(source.get("occurred_at"), "occurred_at")
+    said: dict[str, Any] = {"index": index, "user_id": user_id, **who}
+    event = _event(source, moment, said)
+    traits = fields.mapping(source.get("traits"), "traits")
+    if event is None and not traits and not user_traits:
+        raise fields.missing("event", "traits", "user.traits")
+    auth_hash = fields.text(source.get("auth_hash"), "auth_hash", limit=fields.ID_LIMIT)
+    if auth_hash is not None:
+        decoded.claims.append(Claim(index=index, subject=_signed(who), auth_hash=auth_hash))
+    if event is not None:
+        decoded.events.append(event)
+    if traits or user_traits:
+        decoded.identifies.append(
+            Identify(
+                set_at=moment.ms if moment else None,
+                traits=fields.canonical_or_empty(traits),
+                user_traits=fields.canonical_or_empty(user_traits),
+                **said,
+            )
+        )
+
+
+def _event(source: Mapping[str, object], moment: times.Moment | None, said: dict[str, Any]) -> Event | None:
+    """The event of an element; None when it has no name. What only an event has is checked all the same."""
+    name = fields.text(source.get("event"), "event", limit=fields.NAME_LIMIT)
+    message_id = fields.identifier(source.get("message_id"), "message_id")
+    properties = fields.mapping(source.get("properties"), "properties")
+    context = fields.mapping(source.get("context"), "context")
+    if name is None and properties:
+        raise fields.missing("event")
+    if name is None:
+        return None
+    return Event(
+        name=name,
+        occurred_at=moment.ms if moment else None,
+        precise=moment.precise if moment else False,
+        message_id=message_id,
+        properties=fields.canonical_or_empty(properties),
+        context=fields.canonical_or_empty(context),
+        **said,
+    )
+
+
+def _who(source: Mapping[str, object]) -> dict[str, str | None]:
+    """The identifiers of the customer, by their field; at least one is there."""
+    who = {
+        "customer_id": fields.identifier(source.get("customer_id"), "customer_id"),
+        "uid": fields.identifier(source.get("uid"), "uid"),
+        "email": fields.email(source.get("email"), "email"),
+        "anonymous_id": fields.identifier(source.get("anonymous_id"), "anonymous_id"),
+    }
+    if not any(who.values()):
+        raise fields.missing("customer_id", "uid", "email", "anonymous_id")
+    return who
+
+
+def _signed(who: dict[str, str | None]) -> str:
+    """The identifier that a signature is over: the strongest of those that can be signed."""
+    subject = who["customer_id"] or who["uid"] or who["email"]
+    if subject is None:
+        raise fields.missing("customer_id", "uid", "email")
+    return subject
+
+
+def _user(value: object) -> tuple[str | None, Mapping[str, object]]:
+    """The id and the traits of a person within the customer."""
+    user = fields.mapping(value, "user")
+    if not user:
+        return None, {}
+    if not user.keys() <= _USER_FIELDS:
+        raise fields.unknown(user.keys() - _USER_FIELDS, within="user.")
+    return fields.required_identifier(user.get("id"), "user.id"), fields.mapping(user.get("traits"), "user.traits")
+
+
+def _reply(taken: Taken) -> Reply:
+    results = _results(taken.entry, taken.known)
+    body = {"receipt": taken.entry.receipt, "results": [results[index] for index in sorted(results)]}
+    return Reply(202, msgspec.json.encode(body))
+
+
+def _results(entry: Entry, known: Mapping[int, str]) -> dict[int, dict[str, Any]]:
+    """What to say of each element, by its index."""
+    results: dict[int, dict[str, Any]] = {}
+    for identify in entry.identifies:
+        results[identify.index] = {"index": identify.index, "status": "stored_pending"}
+    ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
+    for event, event_id in zip(entry.events, ids, strict=True):
+        status = known.get(event.index, "stored_pending")
+        results[event.index] = {"index": event.index, "status": status, "event_id": event_id.hex()}
+    for refusal in entry.refusals:
+        assert refusal.index is not None  # what is refused as a whole gets no such reply
+        result = {"index": refusal.index, "status": "invalid", "code": refusal.code, "message": refusal.message}
+        results[refusal.index] = result if refusal.field is None else {**result, "field": refusal.field}
+    return results
+
+
+OPERATIONS = (
+    Operation(
+        dialect="native",
+        path="/v1/ingest",
+        key_kinds=SECRET_OR_PUBLISHABLE,
+        credentials=api_key_or_bearer,
+        decode=decode,
+        reply=_reply,
+        asks_what_is_known=True,
+    ),
+)
