@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.wire.taken import taken
 
 from tenure.errors import Refused
 from tenure.wire import registry
+from tests.wire.taken import taken
 
 NOW = 1_781_438_700_000
 """2026-06-14T12:05:00.000Z, five minutes after the time in Whisperr's page example."""

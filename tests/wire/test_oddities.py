@@ -31,6 +31,9 @@ BODY_OF: dict[str, tuple[str, bytes, int]] = {
     "whisperr": (
         "/v1/events/track",
         b'{"event_type":%(name)b,"external_user_id":%(id)b,"properties":%(odd)b,"context":{"$message_id":"m"}}', 1),
+    "native": (
+        "/v1/ingest",
+        b'{"events":[{"event":%(name)b,"customer_id":%(id)b,"message_id":"m","properties":%(odd)b}]}', 3),
 }  # fmt: skip
 """By dialect: a path, a body with a name, an id and properties to put in, and the levels around the properties."""
 
