@@ -88,7 +88,7 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
         Rule("snake-case", "`event_type` is lower-case snake_case, or the event is rejected.", WHISPERR,
              "The other dialects take any text."),
         Rule("email-form", "An e-mail address has one @ with text on both sides, up to 320 characters.",
-             ("windback", "native"), "The other dialects have no e-mail field."),
+             ("churnkey", "windback", "native"), "The other dialects have no e-mail field."),
         Rule(
             "unknown-fields", "Unknown fields are kept (Churnkey, Windback, Customerscore), or refused "
             "(Whisperr, native): never lost in silence.",
