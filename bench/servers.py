@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import httpx
 
-from tenure.cli import create_keys
 from tenure.control.database import connect, migrate
 from tenure.control.store import Store
 from tenure.settings import Settings
@@ -93,7 +92,7 @@ def tenure_server(data: Path) -> Iterator[Tenure]:
     store = Store(engine)
     known = {app.name: app.id for app in store.apps()}
     app = known.get("bench") or store.create_app("bench").id
-    keys = {"app": app} | create_keys(store, app)
+    keys = {"app": app} | store.create_keys(app)
     port = free_port()
     environment = os.environ | {"TENURE_HTTP_WORKERS": WORKERS, "TENURE_LOG_LEVEL": "warning"}
     command = [sys.executable, "-m", "tenure", "serve", "--data", str(data), "--port", str(port)]

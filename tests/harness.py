@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 
-from tenure.cli import create_keys
 from tenure.control.database import connect, migrate
 from tenure.control.store import Store
 from tenure.settings import Settings
@@ -50,7 +49,7 @@ def create_app(data: Path, name: str = "test") -> dict[str, str]:
     migrate(engine)
     store = Store(engine)
     app = store.create_app(name)
-    return {"app": app.id} | create_keys(store, app.id)
+    return {"app": app.id} | store.create_keys(app.id)
 
 
 class Server:

@@ -37,7 +37,7 @@ def writing(engine: Engine) -> Engine:
     return engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, revision: str = "head") -> None:
     """Apply the migrations that are missing. Two processes that start at once wait for each other."""
     config = Config()
     migrations = resources.files("tenure.control") / "migrations"
@@ -46,7 +46,7 @@ def migrate(engine: Engine) -> None:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(8750)")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:

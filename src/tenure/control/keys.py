@@ -1,7 +1,8 @@
 """API keys: how they look, how they are kept, and which kinds there are.
 
-A key is `<kind prefix>_<random>`: 192 random bits in URL-safe base64. Only its SHA-256 is kept; a slow
-password hash would protect nothing here, since a random key cannot be guessed.
+A key is `<kind prefix>_<random>`: 192 random bits in URL-safe base64. Only its SHA-256 is kept, and of a secret key
+what checks signatures made with it (`signing`); a slow password hash would protect nothing here, since a random key
+cannot be guessed.
 """
 
 from __future__ import annotations

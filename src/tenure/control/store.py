@@ -1,20 +1,23 @@
-"""What is read from and written to the control database: apps, keys and links."""
+"""What is read from and written to the control database: apps and their rules, keys, and links."""
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, func, or_, select, update
+from sqlalchemy import Connection, Engine, func, or_, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tenure.control import keys
 from tenure.control.database import writing
 from tenure.control.keys import Key
-from tenure.control.tables import api_key, app, link
+from tenure.control.policy import Policy
+from tenure.control.signing import signing_state
+from tenure.control.tables import api_key, app, app_origin, link, rate_limit
 from tenure.errors import NotFound, TenureError
 from tenure.identity import Identifier, identity_key
 
@@ -37,6 +40,13 @@ class KeyRow(NamedTuple):
     revoked_at: int | None
 
 
+class Rotation(NamedTuple):
+    """A new key in clear, and the id of the one that it replaces."""
+
+    key: str
+    old: str
+
+
 class Link(NamedTuple):
     """A fact: these two identifiers are one customer, said by `source` in `receipt` at `linked_at` (ms)."""
 
@@ -49,7 +59,7 @@ class Link(NamedTuple):
 
 
 class Store:
-    """Apps, keys and links. Safe to share between threads."""
+    """Apps and their rules, keys, and links. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -61,7 +71,7 @@ class Store:
         with self._writer.begin() as db:
             if db.execute(select(app.c.id).where(app.c.name == name)).first():
                 raise TenureError(f"there is an app named {name!r} already; `tenure app list` shows all")
-            db.execute(app.insert().values(id=created.id, name=name, created_at=_now()))
+            db.execute(app.insert().values(id=created.id, name=name, created_at=_now(), changed=_next_revision(db)))
         return created
 
     def apps(self) -> list[App]:
@@ -78,6 +88,46 @@ class Store:
         if found is None:
             raise NotFound(f"there is no app {name_or_id!r}; `tenure app list` shows all")
         return App(*found)
+
+    def policies(self) -> dict[str, Policy]:
+        """The rules of every app, by its id."""
+        origins: defaultdict[str, set[str]] = defaultdict(set)
+        limits: defaultdict[str, dict[str, int | None]] = defaultdict(dict)
+        with self._engine.begin() as db:
+            ids = db.execute(select(app.c.id)).scalars().all()
+            for app_id, origin in db.execute(select(app_origin.c.app_id, app_origin.c.origin)):
+                origins[app_id].add(origin)
+            for app_id, dialect, per_minute in db.execute(select(rate_limit)):
+                limits[app_id][dialect] = per_minute
+        return {
+            app_id: Policy(frozenset(origins[app_id]) if app_id in origins else None, limits[app_id]) for app_id in ids
+        }
+
+    def set_origins(self, app_id: str, origins: Iterable[str]) -> None:
+        """Let an app's browsers send from these origins only (as `policy.origin` writes them); from any when none."""
+        rows = [{"app_id": app_id, "origin": origin} for origin in sorted(set(origins))]
+        with self._writer.begin() as db:
+            db.execute(app_origin.delete().where(app_origin.c.app_id == app_id))
+            if rows:
+                db.execute(app_origin.insert(), rows)
+            _touch(db, app_id)
+
+    def set_limit(self, app_id: str, dialect: str, per_minute: int | None) -> None:
+        """Let each key of an app send so many requests a minute to a dialect; None: as many as it likes."""
+        with self._writer.begin() as db:
+            _drop_limit(db, app_id, dialect)
+            db.execute(rate_limit.insert().values(app_id=app_id, dialect=dialect, per_minute=per_minute))
+            _touch(db, app_id)
+
+    def reset_limit(self, app_id: str, dialect: str) -> None:
+        """Go back to the default limit of a dialect."""
+        with self._writer.begin() as db:
+            _drop_limit(db, app_id, dialect)
+            _touch(db, app_id)
+
+    def create_keys(self, app_id: str) -> dict[str, str]:
+        """One new key of each kind, in clear, each under its kind and `_key`."""
+        return {f"{kind}_key": self.create_key(app_id, kind) for kind in keys.KINDS}
 
     def create_key(self, app_id: str, kind: str) -> str:
         """A new key, in clear: this is the only time that it is seen."""
@@ -101,6 +151,7 @@ class Store:
                     digest=keys.digest(key),
                     created_at=_now(),
                     changed=_next_revision(db),
+                    signing_state=signing_state(key) if kind == keys.SECRET else None,
                 )
             )
         return key_id
@@ -113,13 +164,16 @@ class Store:
                 update(api_key).where(api_key.c.id == row.id).values(revoked_at=_now(), changed=_next_revision(db))
             )
 
-    def rotate_key(self, key_id: str) -> str:
-        """Replace a key by a new one of the same kind, in clear; the old one ends at once."""
+    def rotate_key(self, key_id: str) -> Rotation:
+        """A new key of the same kind. The old one, and what was signed with it, is good until it is revoked.
+
+        Raises NotFound, TenureError if ambiguous or not a key that we make.
+        """
         with self._engine.begin() as db:
             row = _one_live_key(db, key_id)
-        fresh = self.create_key(row.app, row.kind)
-        self.revoke_key(row.id)
-        return fresh
+        if row.kind == keys.APP_ID:
+            raise TenureError("a vendor's app id cannot be rotated; import another with `tenure key import`")
+        return Rotation(self.create_key(row.app, row.kind), row.id)
 
     def list_keys(self, app_id: str | None = None) -> list[KeyRow]:
         """Keys of one app or of all, oldest first, revoked ones included."""
@@ -132,16 +186,30 @@ class Store:
         with self._engine.begin() as db:
             return [KeyRow(*row) for row in db.execute(query)]
 
-    def key_revision(self) -> int:
-        """A number that grows with every change to any key: cheap to ask for, so that caches know."""
+    def revision(self) -> int:
+        """A number that grows with every change to any app or key: cheap to ask for, so that caches know."""
         with self._engine.begin() as db:
-            return int(db.execute(select(func.coalesce(func.max(api_key.c.changed), 0))).scalar_one())
+            return _revision(db)
 
     def live_keys(self) -> list[Key]:
         """Every key that has not been revoked."""
         columns = (api_key.c.id, api_key.c.app_id, api_key.c.kind, api_key.c.prefix, api_key.c.digest)
         with self._engine.begin() as db:
             return [Key(*row) for row in db.execute(select(*columns).where(api_key.c.revoked_at.is_(None)))]
+
+    def signing_states(self) -> dict[str, tuple[bytes, ...]]:
+        """What checks signatures: the states of each app's live secret keys, by the app's id.
+
+        A key that was made before states were kept has none, and checks nothing.
+        """
+        query = select(api_key.c.app_id, api_key.c.signing_state).where(
+            api_key.c.signing_state.is_not(None), api_key.c.revoked_at.is_(None)
+        )
+        states: defaultdict[str, tuple[bytes, ...]] = defaultdict(tuple)
+        with self._engine.begin() as db:
+            for app_id, state in db.execute(query):
+                states[app_id] += (state,)
+        return dict(states)
 
     def add_links(self, links: Iterable[Link]) -> None:
         """Record links; one that is known keeps its first evidence."""
@@ -211,8 +279,21 @@ def _one_live_key(db: Connection, key_id: str) -> Key:
     return Key(*rows[0])
 
 
+def _drop_limit(db: Connection, app_id: str, dialect: str) -> None:
+    db.execute(rate_limit.delete().where(rate_limit.c.app_id == app_id, rate_limit.c.dialect == dialect))
+
+
+def _touch(db: Connection, app_id: str) -> None:
+    db.execute(update(app).where(app.c.id == app_id).values(changed=_next_revision(db)))
+
+
+def _revision(db: Connection) -> int:
+    changes = union_all(select(api_key.c.changed), select(app.c.changed)).subquery()
+    return int(db.execute(select(func.coalesce(func.max(changes.c.changed), 0))).scalar_one())
+
+
 def _next_revision(db: Connection) -> int:
-    return int(db.execute(select(func.coalesce(func.max(api_key.c.changed), 0) + 1)).scalar_one())
+    return _revision(db) + 1
 
 
 def _now() -> int:

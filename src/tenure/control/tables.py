@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text
 
 metadata = MetaData(
     naming_convention={
@@ -19,6 +19,22 @@ app = Table(
     Column("id", String(64), primary_key=True),
     Column("name", String(200), nullable=False),
     Column("created_at", BigInteger, nullable=False),  # milliseconds since 1970 UTC, here and below
+    Column("changed", Integer, nullable=False, server_default="0"),  # see `Store.revision`
+)
+
+app_origin = Table(  # an app without any takes every origin
+    "app_origin",
+    metadata,
+    Column("app_id", String(64), ForeignKey("app.id"), primary_key=True),
+    Column("origin", Text, primary_key=True),
+)
+
+rate_limit = Table(  # where an app differs from `policy.DEFAULT_LIMITS`
+    "rate_limit",
+    metadata,
+    Column("app_id", String(64), ForeignKey("app.id"), primary_key=True),
+    Column("dialect", String(32), primary_key=True),
+    Column("per_minute", Integer),  # NULL: no limit
 )
 
 api_key = Table(
@@ -31,7 +47,8 @@ api_key = Table(
     Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the whole key, in hex
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
-    Column("changed", Integer, nullable=False),  # see `Store.key_revision`
+    Column("changed", Integer, nullable=False),  # see `Store.revision`
+    Column("signing_state", LargeBinary),  # of a secret key: see `signing`
 )
 
 link = Table(

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tenure import logs
-from tenure.control import keys
 from tenure.control.database import connect, migrate
 from tenure.control.store import Store
 from tenure.demo.curls import curls
@@ -100,7 +99,7 @@ def make(settings: Settings, record: Record) -> Access:
     store = Store(connect(settings))
     app = next((app for app in store.apps() if app.name == NAME), None) or store.create_app(NAME)
     earlier = [key.id for key in store.list_keys(app.id) if key.revoked_at is None]
-    fresh = {f"{kind}_key": store.create_key(app.id, kind) for kind in keys.KINDS}
+    fresh = store.create_keys(app.id)
     for key_id in earlier:
         store.revoke_key(key_id)
     if record.loaded_for != app.id:

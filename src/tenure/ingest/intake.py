@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,8 +13,9 @@ from tenure import entry as entries
 from tenure.churn_event import is_churn_event_id
 from tenure.control import keys
 from tenure.control.keys import Key
-from tenure.errors import NotFound, Refused, Unavailable
+from tenure.errors import Forbidden, NotFound, Refused, Unavailable
 from tenure.event import Decoded, whole_request
+from tenure.ingest.claims import check_claims
 from tenure.ingest.keyring import Keyring
 from tenure.ingest.memory import Memory
 from tenure.journal import GroupCommit
@@ -36,10 +38,19 @@ class Intake:
 
     def authenticate(self, operation: Operation, credentials: Credentials) -> Key:
         """The key that a request came with. Raises Unauthenticated or Forbidden."""
-        key = self.keyring.authenticate(credentials.key or "", operation.key_kinds)
+        if credentials.key is None:
+            return self.keyring.app_key(credentials.app or "")
+        key = self.keyring.authenticate(credentials.key, operation.key_kinds)
         if credentials.app is not None:
             self.keyring.check_app_id(credentials.app, key.app)
         return key
+
+    def check_origin(self, key: Key, origin: str | None) -> None:
+        """Raises Forbidden for a browser's page that the app does not take events from."""
+        allowed = self.keyring.policy(key.app).origins
+        if allowed is not None and origin is not None and origin not in allowed:
+            message = "this app does not take events from pages of this origin; `tenure app origins` sets which it does"
+            raise Forbidden(message, code="origin_not_allowed", field="Origin")
 
     async def keep(
         self, operation: Operation, key: Key, decoded: Decoded, receipt: str, idempotency_key: str | None
@@ -49,6 +60,8 @@ class Intake:
             self.keyring.check_tracker(decoded.tracker_key, key.app)
         if decoded.churn_event_id is not None and not is_churn_event_id(key.app, decoded.churn_event_id):
             raise NotFound("this app has no churn event with that id", code="unknown_churn_event")
+        if decoded.claims:
+            check_claims(decoded, partial(self.keyring.has_signed, key.app))
         kept = entries.of(
             decoded,
             app=key.app,

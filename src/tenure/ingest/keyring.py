@@ -1,4 +1,4 @@
-"""Who is asking: the live keys, held in memory so that a request needs no look-up in a database."""
+"""Who is asking, and what they may do: held in memory, so that a request needs no look-up in a database."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from hmac import compare_digest
 
 from tenure.control import keys
 from tenure.control.keys import Key
+from tenure.control.policy import Policy
+from tenure.control.signing import verifies
 from tenure.control.store import Store
 from tenure.errors import Forbidden, Unauthenticated
 
 REFRESH_SECONDS = 1.0
 """How long a revoked key may still work, and a new one not yet in a process that never missed it."""
 MISSES_A_SECOND = 20
-"""An unknown key makes the ring look again, so that a new key works at once; guesses do so this often at the most."""
+"""An unknown key, or a signature by one, makes the ring look again, so that a new key works at once; guesses do so this
+often at the most."""
+
+_NO_RULES = Policy()
 
 
 class Keyring:
-    """The live keys of all apps. Thread-safe."""
+    """The live keys and the rules of all apps. Thread-safe."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._keys: dict[str, Key] = {}
+        self._states: dict[str, tuple[bytes, ...]] = {}
+        self._policies: dict[str, Policy] = {}
         self._revision = -1
         self._misses_left = float(MISSES_A_SECOND)
         self._missed_at = time.monotonic()
@@ -33,10 +40,14 @@ class Keyring:
     def refresh(self) -> None:
         """Take up what changed. Costs one small query when nothing did."""
         with self._lock:
-            revision = self._store.key_revision()
-            if revision != self._revision:
-                self._keys = {key.digest: key for key in self._store.live_keys()}
-                self._revision = revision
+            revision = self._store.revision()
+            if revision == self._revision:
+                return
+            self._policies = self._store.policies()
+            self._states = self._store.signing_states()
+            own_ids = [_own_id(app) for app in self._policies]
+            self._keys = {key.digest: key for key in [*self._store.live_keys(), *own_ids]}
+            self._revision = revision
 
     def authenticate(self, secret: str, kinds: Collection[str]) -> Key:
         """The key that `secret` is. Raises Unauthenticated if unknown, Forbidden if of none of these kinds."""
@@ -48,6 +59,30 @@ class Keyring:
             raise Forbidden(f"a {key.kind} key may not do this; it takes a {wanted} key", code="wrong_key_kind")
         return key
 
+    def app_key(self, app_id: str) -> Key:
+        """The app whose public id this is, its own or one imported for it, as a key of kind `app-id`.
+
+        Raises Unauthenticated if unknown.
+        """
+        key = self._find(app_id)
+        if key is None or key.kind != keys.APP_ID:
+            raise Unauthenticated("this app id is not known here", code="unknown_app", field="x-ck-app")
+        return key
+
+    def policy(self, app: str) -> Policy:
+        """The rules of an app, by its own id."""
+        return self._policies.get(app, _NO_RULES)
+
+    def has_signed(self, app: str, subject: str, auth_hash: str) -> bool:
+        """Whether `auth_hash` is the signature of `subject` under one of the app's live secret keys."""
+        states = self._states.get(app, ())
+        if verifies(states, subject, auth_hash):
+            return True
+        if not self._may_look_again():
+            return False
+        self.refresh()
+        return self._states.get(app, ()) != states and verifies(self._states[app], subject, auth_hash)
+
     def check_tracker(self, tracker: str, app: str) -> None:
         """Raises Forbidden unless `tracker` is a tracker key of this app."""
         key = self._find(tracker)
@@ -58,8 +93,6 @@ class Keyring:
 
     def check_app_id(self, app_id: str, app: str) -> None:
         """Raises Unauthenticated unless `app_id` is the app's own id or one imported for it."""
-        if app_id == app:
-            return
         key = self._find(app_id)
         if key is None or key.kind != keys.APP_ID or key.app != app:
             raise Unauthenticated(
@@ -85,3 +118,8 @@ class Keyring:
             return False
         self._misses_left -= 1
         return True
+
+
+def _own_id(app: str) -> Key:
+    """An app's own id, as if it were an imported one. It is public, so it is its own prefix."""
+    return Key(app, app, keys.APP_ID, app, keys.digest(app))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -12,7 +13,9 @@ from tenure.churn_event import ChurnEvent
 from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
 from tenure.web.churn import ChurnEvents
+from tenure.web.ingest_routes import ROUTES
 from tenure.wire import registry
+from tenure.wire.dialect import APP_ID, Operation
 
 RESULTS = {
     "/v1/customers/{customer_id}/timeline": Page,
@@ -21,6 +24,15 @@ RESULTS = {
     "/api/v1/projects/{slug}/churn-events/{churn_event_id}": ChurnEvent,
     "/v1/receipts/{receipt}": Receipt,
 }
+
+
+CREDENTIALS = {
+    "api_key": "X-API-Key",
+    "churnkey_key": "x-ck-api-key",
+    "churnkey_app": "x-ck-app",
+    "customerscore_key": "customerscore-key",
+}
+"""Headers that ingest takes credentials from, beside `Authorization: Bearer`."""
 
 
 def describe(api: FastAPI) -> dict[str, Any]:
@@ -43,16 +55,43 @@ def _add_results(document: dict[str, Any]) -> None:
 
 
 def _add_ingest(document: dict[str, Any]) -> None:
-    for path in registry.ALL_PATHS:
+    schemes = document["components"].setdefault("securitySchemes", {})
+    for name, header in CREDENTIALS.items():
+        schemes[name] = {"type": "apiKey", "in": "header", "name": header}
+    for path, route in ROUTES.items():
         operation = registry.find(path, {})
         assert operation is not None
-        document["paths"].setdefault(path, {})["post"] = {
+        document["paths"].setdefault(path, {})[operation.method.lower()] = {
             "tags": [f"ingest: {operation.dialect}"],
-            "summary": f"Send in {operation.dialect}'s dialect",
-            "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
+            "summary": route.summary,
+            "security": _security(operation),
+            "parameters": [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                for name in re.findall(r"\{(\w+)\}", path)
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": route.schema, "example": route.example}},
+            },
             "responses": {
-                "2XX": {"description": "Durable on disk. `Tenure-Receipt` names the receipt."},
+                "2XX": {
+                    "description": "Durable on disk.",
+                    "headers": {"Tenure-Receipt": {"schema": {"type": "string"}, "description": "See /v1/receipts."}},
+                    "content": {"application/json": {"example": route.answer}},
+                },
                 "4XX": {"description": "Refused: `error` and `message` say why, `field` and `index` where."},
+                "429": {"description": "Over the app's limit; `Retry-After` says in how many seconds it will pass."},
                 "503": {"description": "Cannot be taken now; `Retry-After` says when to try again."},
             },
         }
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    """The headers that this operation's dialect takes its credentials from."""
+    if operation.key_kinds == APP_ID:
+        return [{"churnkey_app": []}]
+    if operation.dialect == "churnkey":
+        return [{"churnkey_key": [], "churnkey_app": []}]
+    if operation.dialect == "customerscore":
+        return [{"customerscore_key": []}]
+    return [{"api_key": []}, {"HTTPBearer": []}]

@@ -1,0 +1,1 @@
+"""The commands of `tenure app` and `tenure key`."""

@@ -1,0 +1,37 @@
+"""What commands share: options, printing, and the way to the control database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tenure.control.database import connect, migrate
+from tenure.control.store import Store
+from tenure.settings import Settings
+
+Data = Annotated[Path | None, typer.Option("--data", help="Data directory (or TENURE_DATA).", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line on standard output, exactly as it is."""
+    out.print(text, markup=False, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    import json
+
+    print(json.dumps(value, indent=2))
+
+
+def open_store(data: Path | None) -> Store:
+    """The control database of a data directory, brought up to date."""
+    engine = connect(Settings.load({"data": data}))
+    migrate(engine)
+    return Store(engine)
