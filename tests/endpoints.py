@@ -53,6 +53,7 @@ class Endpoint:
 
 
 CHURNKEY = (("x-ck-api-key", "secret_key"), ("x-ck-app", "app"))
+BROWSER = (("x-ck-app", "app"),)
 API_KEY = (("X-API-Key", "secret_key"),)
 EVENT = {"event": "Post Created", "customerId": "cus_abc"}
 USERS = {"customerId": "cus_abc", "users": [{"userId": "u1", "data": {"role": "owner"}}]}
@@ -76,6 +77,8 @@ ENDPOINTS = [
     Endpoint("churnkey", "/v1/api/events/customer-update/set-users", CHURNKEY, USERS, 200, SUCCESS, "customerId"),
     Endpoint("churnkey", "/v1/api/events/customer-update/set-users/bulk", CHURNKEY, [USERS], 200, SUCCESS, None),
     Endpoint("churnkey", "/v1/events/track", CHURNKEY, EVENT, 200, VERIFIED, "event"),
+    Endpoint("churnkey", "/v1/api/events/browser", BROWSER, EVENT, 200, {"status": "success", "verified": False},
+             "event"),
     Endpoint("windback", "/api/v1/track", API_KEY, {"event": "login", "customer_email": "jane@example.com"}, 200,
              {"status": "ok"}, "event"),
     Endpoint("windback", "/api/v1/cancel-flow/submit", API_KEY, CHURN, 200,
@@ -95,3 +98,6 @@ ENDPOINTS = [
 ]  # fmt: skip
 
 every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+every_endpoint_with_a_key = pytest.mark.parametrize(
+    "endpoint", [endpoint for endpoint in ENDPOINTS if endpoint.key_headers != BROWSER], ids=str
+)

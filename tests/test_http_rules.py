@@ -9,7 +9,7 @@ import pytest
 
 from tenure.wire import registry
 from tests.connection import Answer, Connection, exchange, request
-from tests.endpoints import ENDPOINTS, Endpoint, Keys, every_endpoint
+from tests.endpoints import CHURNKEY, ENDPOINTS, Endpoint, Keys, every_endpoint, every_endpoint_with_a_key
 from tests.harness import Server
 
 rule = pytest.mark.rule
@@ -182,7 +182,7 @@ def test_no_key_is_401_before_anything_else(server: Server, shared_keys: Keys, e
 @rule("unknown-key")
 @rule("keys-not-echoed")
 @rule("error-body")
-@every_endpoint
+@every_endpoint_with_a_key
 def test_unknown_key_is_401(server: Server, shared_keys: Keys, endpoint: Endpoint) -> None:
     """An unknown key is told before the body is looked at, and not echoed."""
     headers = endpoint.headers(shared_keys) | {endpoint.key_headers[0][0]: "sk_live_not_a_key_of_ours"}
@@ -192,7 +192,7 @@ def test_unknown_key_is_401(server: Server, shared_keys: Keys, endpoint: Endpoin
 
 @rule("wrong-kind-of-key")
 @rule("error-body")
-@every_endpoint
+@every_endpoint_with_a_key
 def test_read_key_sends_nothing(server: Server, shared_keys: Keys, endpoint: Endpoint) -> None:
     """A key that is known but may not send is 403, and says which kind may."""
     headers = endpoint.headers(shared_keys) | {endpoint.key_headers[0][0]: shared_keys["read_key"]}
@@ -213,7 +213,7 @@ def test_key_as_bearer(server: Server, shared_keys: Keys, path: str, scheme: str
 
 
 @rule("app-id", "churnkey")
-@pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one.dialect == "churnkey"], ids=str)
+@pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one.key_headers == CHURNKEY], ids=str)
 def test_app_id_must_belong_to_the_key(server: Server, shared_keys: Keys, endpoint: Endpoint) -> None:
     """Another app id in x-ck-app is 401 and names the header."""
     headers = endpoint.headers(shared_keys) | {"x-ck-app": "another-app"}
