@@ -73,12 +73,11 @@ def test_same_request_again_and_at_once(server: Server, keys: Keys, endpoint: En
 )
 def test_idempotency_key(server: Server, keys: Keys, endpoint: Endpoint) -> None:
     """Without a time too, two requests under one key are one event, and under two keys two, but for a message id."""
-    outcomes = []
-    for key in ("k1", "k1", "k2"):
-        answer = post(server, keys, endpoint, endpoint.content(keys), **{"Idempotency-Key": key})
-        server.wait_loaded()
-        elements = server.read(f"/v1/receipts/{answer.headers['tenure-receipt']}", keys)["elements"]
-        outcomes.append([element["outcome"] for element in elements if element["kind"] == "event"])
+    headers = [{"Idempotency-Key": key} for key in ("k1", "k1", "k2")]
+    answers = [post(server, keys, endpoint, endpoint.content(keys), **header) for header in headers]
+    server.wait_loaded()
+    receipts = [server.read(f"/v1/receipts/{answer.headers['tenure-receipt']}", keys) for answer in answers]
+    outcomes = [[one["outcome"] for one in receipt["elements"] if one["kind"] == "event"] for receipt in receipts]
     again = "duplicate" if endpoint.dialect == "whisperr" else "stored"
     assert outcomes == [["stored"], ["duplicate"], [again]]
 

@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
+from tenure.control.database import connect
+from tenure.control.store import Store
+from tenure.settings import Settings
 from tenure.wire import registry
 from tests.connection import Answer, Connection, exchange, request
 from tests.endpoints import CHURNKEY, ENDPOINTS, Endpoint, Keys, every_endpoint, every_endpoint_with_a_key
-from tests.harness import Server
+from tests.harness import Server, create_app
 
 rule = pytest.mark.rule
 WINDBACK = next(endpoint for endpoint in ENDPOINTS if endpoint.dialect == "windback")
@@ -261,7 +264,7 @@ def test_body_of_another_form_is_400(
 
 
 @rule("error-body")
-@rule("error-place", "churnkey", "windback", "customerscore")
+@rule("error-place")
 @pytest.mark.parametrize("endpoint", [endpoint for endpoint in ENDPOINTS if endpoint.needs], ids=str)
 def test_error_names_the_field(server: Server, shared_keys: Keys, endpoint: Endpoint) -> None:
     """A body without a required field is 400 and names it."""
@@ -376,3 +379,23 @@ def test_client_that_goes_away_leaves_nothing(server: Server, keys: Keys, endpoi
     assert exchange(server, good(endpoint, keys)).status == endpoint.status
     server.wait_loaded()
     assert sum(row["count"] for row in server.read("/v1/events", keys)["items"]) <= 1  # the good one, if it is an event
+
+
+@pytest.fixture(scope="module")
+def keys_of_a_site(server: Server) -> Keys:
+    """An app that takes events from pages of one origin alone."""
+    keys = create_app(server.data, "site")
+    Store(connect(Settings.load({"data": server.data}, {}))).set_origins(keys["app"], ["https://app.example"])
+    return keys
+
+
+@rule("allowed-origins")
+@every_endpoint
+def test_pages_of_other_origins(server: Server, keys_of_a_site: Keys, endpoint: Endpoint) -> None:
+    """Pages of another origin are 403, readable for the page; its own pages and servers, which send none, are taken."""
+    for origin, status in (({}, endpoint.status), ({"Origin": "https://app.example"}, endpoint.status),
+                           ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403)):  # fmt: skip
+        headers = endpoint.headers(keys_of_a_site) | origin
+        answer = exchange(server, request(endpoint.path, headers, endpoint.content(keys_of_a_site)))
+        assert answer.status == status, origin
+        assert "access-control-allow-origin" in answer.headers

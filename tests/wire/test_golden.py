@@ -1,8 +1,8 @@
 """Golden pairs: what each dialect makes of a body, and answers.
 
 `golden/<dialect>/<case>.input.json` is a body exactly as a client sends it. `<case>.events.json` has the
-`path` (and `headers` where they matter), the rules that it `proves`, what was decoded (fields at their default left out), and the reply or
-the error.
+`path` (and `headers` where they matter), the rules of `tests/rules.py` that the pair `proves`, what was decoded
+(fields at their default left out), and the reply or the error.
 
 To add a case, write the input and an `.events.json` with only `{"path": …}`. To write the rest, or after a
 change that is meant, run `TENURE_UPDATE_GOLDEN=1 pytest tests/wire/test_golden.py` and read the difference.

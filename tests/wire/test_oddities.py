@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -116,6 +117,15 @@ def test_odd_bodies(dialect: str, change: oddities.Change, becomes: Any) -> None
     """What is done to the whole body is read over or refused as the table says."""
     good = decode(dialect, body(dialect))
     assert decode(dialect, change(body(dialect))) == (good if becomes == TAKEN else becomes)
+
+
+@rule("json-depth")
+@every_dialect
+@pytest.mark.parametrize("nested", [oddities.nested_objects, lambda levels: oddities.nested(b"[", b"]", levels)])
+def test_depth_of_the_whole_body(dialect: str, nested: Callable[[int], Callable[[int], bytes]]) -> None:
+    """The 64th level is taken and the 65th refused, wherever in the body the properties stand."""
+    assert isinstance(decode(dialect, body(dialect, Oddity("", nested(64), {}))), Event)
+    assert decode(dialect, body(dialect, Oddity("", nested(65), {}))) == oddities.DEEP
 
 
 SPELLINGS = [
