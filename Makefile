@@ -19,6 +19,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev tests/clients/node/node_modules
+	scripts/system-packages redis-server chromium
 	$(BIN)/pytest
 
 bench: $(VENV)/.dev

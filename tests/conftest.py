@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tenure.control.database import connect
+from tenure.control.store import Store
+from tenure.settings import Settings
+from tests.browser import headless_chromium
 from tests.harness import Server, create_app
 from tests.rules import proven_by
 
@@ -44,21 +49,38 @@ def keys(server: Server, request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def shared_keys(server: Server) -> dict[str, str]:
-    """One app for all tests that look at answers only: a process looks for new keys a few times a second at most."""
-    return create_app(server.data, "shared")
+    """One app for all tests that look at answers only: a process looks for new keys a few times a second at most.
+
+    Its keys may send as often as they like.
+    """
+    keys = create_app(server.data, "shared")
+    Store(connect(Settings.load({"data": server.data}, {}))).set_limit(keys["app"], "customerscore", None)
+    return keys
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One headless Chromium for all tests; each makes contexts of its own."""
+    with headless_chromium() as browser:
+        yield browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A marker must name a rule. Fast tests first: pure ones, then with a server, then those that kill it."""
+    """Each marker names a rule, and tests go from fast to slow.
+
+    Pure ones, then those that start a server, then those that kill it. Those in a browser are the last because of
+    the event loop that it needs.
+    """
     for item in items:
         proven_by(item)
 
     def slowness(item: pytest.Item) -> int:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "chromium" in fixtures:
+            return 3
         if "crash" in item.path.parts:
             return 2
-        starts = {"server", "new_server"} & set(
-            getattr(item, "fixturenames", ())
-        ) or item.path.name == "test_command.py"
+        starts = {"server", "new_server"} & fixtures or item.path.name == "test_command.py"
         return 1 if starts else 0
 
     items.sort(key=slowness)

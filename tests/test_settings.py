@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,21 @@ def test_settings_reach_another_process_unchanged() -> None:
 def test_secrets_are_not_shown() -> None:
     """Printing the settings shows no password."""
     assert "hunter2" not in repr(Settings.load({"control_url": "postgresql://u:hunter2@db/t"}, {}))
+
+
+def test_rate_limits_are_counted_in_redis_only() -> None:
+    """Another URL is refused, and not repeated: it may hold a password."""
+    with pytest.raises(SettingsInvalid, match=r"TENURE_RATE_LIMIT_URL: .*redis://") as error:
+        Settings.load({"rate_limit_url": "memcached://u:hunter2@h:1"}, {})
+    assert "hunter2" not in str(error.value)
+    assert Settings.load({"rate_limit_url": "rediss://u:p@h:1/0"}, {}).rate_limit_url is not None
+
+
+def test_rate_limits_in_redis_need_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra the server does not start, and says what to install."""
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(SettingsInvalid, match=r"tenure\[redis\]"):
+        Settings.load({"rate_limit_url": "redis://h:1/0"}, {})
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

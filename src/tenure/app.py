@@ -10,6 +10,7 @@ import structlog
 from tenure import logs
 from tenure.control.database import connect
 from tenure.control.store import Store
+from tenure.ingest import limiter
 from tenure.ingest.http import Ingest, Receive, Scope, Send
 from tenure.ingest.intake import Intake
 from tenure.ingest.keyring import REFRESH_SECONDS, Keyring
@@ -39,6 +40,7 @@ class HttpApplication:
     def __init__(self, settings: Settings) -> None:
         self._store = Store(connect(settings))
         self._keyring = Keyring(self._store)
+        self.limiter = limiter.build(settings)
         directory, limit = settings.journal_directory, settings.journal_max_mb * MEBIBYTE
         self._journal = GroupCommit(Journal.claim(directory, limit))
         warehouse = Warehouse(settings)
@@ -78,6 +80,7 @@ class HttpApplication:
         while self._journal.journal.prune():
             await asyncio.sleep(0)  # requests first
         self._intake.measure()
+        self.limiter.measure()
 
     async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         while True:

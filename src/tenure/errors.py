@@ -9,6 +9,7 @@
     │   ├── MethodNotAllowed  405
     │   ├── TooLarge          413  the body, as sent or inflated, is over the limit
     │   ├── UnsupportedEncoding 415  a Content-Encoding that we do not know
+    │   ├── RateLimited       429  too many requests; a retry after `retry_after` seconds succeeds
     │   └── Unavailable       503  cannot take it now; a retry after `retry_after` seconds can succeed
     ├── SettingsInvalid       one or more settings are wrong; holds all of them
     ├── AlreadyRunning        another `tenure serve` holds the data directory
@@ -98,6 +99,16 @@ class UnsupportedEncoding(Refused):
 
     status = 415
     code = "unsupported_encoding"
+
+
+class RateLimited(Refused):
+    """Too many requests of one key; a retry after `retry_after` seconds succeeds."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message, retry_after=retry_after)
 
 
 class Unavailable(Refused):

@@ -15,12 +15,14 @@ import msgspec
 
 from tenure.event import Event, Identify
 
-KINDS = ("customer_id", "uid", "email", "anonymous_id", "churn_event_id")
-"""Kinds of customer identifier, strongest first: an event is kept under the first that it carries."""
+KINDS = ("customer_id", "uid", "email", "anonymous_id")
+"""Kinds of customer identifier that senders give, strongest first: an event is kept under the first that it carries."""
+CHURN_EVENT_ID = "churn_event_id"
+"""Our own id of a churn event, under which the reasons that are reported for it are kept."""
 
 
 class Identifier(msgspec.Struct, frozen=True, order=True):
-    """One identifier of a customer: `kind` of KINDS and its normal form."""
+    """One identifier of a customer: `kind` (of KINDS, or CHURN_EVENT_ID) and its normal form."""
 
     kind: str
     value: str
@@ -45,7 +47,7 @@ def identifiers(item: Event | Identify) -> list[Identifier]:
     if item.anonymous_id is not None:
         found.append(Identifier("anonymous_id", item.anonymous_id))
     if isinstance(item, Event) and item.churn_event_id is not None:
-        found.append(Identifier("churn_event_id", item.churn_event_id))
+        found.append(Identifier(CHURN_EVENT_ID, item.churn_event_id))
     return found
 
 

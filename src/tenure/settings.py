@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from tenure.errors import SettingsInvalid
 
@@ -43,6 +44,9 @@ class Settings(BaseModel):
     warehouse_url: SecretStr | None = Field(
         None, description="http(s)://user:password@host:port/database of a ClickHouse; the embedded engine by default."
     )
+    rate_limit_url: SecretStr | None = Field(
+        None, description="redis(s):// URL of the Redis that counts requests; the supervisor counts by default."
+    )
     engine_memory_mb: Annotated[int, Field(ge=256)] = Field(
         384, description="Memory in MiB at which the embedded engine refuses to take more for queries and merges."
     )
@@ -64,6 +68,15 @@ class Settings(BaseModel):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="json, console, or auto: console on a terminal and json elsewhere."
     )
+
+    @field_validator("rate_limit_url")
+    @classmethod
+    def _redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://")):
+            raise ValueError("must begin with redis:// or rediss://")
+        if url is not None and find_spec("redis") is None:
+            raise ValueError("needs the package redis: install tenure[redis]")
+        return url
 
     @classmethod
     def load(cls, overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -125,7 +138,15 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
 
 
 INTERNAL = frozenset(
-    {"TENURE_ENGINE_FD", "TENURE_ENGINE_PORT", "TENURE_ENGINE_SECRET", "TENURE_PARENT_PID", "TENURE_UPDATE_GOLDEN"}
+    {
+        "TENURE_ENGINE_FD",
+        "TENURE_ENGINE_PORT",
+        "TENURE_ENGINE_SECRET",
+        "TENURE_LIMITER_PORT",
+        "TENURE_LIMITER_SECRET",
+        "TENURE_PARENT_PID",
+        "TENURE_UPDATE_GOLDEN",
+    }
 )
 """Variables that Tenure's own processes hand on; not settings."""
 

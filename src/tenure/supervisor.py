@@ -1,7 +1,8 @@
 """`tenure serve`: starts the roles, restarts one that dies, and stops them in the order of the data's flow.
 
-Roles are processes. The supervisor holds what must outlive any of them: the lock on the data directory, and
-the engine's listening socket, so that callers wait while the engine is started again instead of failing.
+Roles are processes. The supervisor holds what must outlive any of them: the lock on the data directory; the
+engine's listening socket, so that callers wait while the engine is started again instead of failing; and the counts of
+requests that limit each key's rate.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import structlog
 
 from tenure.control.database import connect, migrate
 from tenure.errors import AlreadyRunning, PortInUse
+from tenure.ingest.window_server import WindowServer
 from tenure.orphan import announce_parent
 from tenure.settings import Settings
 from tenure.warehouse.client import EngineAddress
@@ -102,6 +104,7 @@ class Supervisor:
         self._stopping = False
         self._lock: IO[bytes] | None = None
         self._listener: socket.socket | None = None
+        self._windows: WindowServer | None = None
 
     def start(self) -> None:
         """Take the data directory and start the roles. Raises AlreadyRunning and PortInUse."""
@@ -122,6 +125,8 @@ class Supervisor:
                 "TENURE_ENGINE_PORT": str(address.port),
                 "TENURE_ENGINE_SECRET": address.secret,
             }
+        if self._with_http and self._settings.rate_limit_url is None:
+            environment |= self._start_windows()
         for name in START_ORDER:
             if (name == "engine" and self._listener is None) or (name == "http" and not self._with_http):
                 continue
@@ -150,6 +155,8 @@ class Supervisor:
             if name in self._roles:
                 self._roles[name].stop(self._settings.drain_seconds + 5)
         EngineAddress.path(self._settings.data).unlink(missing_ok=True)
+        if self._windows is not None:
+            self._windows.stop()
         if self._listener is not None:
             self._listener.close()
         if self._lock is not None:
@@ -163,6 +170,12 @@ class Supervisor:
         address = EngineAddress(listener.getsockname()[1], secrets.token_urlsafe(32))
         address.write(self._settings.data)
         return listener, address
+
+    def _start_windows(self) -> dict[str, str]:
+        listener, secret = socket.create_server(("127.0.0.1", 0)), secrets.token_urlsafe(32)
+        self._windows = WindowServer(listener, secret)
+        self._windows.start()
+        return {"TENURE_LIMITER_PORT": str(listener.getsockname()[1]), "TENURE_LIMITER_SECRET": secret}
 
     def _fresh_metrics(self) -> str:
         directory = self._settings.data / "run" / "metrics"

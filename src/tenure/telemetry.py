@@ -13,6 +13,9 @@ REQUESTS = Counter("tenure_requests_total", "Ingest requests answered.", ["diale
 EVENTS = Counter("tenure_events_accepted_total", "Events acknowledged, duplicates included.", ["dialect"])
 IDENTIFIES = Counter("tenure_identifies_accepted_total", "Identifies acknowledged.", ["dialect"])
 REFUSALS = Counter("tenure_refusals_total", "Elements and whole requests refused.", ["dialect", "code", "reported"])
+RATE_LIMIT_UNCHECKED = Counter(
+    "tenure_rate_limit_unchecked_total", "Requests let through because the rate limiter did not answer."
+)
 JOURNAL_SECONDS = Histogram(
     "tenure_journal_seconds",
     "Duration of a commit of the journal, fsync included.",

@@ -19,7 +19,7 @@ from tenure.control.policy import Policy
 from tenure.control.signing import signing_state
 from tenure.control.tables import api_key, app, app_origin, link, rate_limit
 from tenure.errors import NotFound, TenureError
-from tenure.identity import Identifier, identity_key
+from tenure.identity import CHURN_EVENT_ID, Identifier, identity_key
 
 
 class App(NamedTuple):
@@ -265,7 +265,7 @@ def _is_shared_email(db: Connection, app_id: str, identifier: Identifier) -> boo
     if identifier.kind != "email":
         return False
     others = _neighbours(db, app_id, [identifier])
-    return sum(other.kind != "churn_event_id" for other in others) > 1  # a churn event is no other customer
+    return sum(other.kind != CHURN_EVENT_ID for other in others) > 1  # a churn event is no other customer
 
 
 def _one_live_key(db: Connection, key_id: str) -> Key:

@@ -13,7 +13,7 @@ from tenure.churn_event import ChurnEvent, Report, churn_event_id, is_churn_even
 from tenure.customers.customer import Customer
 from tenure.customers.freshness import wait_until_loaded
 from tenure.errors import NotFound, Unavailable
-from tenure.identity import Identifier, identity_key
+from tenure.identity import CHURN_EVENT_ID, Identifier, identity_key
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
 
@@ -70,7 +70,7 @@ def churn_events(tenant: Tenant, customer: Customer) -> list[ChurnEvent]:
 def _with_reports(tenant: Tenant, rows: Sequence[Sequence[Any]]) -> list[ChurnEvent]:
     ids = [churn_event_id(tenant.app, bytes(row[0])) for row in rows]
     reports: dict[str, list[Report]] = {found: [] for found in ids}
-    keys = [identity_key(tenant.app, Identifier("churn_event_id", found)) for found in ids]
+    keys = [identity_key(tenant.app, Identifier(CHURN_EVENT_ID, found)) for found in ids]
     wanted = {"keys": keys, "dialect": churn_event.DIALECT, "name": churn_event.REASON_REPORTED}
     for properties, received_at in tenant.rows(_REPORTS, wanted) if ids else ():
         said = msgspec.json.decode(properties)

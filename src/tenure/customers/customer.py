@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from tenure.control.store import Store
 from tenure.errors import NotFound
-from tenure.identity import KINDS, Identifier, identity_key, normal
+from tenure.identity import CHURN_EVENT_ID, KINDS, Identifier, identity_key, normal
 from tenure.warehouse.client import Tenant
+
+_KINDS = (*KINDS, CHURN_EVENT_ID)
 
 
 class Customer(NamedTuple):
@@ -20,8 +22,8 @@ class Customer(NamedTuple):
 def candidates(text: str) -> list[Identifier]:
     """What an id in a URL may mean, likeliest first: `kind:value` says which, a bare value tries every kind."""
     kind, colon, value = text.partition(":")
-    exact = [Identifier(kind, normal(kind, value))] if colon and value and kind in KINDS else []
-    return exact + [Identifier(kind, normal(kind, text)) for kind in KINDS]
+    exact = [Identifier(kind, normal(kind, value))] if colon and value and kind in _KINDS else []
+    return exact + [Identifier(kind, normal(kind, text)) for kind in _KINDS]
 
 
 def find_customer(tenant: Tenant, store: Store, text: str) -> Customer:

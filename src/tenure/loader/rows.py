@@ -15,7 +15,7 @@ from tenure import churn_event
 from tenure.control.store import Link
 from tenure.entry import Entry
 from tenure.event import Identify
-from tenure.identity import Identifier, content_hash, customer_key, event_ids, identifiers
+from tenure.identity import CHURN_EVENT_ID, Identifier, content_hash, customer_key, event_ids, identifiers
 
 _IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "email", "anonymous_id", "user_id"), "String")
 
@@ -209,7 +209,7 @@ def _add_events(made: Block, entry: Entry) -> None:
         if entry.verified:  # a signature is over one identifier and says nothing of the others
             _add_links(made, entry, identifiers(event))
         if dialect == churn_event.DIALECT and event.name in churn_event.OPENING:
-            own = Identifier("churn_event_id", churn_event.churn_event_id(app, event_id))
+            own = Identifier(CHURN_EVENT_ID, churn_event.churn_event_id(app, event_id))
             _add_links(made, entry, [identifiers(event)[0], own])
 
 
