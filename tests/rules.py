@@ -85,6 +85,8 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
             "exact-names", "Event names are kept exactly, with their case and spaces.",
             ("churnkey", "windback", "customerscore", "native"), "Whisperr's names have a form of their own.",
         ),
+        Rule("spellings", "`featureUsed` and `feature_used` are two events, and the catalogue advises to keep one.",
+             WINDBACK, "The advice is given in every dialect; Windback's page promises that they differ."),
         Rule("snake-case", "`event_type` is lower-case snake_case, or the event is rejected.", WHISPERR,
              "The other dialects take any text."),
         Rule("email-form", "An e-mail address has one @ with text on both sides, up to 320 characters.",
@@ -198,7 +200,7 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
 
 RULES: dict[str, Rule] = {rule.id: rule for group in GROUPS.values() for rule in group}
 
-AWAITED: dict[str, tuple[str, ...]] = {"rate-limit": DIALECTS}
+AWAITED: dict[str, tuple[str, ...]] = {}
 """Rules whose tests are being written, with the dialects: for the time of a branch, and empty on `main`."""
 
 

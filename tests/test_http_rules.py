@@ -399,3 +399,23 @@ def test_pages_of_other_origins(server: Server, keys_of_a_site: Keys, endpoint: 
         answer = exchange(server, request(endpoint.path, headers, endpoint.content(keys_of_a_site)))
         assert answer.status == status, origin
         assert "access-control-allow-origin" in answer.headers
+
+
+@rule("rate-limit")
+@rule("error-body")
+@every_endpoint
+def test_over_the_rate_limit_is_429(server: Server, keys: Keys, endpoint: Endpoint) -> None:
+    """An app that limits a dialect to one request a minute: soon 429, with whole seconds to wait, readable for a page."""
+    Store(connect(Settings.load({"data": server.data}, {}))).set_limit(keys["app"], endpoint.dialect, 1)
+    answers = [exchange(server, good(endpoint, keys))]
+    while answers[-1].status == endpoint.status and len(answers) < 50:  # what cannot be counted in time passes
+        answers.append(exchange(server, good(endpoint, keys)))
+    refused = answers[-1]
+    check_error(endpoint, refused, 429, "rate_limited", message_of(refused))
+    assert 1 <= int(refused.headers["retry-after"]) <= 61
+    assert "retry-after" in refused.headers["access-control-expose-headers"].lower()
+
+
+def message_of(answer: Answer) -> str:
+    """The text of an error, which is at the top in every dialect."""
+    return str(answer.json()["message"])

@@ -172,7 +172,7 @@ def test_readers_wait_out_a_restart_of_the_engine(new_server: NewServer) -> None
     """A question asked while the engine is being started again is answered when it is back."""
     server = new_server()
     keys = create_app(server.data)
-    assert server.read("/v1/events", keys) == {"items": []}
+    assert server.read("/v1/events", keys) == {"items": [], "similar": []}
     server.kill_role("engine")
     deadline = time.monotonic() + 60
     while True:

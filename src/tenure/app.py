@@ -40,11 +40,11 @@ class HttpApplication:
     def __init__(self, settings: Settings) -> None:
         self._store = Store(connect(settings))
         self._keyring = Keyring(self._store)
-        self.limiter = limiter.build(settings)
+        self._limiter = limiter.build(settings)
         directory, limit = settings.journal_directory, settings.journal_max_mb * MEBIBYTE
         self._journal = GroupCommit(Journal.claim(directory, limit))
         warehouse = Warehouse(settings)
-        self._intake = Intake(self._keyring, self._journal, Memory(warehouse))
+        self._intake = Intake(self._keyring, self._journal, self._limiter, Memory(warehouse))
         self._ingest = Ingest(self._intake)
         self._api = api.build(self._intake, self._store, warehouse)
         self._chores: list[asyncio.Task[None]] = []
@@ -80,7 +80,7 @@ class HttpApplication:
         while self._journal.journal.prune():
             await asyncio.sleep(0)  # requests first
         self._intake.measure()
-        self.limiter.measure()
+        self._limiter.measure()
 
     async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         while True:

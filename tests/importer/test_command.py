@@ -89,7 +89,7 @@ def check_cdnow(tenant: Tenant) -> Books:
     log = cdnow.purchases()
     assert len(log) == cdnow.PURCHASES
     assert len({purchase.customer for purchase in log}) == cdnow.CUSTOMERS
-    (name,) = event_names(tenant)
+    (name,) = event_names(tenant).items
     assert (name.name, name.count) == ("purchase", cdnow.PURCHASES)
     assert name.first_seen == "1997-01-01T00:00:00.000Z"
     assert name.last_seen == "1998-06-30T00:00:00.000Z"

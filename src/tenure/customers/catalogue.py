@@ -1,11 +1,10 @@
-"""The names of an app's events, with how many there are and since when."""
+"""The names of an app's events, with how many there are and since when, and advice on the names."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
+from tenure.customers.naming import Advice, Similar, review
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
 
@@ -20,19 +19,34 @@ class EventName(msgspec.Struct):
     first_seen: str
     last_seen: str
     dialects: list[str]
+    advice: list[Advice]
+
+
+class EventNames(msgspec.Struct):
+    """The names of an app's events, the most frequent first, and those that are spellings of one another."""
+
+    items: list[EventName]
+    similar: list[Similar]
 
 
 _SQL = """
-SELECT name, count(), toUnixTimestamp64Milli(min(occurred_at)), toUnixTimestamp64Milli(max(occurred_at)),
-    arraySort(groupUniqArray(dialect))
-FROM event FINAL GROUP BY name ORDER BY count() DESC, name LIMIT {limit:UInt32}
+SELECT name, sum(events), toUnixTimestamp64Milli(min(first)), toUnixTimestamp64Milli(max(last)),
+    arraySort(groupArray((toString(dialect), events)))
+FROM (
+    SELECT name, dialect, count() AS events, min(occurred_at) AS first, max(occurred_at) AS last
+    FROM event FINAL GROUP BY name, dialect
+)
+GROUP BY name ORDER BY sum(events) DESC, name LIMIT {limit:UInt32}
 """
 
 
-def event_names(tenant: Tenant) -> list[EventName]:
-    """Every name, the most frequent first. Raises Unavailable."""
-    return [_name(*row) for row in tenant.rows(_SQL, {"limit": MAX_NAMES})]
-
-
-def _name(name: str, count: int, first: int, last: int, dialects: Any) -> EventName:
-    return EventName(name, count, rfc3339(first), rfc3339(last), list(dialects))
+def event_names(tenant: Tenant) -> EventNames:
+    """Every name, up to 10,000. Raises Unavailable."""
+    rows = list(tenant.rows(_SQL, {"limit": MAX_NAMES}))
+    reviewed = review({name: dict(by_dialect) for name, *_, by_dialect in rows})
+    items = [
+        EventName(name, count, rfc3339(first), rfc3339(last), [dialect for dialect, _ in by_dialect],
+                  reviewed.advice.get(name, []))
+        for name, count, first, last, by_dialect in rows
+    ]  # fmt: skip
+    return EventNames(items, reviewed.similar)

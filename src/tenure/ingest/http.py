@@ -86,7 +86,7 @@ class Ingest:
         if method != operation.method:
             raise MethodNotAllowed(f"this path takes {operation.method} alone", allow=operation.method)
         key = self.intake.authenticate(operation, operation.credentials(headers))
-        self.intake.check_origin(key, headers.get("origin"))
+        await self.intake.admit(operation, key, headers.get("origin"))
         try:
             body = await self.bodies.read(headers, receive, operation.max_bytes)
             idempotency_key = _idempotency_key(headers.get("idempotency-key"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from functools import partial
@@ -13,10 +14,11 @@ from tenure import entry as entries
 from tenure.churn_event import is_churn_event_id
 from tenure.control import keys
 from tenure.control.keys import Key
-from tenure.errors import Forbidden, NotFound, Refused, Unavailable
+from tenure.errors import Forbidden, NotFound, RateLimited, Refused, Unavailable
 from tenure.event import Decoded, whole_request
 from tenure.ingest.claims import check_claims
 from tenure.ingest.keyring import Keyring
+from tenure.ingest.limiter import Limiter
 from tenure.ingest.memory import Memory
 from tenure.journal import GroupCommit
 from tenure.telemetry import EVENTS, IDENTIFIES, JOURNAL_BYTES, REFUSALS, REQUESTS
@@ -30,9 +32,10 @@ MAX_IDEMPOTENCY_KEY = 255
 class Intake:
     """Takes decoded requests into the journal of this process."""
 
-    def __init__(self, keyring: Keyring, journal: GroupCommit, memory: Memory) -> None:
+    def __init__(self, keyring: Keyring, journal: GroupCommit, limiter: Limiter, memory: Memory) -> None:
         self.keyring = keyring
         self.journal = journal
+        self.limiter = limiter
         self.memory = memory
         self._tally: Counter[tuple[Any, ...]] = Counter()
 
@@ -45,12 +48,19 @@ class Intake:
             self.keyring.check_app_id(credentials.app, key.app)
         return key
 
-    def check_origin(self, key: Key, origin: str | None) -> None:
-        """Raises Forbidden for a browser's page that the app does not take events from."""
-        allowed = self.keyring.policy(key.app).origins
-        if allowed is not None and origin is not None and origin not in allowed:
+    async def admit(self, operation: Operation, key: Key, origin: str | None) -> None:
+        """Raises Forbidden for a browser's page that the app does not take events from, and RateLimited."""
+        policy = self.keyring.policy(key.app)
+        if policy.origins is not None and origin is not None and origin not in policy.origins:
             message = "this app does not take events from pages of this origin; `tenure app origins` sets which it does"
             raise Forbidden(message, code="origin_not_allowed", field="Origin")
+        limit = policy.limit(operation.dialect)
+        if limit is None:
+            return
+        seconds = await self.limiter.check(key.id, operation.dialect, limit)
+        if seconds is not None:
+            message = f"this key may send {limit} requests a minute here; try again in {seconds} s"
+            raise RateLimited(message, retry_after=seconds)
 
     async def keep(
         self, operation: Operation, key: Key, decoded: Decoded, receipt: str, idempotency_key: str | None
@@ -60,8 +70,8 @@ class Intake:
             self.keyring.check_tracker(decoded.tracker_key, key.app)
         if decoded.churn_event_id is not None and not is_churn_event_id(key.app, decoded.churn_event_id):
             raise NotFound("this app has no churn event with that id", code="unknown_churn_event")
-        if decoded.claims:
-            check_claims(decoded, partial(self.keyring.has_signed, key.app))
+        if decoded.claims:  # in a thread: each customer's signature takes part of a millisecond
+            await asyncio.to_thread(check_claims, decoded, partial(self.keyring.has_signed, key.app))
         kept = entries.of(
             decoded,
             app=key.app,

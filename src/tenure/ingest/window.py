@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import Any, Protocol
 
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 2.0
 """How long an answer may take: a sender waits for it."""
 REDIS_CONNECTIONS = 32
 """Most connections of one http worker."""

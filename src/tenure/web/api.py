@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from tenure import __version__
 from tenure.control.store import Store
-from tenure.customers.catalogue import EventName, event_names
+from tenure.customers.catalogue import event_names
 from tenure.customers.customer import find_customer
 from tenure.customers.receipts import find_receipt
 from tenure.customers.timeline import MAX_LIMIT, timeline
@@ -40,12 +40,6 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 }
-
-
-class EventNames(msgspec.Struct):
-    """The catalogue of an app's event names, the most frequent first."""
-
-    items: list[EventName]
 
 
 def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
@@ -87,8 +81,9 @@ def _add_reading(api: FastAPI) -> None:
 
     @api.get("/v1/events", tags=["read"], summary="The names of events, with volumes")
     def events(tenant: Reader) -> Response:
-        """Every name that an event was sent under, how many there are, and when the first and last occurred."""
-        return json_response(EventNames(event_names(tenant)))
+        """Every name that an event was sent under, how many there are, and when the first and last occurred; advice on
+        the name; and in `similar` the names that differ only in spelling, with the one to keep."""
+        return json_response(event_names(tenant))
 
     @api.get("/v1/receipts/{receipt}", tags=["read"], summary="What became of a request")
     def receipt(tenant: Reader, receipt: str) -> Response:

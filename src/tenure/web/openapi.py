@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from tenure.churn_event import ChurnEvent
+from tenure.customers.catalogue import EventNames
 from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
 from tenure.web.churn import ChurnEvents
@@ -22,6 +23,7 @@ RESULTS = {
     "/v1/customers/{customer_id}/churn-events": ChurnEvents,
     "/v1/churn-events/{churn_event_id}": ChurnEvent,
     "/api/v1/projects/{slug}/churn-events/{churn_event_id}": ChurnEvent,
+    "/v1/events": EventNames,
     "/v1/receipts/{receipt}": Receipt,
 }
 
