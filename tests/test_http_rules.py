@@ -7,13 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tenure.control.database import connect
-from tenure.control.store import Store
-from tenure.settings import Settings
 from tenure.wire import registry
 from tests.connection import Answer, Connection, exchange, request
 from tests.endpoints import CHURNKEY, ENDPOINTS, Endpoint, Keys, every_endpoint, every_endpoint_with_a_key
-from tests.harness import Server, create_app
+from tests.harness import Server
 
 rule = pytest.mark.rule
 WINDBACK = next(endpoint for endpoint in ENDPOINTS if endpoint.dialect == "windback")
@@ -379,43 +376,3 @@ def test_client_that_goes_away_leaves_nothing(server: Server, keys: Keys, endpoi
     assert exchange(server, good(endpoint, keys)).status == endpoint.status
     server.wait_loaded()
     assert sum(row["count"] for row in server.read("/v1/events", keys)["items"]) <= 1  # the good one, if it is an event
-
-
-@pytest.fixture(scope="module")
-def keys_of_a_site(server: Server) -> Keys:
-    """An app that takes events from pages of one origin alone."""
-    keys = create_app(server.data, "site")
-    Store(connect(Settings.load({"data": server.data}, {}))).set_origins(keys["app"], ["https://app.example"])
-    return keys
-
-
-@rule("allowed-origins")
-@every_endpoint
-def test_pages_of_other_origins(server: Server, keys_of_a_site: Keys, endpoint: Endpoint) -> None:
-    """Pages of another origin are 403, readable for the page; its own pages and servers, which send none, are taken."""
-    for origin, status in (({}, endpoint.status), ({"Origin": "https://app.example"}, endpoint.status),
-                           ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403)):  # fmt: skip
-        headers = endpoint.headers(keys_of_a_site) | origin
-        answer = exchange(server, request(endpoint.path, headers, endpoint.content(keys_of_a_site)))
-        assert answer.status == status, origin
-        assert "access-control-allow-origin" in answer.headers
-
-
-@rule("rate-limit")
-@rule("error-body")
-@every_endpoint
-def test_over_the_rate_limit_is_429(server: Server, keys: Keys, endpoint: Endpoint) -> None:
-    """An app that limits a dialect to one request a minute: soon 429, with whole seconds to wait, readable for a page."""
-    Store(connect(Settings.load({"data": server.data}, {}))).set_limit(keys["app"], endpoint.dialect, 1)
-    answers = [exchange(server, good(endpoint, keys))]
-    while answers[-1].status == endpoint.status and len(answers) < 50:  # what cannot be counted in time passes
-        answers.append(exchange(server, good(endpoint, keys)))
-    refused = answers[-1]
-    check_error(endpoint, refused, 429, "rate_limited", message_of(refused))
-    assert 1 <= int(refused.headers["retry-after"]) <= 61
-    assert "retry-after" in refused.headers["access-control-expose-headers"].lower()
-
-
-def message_of(answer: Answer) -> str:
-    """The text of an error, which is at the top in every dialect."""
-    return str(answer.json()["message"])
