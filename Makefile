@@ -18,7 +18,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: $(VENV)/.dev tests/clients/node/node_modules
+unit: $(VENV)/.dev tests/clients/node/node_modules tests/browser/node/node_modules
 	scripts/system-packages redis-server chromium
 	$(BIN)/pytest
 
@@ -46,6 +46,11 @@ tests/clients/node/node_modules: tests/clients/node/package-lock.json
 	cd tests/clients/node && npm ci --no-audit --no-fund --silent
 	touch $@
 
+tests/browser/node/node_modules: tests/browser/node/package-lock.json
+	scripts/system-packages nodejs npm
+	cd tests/browser/node && npm ci --no-audit --no-fund --silent
+	touch $@
+
 # Universal: one lock for every platform and Python 3.11+. No index is written into it.
 lock: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet uv
@@ -53,4 +58,4 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header -c requirements.lock requirements-dev.in -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) tests/clients/node/node_modules .cache
+	rm -rf $(VENV) tests/clients/node/node_modules tests/browser/node/node_modules .cache

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from tenure.control.database import connect
 from tenure.control.store import Store
 from tenure.settings import Settings
-from tests.browser import headless_chromium
+from tests.chromium import headless_chromium
 from tests.harness import Server, create_app
 from tests.rules import proven_by
 

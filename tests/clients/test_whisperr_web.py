@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser import WAIT_MS
+from tests.chromium import WAIT_MS
 from tests.clients.arrivals import Keys, events, identifies, import_key, names, numbers, until, wait_for_events
 from tests.harness import Server
 

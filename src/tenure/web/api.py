@@ -24,6 +24,7 @@ from tenure.ingest.intake import Intake
 from tenure.journal import RETRY_SECONDS
 from tenure.telemetry import exposition
 from tenure.warehouse.client import Warehouse
+from tenure.web import scripts
 from tenure.web.access import Reader
 from tenure.web.answer import error_response, json_response
 from tenure.web.churn import add_churn
@@ -54,6 +55,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     _add_reading(api)
     add_churn(api)
     _add_operating(api)
+    scripts.add(api)
     api.openapi = lambda: describe(api)  # type: ignore[method-assign]
     return api
 

@@ -1,6 +1,7 @@
 """Tenure's own way to send: one form that holds what every other dialect can say, and an answer for each element.
 
-An element with `event` is an event; one with `traits` or `user.traits` sets attributes; it may be both.
+An element with `event` is an event; one with `traits` or `user.traits` sets attributes; it may be both. One with neither,
+but with two identifiers or more, says that they are one customer.
 """
 
 from __future__ import annotations
@@ -49,14 +50,15 @@ def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
     said: dict[str, Any] = {"index": index, "user_id": user_id, **who}
     event = _event(source, moment, said)
     traits = fields.mapping(source.get("traits"), "traits")
-    if event is None and not traits and not user_traits:
+    says_who = len([identifier for identifier in who.values() if identifier]) > 1
+    if event is None and not traits and not user_traits and not says_who:
         raise fields.missing("event", "traits", "user.traits")
     auth_hash = fields.text(source.get("auth_hash"), "auth_hash", limit=fields.ID_LIMIT)
     if auth_hash is not None:
         decoded.claims.append(Claim(index=index, subject=_signed(who), auth_hash=auth_hash))
     if event is not None:
         decoded.events.append(event)
-    if traits or user_traits:
+    if traits or user_traits or event is None:
         decoded.identifies.append(
             Identify(
                 set_at=moment.ms if moment else None,

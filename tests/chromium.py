@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserType, sync_playwright
 
 FLAGS = [
     "--disable-gpu",
@@ -26,10 +27,15 @@ def headless_chromium() -> Iterator[Browser]:
 
     Until it is closed an event loop counts as running in this thread, so `asyncio.run` is refused.
     """
-    executable = shutil.which("chromium")
-    assert executable is not None, "chromium is missing: `scripts/system-packages chromium` installs it"
     with sync_playwright() as playwright:
-        # Root, as in a container, has no sandbox; the pages are our own.
-        browser = playwright.chromium.launch(executable_path=executable, chromium_sandbox=False, args=FLAGS)
+        browser = launch(playwright.chromium)
         yield browser
         browser.close()
+
+
+def launch(chromium: BrowserType, **options: Any) -> Browser:
+    """Start it, with more options of Playwright's."""
+    executable = shutil.which("chromium")
+    assert executable is not None, "chromium is missing: `scripts/system-packages chromium` installs it"
+    # Root, as in a container, has no sandbox; the pages are our own.
+    return chromium.launch(executable_path=executable, chromium_sandbox=False, args=FLAGS, **options)
