@@ -1,7 +1,7 @@
 """Tenure's own way to send: one form that holds what every other dialect can say, and an answer for each element.
 
-An element with `event` is an event; one with `traits` or `user.traits` sets attributes; it may be both. One with neither,
-but with two identifiers or more, says that they are one customer.
+An element with `event` is an event; one with `traits` or `user.traits` sets attributes; it may be both. One with
+neither, but with two identifiers or more, says that they are one customer.
 """
 
 from __future__ import annotations
