@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from tenure.control.database import connect
+from tenure.control.store import Store
+from tenure.settings import Settings
 from tests.chromium import headless_chromium
 from tests.harness import Server, create_app
+from tests.rules import proven_by
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +48,17 @@ def keys(server: Server, request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def shared_keys(server: Server) -> dict[str, str]:
+    """One app for all tests that look at answers only: a process looks for new keys a few times a second at most.
+
+    Its keys may send as often as they like.
+    """
+    keys = create_app(server.data, "shared")
+    Store(connect(Settings.load({"data": server.data}, {}))).set_limit(keys["app"], "customerscore", None)
+    return keys
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """One headless Chromium for all tests; each makes contexts of its own."""
     with headless_chromium() as browser:
@@ -51,10 +66,13 @@ def chromium() -> Iterator[Browser]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first: pure ones, then those that start a server, then those that kill it, then those in a browser.
+    """Each marker names a rule, and tests go from fast to slow.
 
-    Those in a browser are the last because of the event loop that it needs.
+    Pure ones, then those that start a server, then those that kill it. Those in a browser are the last because of
+    the event loop that it needs.
     """
+    for item in items:
+        proven_by(item)
 
     def slowness(item: pytest.Item) -> int:
         fixtures = set(getattr(item, "fixturenames", ()))

@@ -27,6 +27,7 @@ def native(server: Server, keys: Keys, *events: Any, **headers: str) -> httpx.Re
     return server.http.post("/v1/ingest", headers=sent, json={"events": [{"event": "login", **one} for one in events]})
 
 
+@pytest.mark.rule("browser-signature", "churnkey")
 @pytest.mark.parametrize("subject", [{"customerId": "cus_1"}, {"customerEmail": "Jané@Example.com"}])
 def test_churnkey_signature(server: Server, keys: Keys, subject: dict[str, str]) -> None:
     """None: stored as unverified. Right: verified. Wrong: 401, and nothing is stored."""
@@ -42,6 +43,7 @@ def test_churnkey_signature(server: Server, keys: Keys, subject: dict[str, str])
     assert sorted(item["verified"] for item in items) == [False, True]
 
 
+@pytest.mark.rule("unknown-key", "churnkey")
 def test_an_unknown_app_is_told(server: Server, keys: Keys) -> None:
     """Without an app id, and with one that is not known, a browser gets a 401 that says so."""
     for headers, code in (({}, "unauthenticated"), ({"x-ck-app": "app_none"}, "unknown_app")):
@@ -49,6 +51,7 @@ def test_an_unknown_app_is_told(server: Server, keys: Keys) -> None:
         assert (answer.status_code, answer.json()["error"]) == (401, code)
 
 
+@pytest.mark.rule("browser-signature", "native")
 def test_native_signatures_are_told_by_index(server: Server, keys: Keys) -> None:
     """A wrong signature costs its own element alone; when there is nothing else it is a 401."""
     right = {"uid": "u1", "auth_hash": sign(keys, "u1")}
@@ -65,6 +68,7 @@ def test_native_signatures_are_told_by_index(server: Server, keys: Keys) -> None
     assert unknown.status_code == 404
 
 
+@pytest.mark.rule("browser-signature", "churnkey", "native")
 def test_a_signature_links_nothing(server: Server, keys: Keys) -> None:
     """It proves one identifier: another's e-mail beside it does not become the sender's."""
     assert native(server, keys, {"uid": "victim", "email": "victim@example.com"}).status_code == 202
@@ -80,6 +84,7 @@ def test_a_signature_links_nothing(server: Server, keys: Keys) -> None:
         assert len(server.read(f"/v1/customers/{identifier}/timeline", keys)["items"]) == 1
 
 
+@pytest.mark.rule("browser-signature", "churnkey")
 def test_rotation_keeps_signatures_until_the_old_secret_is_revoked(server: Server, keys: Keys) -> None:
     """With old and new secret both signatures are right; after the old one is revoked, only the new one's."""
     import json
@@ -94,6 +99,7 @@ def test_rotation_keeps_signatures_until_the_old_secret_is_revoked(server: Serve
     assert churnkey(server, keys, customerId="cus_1", authHash=sign(new, "cus_1")).json()["verified"] is True
 
 
+@pytest.mark.rule("allowed-origins", "native")
 def test_origins_of_an_app(server: Server) -> None:
     """Pages of other origins are refused with a reason that the page can read; servers send no Origin and may send."""
     keys = create_app(server.data, "one with origins")

@@ -31,6 +31,7 @@ def churnkey(keys: Keys) -> dict[str, str]:
     return {"x-ck-api-key": keys["secret_key"], "x-ck-app": keys["app"]}
 
 
+@pytest.mark.rule("vendor-example", "churnkey")
 def test_churnkey_single_event(server: Server, keys: Keys) -> None:
     """An event with customer id, uid, date, data and user is on the timeline of both identifiers."""
     body = {
@@ -51,6 +52,8 @@ def test_churnkey_single_event(server: Server, keys: Keys) -> None:
         assert (item["user_id"], item["verified"], item["dialect"]) == ("user_unique_id", True, "churnkey")
 
 
+@pytest.mark.rule("batch-limit", "churnkey")
+@pytest.mark.rule("number-ids", "churnkey")
 def test_churnkey_bulk(server: Server, keys: Keys) -> None:
     """A bare array of a hundred events is taken, with integer uids and extra keys."""
     events = [{"event": "Post Created", "uid": 7, "eventDate": 1_650_000_000 + n, "plan": "pro"} for n in range(100)]
@@ -60,6 +63,8 @@ def test_churnkey_bulk(server: Server, keys: Keys) -> None:
     assert len(server.read("/v1/customers/7/timeline", keys)["items"]) == 100
 
 
+@pytest.mark.rule("vendor-example", "churnkey")
+@pytest.mark.rule("attributes", "churnkey")
 def test_churnkey_customer_update(server: Server, keys: Keys) -> None:
     """Attributes are taken and their receipt says that they are stored."""
     body = {
@@ -74,6 +79,7 @@ def test_churnkey_customer_update(server: Server, keys: Keys) -> None:
     assert [(element["kind"], element["outcome"]) for element in receipt["elements"]] == [("identify", "stored")]
 
 
+@pytest.mark.rule("vendor-example", "windback")
 def test_windback_single_event(server: Server, keys: Keys) -> None:
     """An event by e-mail answers as the vendor does."""
     body = {
@@ -89,6 +95,8 @@ def test_windback_single_event(server: Server, keys: Keys) -> None:
     assert (item["name"], item["occurred_at"]) == ("feature_used", "2025-12-01T10:00:00.000Z")
 
 
+@pytest.mark.rule("vendor-example", "windback")
+@pytest.mark.rule("key-headers", "windback")
 def test_windback_batch(server: Server, keys: Keys) -> None:
     """The page's batch of three comes back newest first; a bearer token is as good as the header."""
     events = [
@@ -104,6 +112,7 @@ def test_windback_batch(server: Server, keys: Keys) -> None:
     assert [item["name"] for item in items] == ["support_ticket_opened", "feature_used", "login"]
 
 
+@pytest.mark.rule("vendor-example", "customerscore")
 def test_customerscore_batch(server: Server, keys: Keys) -> None:
     """The page's full body: two events of two contacts of one customer."""
     body = {
@@ -128,6 +137,7 @@ def test_customerscore_batch(server: Server, keys: Keys) -> None:
     }
 
 
+@pytest.mark.rule("vendor-example", "whisperr")
 def test_whisperr_batch_single_and_identify(server: Server, keys: Keys) -> None:
     """The page's batch, one event alone, and an identify, with a publishable key."""
     events = [
@@ -156,6 +166,9 @@ def test_trailing_slash_is_answered_without_a_redirect(server: Server, keys: Key
     assert answer.status_code == 200
 
 
+@pytest.mark.rule("missing-key")
+@pytest.mark.rule("unknown-key")
+@pytest.mark.rule("keys-not-echoed")
 @pytest.mark.parametrize(
     ("path", "header"),
     [

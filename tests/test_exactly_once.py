@@ -13,6 +13,7 @@ from tests.harness import Server, create_app, whisperr_events
 Keys = dict[str, str]
 
 
+@pytest.mark.rule("retry", "whisperr")
 def test_same_request_five_times_at_once_is_stored_once(server: Server, keys: Keys) -> None:
     """A client that times out and sends again while the first is in flight changes nothing."""
     headers = {"X-API-Key": keys["publishable_key"]}
@@ -29,6 +30,7 @@ def test_same_request_five_times_at_once_is_stored_once(server: Server, keys: Ke
     assert (outcomes.count("stored"), outcomes.count("duplicate")) == (50, 200)
 
 
+@pytest.mark.rule("retry", "windback")
 def test_retry_without_message_ids_changes_nothing(server: Server, keys: Keys) -> None:
     """Events with a time of their own are recognised by their content, two equal ones in a request kept as two."""
     event = {"event": "login", "customer_email": "jane@example.com", "timestamp": "2025-12-01T09:00:00Z"}
@@ -38,6 +40,7 @@ def test_retry_without_message_ids_changes_nothing(server: Server, keys: Keys) -
     assert len(server.read("/v1/customers/jane@example.com/timeline", keys)["items"]) == 2
 
 
+@pytest.mark.rule("idempotency-key", "windback")
 def test_events_without_a_time_may_both_be_real(server: Server, keys: Keys) -> None:
     """Two equal requests without a time are two events, unless an Idempotency-Key says that they are one."""
     headers, body = {"X-API-Key": keys["secret_key"]}, {"event": "login", "customer_email": "jane@example.com"}
@@ -47,6 +50,7 @@ def test_events_without_a_time_may_both_be_real(server: Server, keys: Keys) -> N
     assert len(server.read("/v1/customers/jane@example.com/timeline", keys)["items"]) == 3
 
 
+@pytest.mark.rule("conflict", "whisperr")
 def test_same_id_with_other_content_is_a_conflict(server: Server, keys: Keys) -> None:
     """The first copy stays as it was; the receipt of the second says duplicate, of which, and conflict."""
     headers = {"X-API-Key": keys["publishable_key"]}
@@ -67,6 +71,8 @@ def test_same_id_with_other_content_is_a_conflict(server: Server, keys: Keys) ->
     assert missing.status_code == 404
 
 
+@pytest.mark.rule("partial-acceptance", "whisperr")
+@pytest.mark.rule("rejected-counts", "whisperr")
 def test_bad_events_do_not_cost_the_good_ones(server: Server, keys: Keys) -> None:
     """A batch that the dialect takes in part keeps the good events, and the receipt names each bad one."""
     batch = whisperr_events(0, 3)
@@ -83,6 +89,7 @@ def test_bad_events_do_not_cost_the_good_ones(server: Server, keys: Keys) -> Non
     assert elements[1]["field"] == "event_type"
 
 
+@pytest.mark.rule("receipt", "windback")
 def test_receipt_of_a_refused_request_says_why(server: Server, keys: Keys) -> None:
     """A 400 has a receipt too."""
     answer = server.http.post("/api/v1/track", headers={"X-API-Key": keys["secret_key"]}, json={"event": "a"})
@@ -146,6 +153,7 @@ def test_wrong_parameters_are_named(server: Server, keys: Keys, query: str) -> N
     assert (answer.status_code, answer.json()["field"]) == (400, query.split("=", maxsplit=1)[0])
 
 
+@pytest.mark.rule("gzip", "whisperr")
 def test_compressed_bodies_are_taken(server: Server, keys: Keys) -> None:
     """A gzip body is the same request."""
     body = gzip.compress(json.dumps(whisperr_events(0, 5)).encode())

@@ -90,6 +90,7 @@ def test_unknown_encoding_and_path_are_explained(server: Server, keys: Keys) -> 
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
 
 
+@pytest.mark.rule("client-gone", "windback")
 def test_client_that_stops_half_way_leaves_nothing(server: Server, keys: Keys) -> None:
     """A connection cut in the middle of a body stores nothing and harms nobody."""
     request = (

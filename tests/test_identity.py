@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ def ids(*events: Event, receipt: str = "r1", key: str | None = None, app: str = 
     return event_ids(app, "churnkey", events, receipt, key)
 
 
+@pytest.mark.rule("message-id", "whisperr", "native")
 def test_message_id_decides_alone() -> None:
     """Whatever else differs, the same message id is the same event, in any request."""
     assert ids(an_event(message_id="m"), receipt="r1") == ids(an_event(message_id="m", name="other"), receipt="r2")

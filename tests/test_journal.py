@@ -37,6 +37,7 @@ def test_reader_stops_at_a_size_but_gives_at_least_one_row(tmp_path: Path) -> No
     assert [row.receipt for row in reader.read(0, max_bytes=200)] == ["a", "b"]
 
 
+@pytest.mark.rule("durable", "all")
 def test_commit_is_synchronous_and_in_wal_mode(tmp_path: Path) -> None:
     """The two settings that make an acknowledgement true are in force."""
     journal = Journal.claim(tmp_path, ROOM)
@@ -115,6 +116,8 @@ def test_what_is_loaded_survives_in_its_file(tmp_path: Path) -> None:
     assert Loaded.read(tmp_path) == written
 
 
+@pytest.mark.rule("durable", "all")
+@pytest.mark.rule("overload", "all")
 def test_a_failing_disk_is_a_refusal(tmp_path: Path) -> None:
     """When SQLite cannot write (here: the file may not grow), the request is refused, not half kept."""
     journal = Journal.claim(tmp_path, ROOM)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.harness import Server, create_app
 
@@ -25,6 +26,8 @@ def event(number: int, **more: Any) -> dict[str, Any]:
     return {"event": "login", "uid": "u1", "message_id": f"m{number}", **more}
 
 
+@pytest.mark.rule("identifiers", "native")
+@pytest.mark.rule("attributes", "native")
 def test_everything_that_an_element_can_say_is_kept(server: Server, keys: Keys) -> None:
     """An element with every field is on the timeline of each of its identifiers."""
     element = {
@@ -58,6 +61,9 @@ def test_everything_that_an_element_can_say_is_kept(server: Server, keys: Keys) 
     ]
 
 
+@pytest.mark.rule("native-results", "native")
+@pytest.mark.rule("conflict", "native")
+@pytest.mark.rule("message-id", "native")
 def test_duplicates_and_conflicts_are_told_at_once(server: Server, keys: Keys) -> None:
     """In one request, in the next, and after loading: the same again is a duplicate, other content a conflict."""
     changed = event(1, properties={"changed": True})
@@ -82,6 +88,7 @@ def test_what_a_process_has_forgotten_the_warehouse_knows(new_server: Callable[.
     assert set(statuses(send(server, keys, thousand))) == {"duplicate"}
 
 
+@pytest.mark.rule("idempotency-key", "native")
 def test_events_without_an_id_of_their_own_are_never_duplicates(server: Server, keys: Keys) -> None:
     """Two equal events without id and time may both be real; with an Idempotency-Key the request is one."""
     bare = {"event": "login", "uid": "u1"}
@@ -94,6 +101,8 @@ def test_events_without_an_id_of_their_own_are_never_duplicates(server: Server, 
     assert len(server.read("/v1/customers/u1/timeline", keys)["items"]) == 6
 
 
+@pytest.mark.rule("partial-acceptance", "native")
+@pytest.mark.rule("native-results", "native")
 def test_one_bad_element_costs_no_other(server: Server, keys: Keys) -> None:
     """Each bad element is told with its index, code and field; the good ones around it are stored."""
     answer = send(server, keys, [event(1), {"event": "login"}, event(2, occurred_at="soon"), event(3)])
@@ -105,6 +114,8 @@ def test_one_bad_element_costs_no_other(server: Server, keys: Keys) -> None:
     assert len(server.read("/v1/customers/u1/timeline", keys)["items"]) == 2
 
 
+@pytest.mark.rule("batch-limit", "native")
+@pytest.mark.rule("batch-empty", "native")
 def test_a_thousand_elements_and_no_more(server: Server, keys: Keys) -> None:
     """1,000 are taken, 1,001 and none at all are refused as a whole."""
     assert len(statuses(send(server, keys, [event(n) for n in range(1_000)]))) == 1_000

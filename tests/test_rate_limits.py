@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 
 from tests.harness import Server, create_app, tenure
 
@@ -21,6 +22,7 @@ def customerscore(server: Server, keys: Keys) -> httpx.Response:
     return httpx.post(f"{server.url}/api/tracker/track", headers={"customerscore-key": keys["secret_key"]}, json=body)
 
 
+@pytest.mark.rule("rate-limit", "customerscore")
 def test_200_a_minute_over_three_workers(new_server: Callable[..., Server]) -> None:
     """Of 260 requests sent at once to three processes exactly 200 pass; another key and other dialects are free.
 
@@ -50,6 +52,7 @@ def metric(server: Server, name: str) -> int:
     return sum(int(float(line.split()[-1])) for line in lines if line.startswith(name))
 
 
+@pytest.mark.rule("rate-limit", "whisperr")
 def test_after_retry_after_the_request_passes(server: Server) -> None:
     """The command line sets an app's limit; a refused client that waits as it is told gets through."""
     keys = create_app(server.data, "limited")

@@ -83,6 +83,7 @@ def test_data_is_private_to_its_owner(server: Server) -> None:
     assert (server.data / "run" / "engine.json").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.rule("keys-not-echoed", "windback")
 def test_logs_name_receipts_and_never_keys_or_bodies(new_server: NewServer) -> None:
     """At the most talkative level a log line has the app and the receipt; no key, no e-mail, no property is in it."""
     server = new_server(TENURE_LOG_LEVEL="debug", TENURE_LOG_FORMAT="json")
@@ -103,6 +104,8 @@ def test_logs_name_receipts_and_never_keys_or_bodies(new_server: NewServer) -> N
     assert keys["secret_key"].startswith(refused["key"])
 
 
+@pytest.mark.rule("overload", "whisperr")
+@pytest.mark.rule("durable", "whisperr")
 def test_full_journal_answers_503_and_recovers(new_server: NewServer) -> None:
     """While the loader cannot load, a bounded journal fills: 503 with Retry-After; nothing acknowledged is lost."""
     server = new_server(TENURE_JOURNAL_MAX_MB="1", TENURE_HTTP_WORKERS="1")
@@ -150,6 +153,7 @@ def test_docs_need_no_other_host(server: Server) -> None:
     assert server.http.get("/openapi.json").json()["paths"]["/v1/receipts/{receipt}"]
 
 
+@pytest.mark.rule("unknown-key", "windback")
 def test_key_that_is_revoked_stops_working_while_the_server_runs(server: Server) -> None:
     """`tenure key` works beside a running server: a new key at once, a revoked one not after a second or so."""
     keys = create_app(server.data, "revoking")

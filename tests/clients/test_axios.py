@@ -11,6 +11,8 @@ from tests.clients.arrivals import Keys, events
 from tests.clients.processes import answer_of
 from tests.harness import Server
 
+pytestmark = pytest.mark.rule("client-axios", "churnkey")
+
 EVENT = {"event": "Post Created", "customerId": "cus_abc", "eventData": {"postType": "image"}}
 
 

@@ -14,6 +14,8 @@ from tests.clients.arrivals import Keys, events, identifies, names
 from tests.clients.processes import serving
 from tests.harness import Server
 
+pytestmark = pytest.mark.rule("client-whisperr-python", "whisperr")
+
 SITE = Path(__file__).with_name("django_site.py")
 Site = Callable[..., AbstractContextManager[httpx.Client]]
 

@@ -7,11 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.clients.arrivals import Keys, events, identifies, import_key, names, numbers
 from tests.clients.outage import Outage
 from tests.clients.processes import answer_of, node, running, serving
 from tests.harness import Server, create_app
+
+pytestmark = pytest.mark.rule("client-whisperr-node", "whisperr")
 
 USER = "user_node"
 

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from whisperr import BillingEvent, Whisperr, __version__
 
 from tests.clients.arrivals import Keys, events, identifies, import_key, names, numbers, until
 from tests.clients.outage import Outage
 from tests.harness import Server, create_app
+
+pytestmark = pytest.mark.rule("client-whisperr-python", "whisperr")
 
 USER = "user_python"
 BILLING = [

@@ -17,6 +17,8 @@ from tests.chromium import WAIT_MS
 from tests.clients.arrivals import Keys, events, identifies, import_key, names, numbers, until, wait_for_events
 from tests.harness import Server
 
+pytestmark = pytest.mark.rule("client-whisperr-web", "whisperr")
+
 FORMS = ("script_tag.html", "module.html")
 
 

@@ -12,6 +12,8 @@ from tests.clients.arrivals import Keys, events
 from tests.clients.outage import Outage
 from tests.harness import Server, create_app
 
+pytestmark = pytest.mark.rule("client-windback", "windback")
+
 SLUG = "my-saas"
 JANE = {"email": "jane@example.com", "provider": "stripe", "mrr": 4900, "currency": "USD"}
 IN_FULL = JANE | {

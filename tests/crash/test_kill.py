@@ -70,6 +70,7 @@ def stored_numbers(server: Server, keys: dict[str, str]) -> list[int]:
     return sorted(found)
 
 
+@pytest.mark.rule("durable", "whisperr")
 @pytest.mark.parametrize("victim", ["tree", "loader", "engine", "http"])
 def test_every_acknowledged_event_is_there_once(crashing: Server, victim: str) -> None:
     """Under load, the whole tree or one role is killed again and again at random moments."""

@@ -40,6 +40,7 @@ def codes(name: str, dialect: str) -> dict[str, str | None]:
     return {advice.code: advice.suggestion for advice in review(name, dialect=dialect).advice.get(name, [])}
 
 
+@pytest.mark.rule("spellings", "windback")
 def test_three_spellings_are_one_group() -> None:
     """Case, separators and capitals apart, a name is the same; its spellings are listed with the one to keep."""
     found = naming.review(
@@ -281,6 +282,7 @@ def test_every_code_and_action_is_documented() -> None:
     assert re.findall(r"`(\w+)`", listed[1]) == list(naming.ACTIONS)
 
 
+@pytest.mark.rule("spellings", "windback")
 def test_catalogue_with_advice(server: Server, keys: dict[str, str]) -> None:
     """`/v1/events` takes every name, lists it with advice and with its like, and its schema is in `/openapi.json`."""
     names = ["featureUsed", "feature_used", "feature_used", "user_123_clicked", " \u202e<b>&\x00", "seat_added"]

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.wire.taken import taken
 
 from tenure.errors import BadRequest
 from tenure.event import Decoded, Event, Identify
 from tenure.wire import registry
 from tenure.wire.dialect import Operation
 from tenure.wire.json import canonical, parse
+from tests.wire.taken import taken
 
 NOW = 1_781_438_700_000
 

@@ -16,6 +16,7 @@ NOW = 1_781_438_700_000
 CHURNKEY = {"event": "Login", "uid": 1}
 WINDBACK = {"event": "login", "customer_email": "jane@example.com"}
 CUSTOMERSCORE = {"name": "login", "timestamp": NOW, "identification": {"customer": "c"}}
+NATIVE = {"event": "login", "uid": 1}
 WHISPERR = {"external_user_id": "u", "event_type": "login", "context": {"$message_id": "m"}}
 
 
@@ -36,9 +37,11 @@ BATCHES = [
     ("/api/v1/track", WINDBACK, 100),
     ("/api/tracker/track", CUSTOMERSCORE, 100),
     ("/v1/events/batch", WHISPERR, 500),
+    ("/v1/ingest", NATIVE, 1_000),
 ]
 
 
+@pytest.mark.rule("batch-limit")
 @pytest.mark.parametrize(("path", "element", "limit"), BATCHES)
 def test_takes_as_many_as_the_vendor_and_no_more(path: str, element: dict[str, Any], limit: int) -> None:
     """The largest batch is taken whole, with its indexes in order; one more is refused whole."""
@@ -49,13 +52,14 @@ def test_takes_as_many_as_the_vendor_and_no_more(path: str, element: dict[str, A
     assert refused.value.code == codes.TOO_MANY_EVENTS
 
 
+@pytest.mark.rule("partial-acceptance")
 @pytest.mark.parametrize(("path", "element", "limit"), BATCHES)
 def test_a_bad_element_never_costs_a_good_one(path: str, element: dict[str, Any], limit: int) -> None:
-    """With a single good element among bad ones, it is taken; only Whisperr reports the others as rejected."""
+    """With a single good element among bad ones, it is taken; Whisperr and the native dialect report the others."""
     decoded = decode(path, body_of(path, [{}, *[7] * (limit - 2), element]))
     assert [event.index for event in decoded.events] == [limit - 1]
     assert [bad.index for bad in decoded.refusals] == list(range(limit - 1))
-    assert {bad.reported for bad in decoded.refusals} == {path == "/v1/events/batch"}
+    assert {bad.reported for bad in decoded.refusals} == {path in ("/v1/events/batch", "/v1/ingest")}
 
 
 @pytest.mark.parametrize(("path", "element", "limit"), BATCHES)
@@ -67,20 +71,25 @@ def test_a_refused_element_is_kept_up_to_a_limit(path: str, element: dict[str, A
     assert small == '{"a":2,"b":1}'
 
 
+@pytest.mark.rule("exact-names")
 @pytest.mark.parametrize(
     ("path", "element", "name"),
     [
-        ("/v1/api/events/new", CHURNKEY, "event"),
+        ("/v1/api/events/bulk", CHURNKEY, "event"),
         ("/api/v1/track", WINDBACK, "event"),
+        ("/api/tracker/track", CUSTOMERSCORE, "name"),
+        ("/v1/ingest", NATIVE, "event"),
     ],
 )
 @pytest.mark.parametrize("text", ["x", "x" * 256, "\U0001f600" * 256, " Post  Created ", "a\u0000b", "Événement"])
 def test_names_are_kept_exactly(path: str, element: dict[str, Any], name: str, text: str) -> None:
     """Any text of 1 to 256 characters is a name, with its case and spaces."""
-    decoded = decode(path, json.dumps({**element, name: text}).encode())
+    decoded = decode(path, body_of(path, [{**element, name: text}]))
     assert decoded.events[0].name == text
 
 
+@pytest.mark.rule("name-length", "whisperr")
+@pytest.mark.rule("id-length", "whisperr")
 def test_the_longest_whisperr_ids_and_names() -> None:
     """128 characters are taken, whatever characters they are in an id."""
     event = {**WHISPERR, "external_user_id": "é" * 128, "event_type": "x" * 128}

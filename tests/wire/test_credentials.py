@@ -25,12 +25,16 @@ def refusal(path: str, headers: dict[str, str]) -> str:
     return refused.value.message
 
 
+@pytest.mark.rule("key-headers", "churnkey")
 def test_churnkey_takes_the_key_and_the_app() -> None:
     """Both headers are read, without the spaces around them."""
     found = operation(CHURNKEY).credentials({"x-ck-api-key": " key ", "x-ck-app": "app"})
     assert found == Credentials("key", "app")
 
 
+@pytest.mark.rule("missing-key", "churnkey")
+@pytest.mark.rule("axios-hint", "churnkey")
+@pytest.mark.rule("keys-not-echoed", "churnkey")
 @pytest.mark.parametrize(
     ("headers", "missing"),
     [
@@ -49,6 +53,7 @@ def test_churnkey_names_the_missing_header_and_axios(headers: dict[str, str], mi
     assert "sk_secret" not in message
 
 
+@pytest.mark.rule("key-headers")
 @pytest.mark.parametrize("path", BEARER_PATHS)
 def test_key_in_either_header(path: str) -> None:
     """Windback and Whisperr take X-API-Key first, and Authorization: Bearer in any case."""
@@ -59,6 +64,7 @@ def test_key_in_either_header(path: str) -> None:
     assert read({"x-api-key": "", "authorization": "Bearer second"}) == Credentials("second")
 
 
+@pytest.mark.rule("missing-key")
 @pytest.mark.parametrize("path", BEARER_PATHS)
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": " "}, {"authorization": ""}])
 def test_no_key_names_both_headers(path: str, headers: dict[str, str]) -> None:
@@ -68,6 +74,7 @@ def test_no_key_names_both_headers(path: str, headers: dict[str, str]) -> None:
     assert "Authorization" in message
 
 
+@pytest.mark.rule("keys-not-echoed", "windback")
 @pytest.mark.parametrize("value", ["sk_live_secret", "Basic sk_live_secret", "Bearer", "Bearer "])
 def test_other_authorization_says_what_it_must_be(value: str) -> None:
     """An Authorization header of another form is named, and its key is not echoed."""
@@ -76,6 +83,8 @@ def test_other_authorization_says_what_it_must_be(value: str) -> None:
     assert "sk_live_secret" not in message
 
 
+@pytest.mark.rule("key-headers", "customerscore")
+@pytest.mark.rule("missing-key", "customerscore")
 def test_customerscore_takes_its_own_header() -> None:
     """The token is in customerscore-key, which the message names when it is missing."""
     assert operation(CUSTOMERSCORE).credentials({"customerscore-key": "key"}) == Credentials("key")

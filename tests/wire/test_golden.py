@@ -1,8 +1,8 @@
 """Golden pairs: what each dialect makes of a body, and answers.
 
 `golden/<dialect>/<case>.input.json` is a body exactly as a client sends it. `<case>.events.json` has the
-`path` (and `headers` where they matter), what was decoded (fields at their default left out), and the reply or
-the error.
+`path` (and `headers` where they matter), the rules of `tests/rules.py` that the pair `proves`, what was decoded
+(fields at their default left out), and the reply or the error.
 
 To add a case, write the input and an `.events.json` with only `{"path": …}`. To write the rest, or after a
 change that is meant, run `TENURE_UPDATE_GOLDEN=1 pytest tests/wire/test_golden.py` and read the difference.
@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.wire.taken import taken
 
 from tenure.errors import Refused
 from tenure.wire import registry
+from tests.wire.taken import taken
 
 NOW = 1_781_438_700_000
 """2026-06-14T12:05:00.000Z, five minutes after the time in Whisperr's page example."""
@@ -57,15 +57,26 @@ def given(item: msgspec.Struct) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("path", INPUTS, ids=lambda path: f"{path.parent.name}/{path.name.split('.')[0]}")
+def recording(path: Path) -> Path:
+    """The file beside an input that says what it gives."""
+    return path.with_name(path.name.replace(".input.json", ".events.json"))
+
+
+def pair(path: Path) -> Any:
+    """The test's parameter for an input, marked with the rules that the pair proves."""
+    dialect, case = path.parent.name, path.name.split(".")[0]
+    proves = json.loads(recording(path).read_text("utf-8")).get("proves", [])
+    return pytest.param(path, id=f"{dialect}/{case}", marks=[pytest.mark.rule(name, dialect) for name in proves])
+
+
+@pytest.mark.parametrize("path", [pair(path) for path in INPUTS])
 def test_decodes_as_recorded(path: Path) -> None:
     """The body gives exactly the recorded events, identifies, refusals and reply."""
-    recorded_at = path.with_name(path.name.replace(".input.json", ".events.json"))
-    recorded = json.loads(recorded_at.read_text("utf-8"))
-    asked = {name: recorded[name] for name in ("path", "headers") if name in recorded}
+    recorded = json.loads(recording(path).read_text("utf-8"))
+    asked = {name: recorded[name] for name in ("path", "headers", "proves") if name in recorded}
     found = asked | outcome(asked["path"], asked.get("headers", {}), path.read_bytes())
     if UPDATE:
-        recorded_at.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        recording(path).write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
     else:
         assert found == recorded
 

@@ -34,6 +34,7 @@ PROJECT_PATHS = {
 }
 
 
+@pytest.mark.rule("paths", "all")
 def test_all_paths_are_the_vendors_own() -> None:
     """The list of paths is complete and has nothing else."""
     assert set(registry.ALL_PATHS) == set(DIALECTS) | {path for path, _ in PROJECT_PATHS.values()}
@@ -48,6 +49,8 @@ def test_finds_what_is_under_a_project(path: str, found: tuple[str, str]) -> Non
         assert (operation.path, operation.method) == found
 
 
+@pytest.mark.rule("trailing-slash")
+@pytest.mark.rule("paths")
 @pytest.mark.parametrize(("path", "dialect"), DIALECTS.items())
 def test_finds_with_and_without_a_trailing_slash(path: str, dialect: str) -> None:
     """Both forms of a path are the same operation, so that no redirect is needed."""
@@ -57,6 +60,7 @@ def test_finds_with_and_without_a_trailing_slash(path: str, dialect: str) -> Non
     assert registry.find(path + "/", {}) is operation
 
 
+@pytest.mark.rule("paths", "all")
 @pytest.mark.parametrize(
     "path",
     [
@@ -76,6 +80,7 @@ def test_finds_nothing_elsewhere(path: str) -> None:
     assert registry.find(path, {}) is None
 
 
+@pytest.mark.rule("older-path", "churnkey")
 def test_the_older_churnkey_client_is_told_by_its_header() -> None:
     """/v1/events/track is Churnkey's when x-ck-api-key is there; no other path goes by it."""
     headers = {"x-ck-api-key": "key"}
@@ -88,6 +93,7 @@ def test_the_older_churnkey_client_is_told_by_its_header() -> None:
     assert other.dialect == "whisperr"
 
 
+@pytest.mark.rule("error-place")
 @pytest.mark.parametrize("path", ["/v1/api/events/new", "/api/v1/track", "/api/tracker/track"])
 def test_error_body_has_the_field_and_index_when_known(path: str) -> None:
     """Churnkey, Windback and Customerscore share one flat error body."""
@@ -103,6 +109,7 @@ def test_error_body_has_the_field_and_index_when_known(path: str) -> None:
     assert json.loads(operation.error(Forbidden("No."))) == {"error": "forbidden", "message": "No."}
 
 
+@pytest.mark.rule("error-body")
 @pytest.mark.parametrize("path", ["/v1/events/batch", "/v1/events/track", "/v1/identify"])
 def test_whisperr_errors_have_the_vendors_shape_and_message(path: str) -> None:
     """Whisperr's error is an object, with the message also where other clients look."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tenure.errors import BadRequest
 from tenure.wire.json import MAX_DEPTH, canonical, parse
@@ -105,3 +107,22 @@ def test_canonical_can_write_what_json_cannot_hold() -> None:
     """Values from elsewhere with NaN, infinities or unpaired surrogates have a text too."""
     assert canonical([math.nan, math.inf]) == "[null,null]"
     assert canonical({"\ud800": "\udfff", "n": math.nan}) == '{"n":null,"\ufffd":"\ufffd"}'
+
+
+@given(
+    number=st.floats(allow_nan=False, allow_infinity=False), form=st.sampled_from(["{!r}", "{:e}", "{:.40e}", "{:E}"])
+)
+def test_every_double_is_read_exactly(number: float, form: str) -> None:
+    """However many digits and whatever exponent a number has, it becomes the nearest double."""
+    text = form.format(number)
+    read = parse(f"[{text}]".encode())
+    assert isinstance(read, list)
+    assert float(read[0]).hex() == float(text).hex()
+
+
+def test_five_megabytes_of_long_numbers_are_read() -> None:
+    """Numbers at the end of a double's range in a body of full size: a slow reader of them takes minutes."""
+    largest = b"[" + b"1.7976931348623157e308," * 227_000 + b"5e-324]"
+    read = parse(largest)
+    assert isinstance(read, list)
+    assert (len(read), read[0], read[-1]) == (227_001, 1.7976931348623157e308, 5e-324)

@@ -20,7 +20,6 @@ from tenure.wire import codes
 MAX_DEPTH = 64
 """Levels of arrays and objects within each other, counted over the whole document; `[]` is one level."""
 
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 # Reads the escapes of a text one after another, so that `\\ud800` (a backslash and five letters) is not taken
@@ -94,6 +93,11 @@ def _integer_or_none(literal: str) -> int | None:
         return int(literal)
     except ValueError:  # more digits than Python converts
         return None
+
+
+# msgspec's own reading of a number near the ends of a double takes up to 100 times as long as Python's, which a body
+# full of them could hold a process up with.
+_decode = msgspec.json.Decoder(float_hook=_finite_or_none).decode
 
 
 def _is_deeper(value: object, levels: int) -> bool:
