@@ -80,7 +80,7 @@ def event_ids(
 ) -> list[bytes]:
     """The ids (16 bytes) of the events of one request, in their order.
 
-    With a message id: from (app, message id). With an Idempotency-Key: from (app, key, index). With a time
+    With a message id: from (app, message id). With an Idempotency-Key: from (app, dialect, key, index). With a time
     of its own: from its content and its ordinal among identical events of the request. Otherwise from the
     receipt, since two equal events may both be real.
     """
@@ -90,7 +90,7 @@ def event_ids(
         if event.message_id is not None:
             parts: tuple[str | None, ...] = ("message", app, event.message_id)
         elif idempotency_key is not None:
-            parts = ("request", app, idempotency_key, str(event.index))
+            parts = ("request", app, dialect, idempotency_key, str(event.index))
         elif event.precise:
             content = _digest(b"content", _content(app, dialect, event), 16)
             ordinal = seen[content] = seen.get(content, -1) + 1

@@ -71,8 +71,9 @@ class Ingest:
         except Refused as error:
             reply = Reply(error.status, operation.error(error))
             headers += _refusal_headers(error)
-        except ClientGone:
-            return
+        except ClientGone:  # for good, or only the body: a chunk that cannot be read
+            cut = BadRequest("the body ended before it was complete", code="incomplete_body")
+            reply = Reply(400, operation.error(cut))
         except Exception:
             log.exception("ingest failed", receipt=receipt, path=operation.path)
             unforeseen = _Unforeseen("something failed here that should not have; the receipt finds it in the logs")

@@ -81,7 +81,8 @@ class Keyring:
         if not self._may_look_again():
             return False
         self.refresh()
-        return self._states.get(app, ()) != states and verifies(self._states[app], subject, auth_hash)
+        fresh = self._states.get(app, ())
+        return fresh != states and verifies(fresh, subject, auth_hash)
 
     def check_tracker(self, tracker: str, app: str) -> None:
         """Raises Forbidden unless `tracker` is a tracker key of this app."""

@@ -31,6 +31,6 @@ def find(path: str, headers: Mapping[str, str]) -> Operation | None:
     operation = _BY_PATH.get(path)
     if operation is None:
         return windback_churn.find(path)
-    if operation.path == churnkey.OLDER_TRACK.path and "x-ck-api-key" in headers:
+    if operation.path == churnkey.OLDER_TRACK.path and ("x-ck-api-key" in headers or "x-ck-app" in headers):
         return churnkey.OLDER_TRACK
     return operation
