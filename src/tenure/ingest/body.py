@@ -21,6 +21,9 @@ READ_SECONDS = 30
 MAX_MEMBERS = 64
 """Compressed streams that may follow each other in one body: each costs a copy of what is left of it."""
 
+MAX_LENGTH_DIGITS = 19
+"""Digits of a Content-Length that is read: Python refuses to convert one of thousands."""
+
 Receive = Callable[[], Any]
 
 
@@ -46,7 +49,7 @@ class BodyReader:
         a retry can succeed), ClientGone.
         """
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > max_bytes:
+        if length.isdecimal() and (len(length) > MAX_LENGTH_DIGITS or int(length) > max_bytes):
             raise _too_large(max_bytes)
         inflate = _INFLATERS.get(headers.get("content-encoding", "").strip().lower())
         if inflate is None:
