@@ -104,6 +104,40 @@ def test_client_that_stops_half_way_leaves_nothing(server: Server, keys: Keys) -
     assert server.read("/v1/events", keys) == {"items": [], "similar": []}
 
 
+def conversation(server: Server, *sent: bytes, until: bytes) -> bytes:
+    """What the server says on one connection to what is sent, as far as `until`."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        for part in sent:
+            connection.sendall(part)
+        received = b""
+        while until not in received:
+            chunk = connection.recv(65_536)
+            assert chunk, received
+            received += chunk
+        return received
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_refusal_reaches_a_client_that_is_still_sending(server: Server, keys: Keys, method: str) -> None:
+    """A wrong key or method is answered, not cut off, however large the body; the connection goes on."""
+    large = b" " * 4_000_000
+    key = keys["secret_key"] if method == "PUT" else "unknown"
+    refused = f"{method} /api/v1/track HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Length: {len(large)}\r\n\r\n"
+    after = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    received = conversation(server, refused.encode(), large, after.encode(), until=b"alive")
+    assert received.startswith(b"HTTP/1.1 401" if method == "POST" else b"HTTP/1.1 405")
+
+
+def test_malformed_chunks_are_a_bad_request(server: Server, keys: Keys) -> None:
+    """A body that breaks off between two chunks gets a JSON error, not a 500."""
+    request = (
+        f"POST /api/v1/track HTTP/1.1\r\nHost: x\r\nX-API-Key: {keys['secret_key']}\r\n"
+        "Transfer-Encoding: chunked\r\n\r\nzz\r\n{}"
+    )
+    received = conversation(server, request.encode(), until=b"incomplete_body")
+    assert received.startswith(b"HTTP/1.1 400")
+
+
 def test_pipelined_requests_are_all_answered(server: Server, keys: Keys) -> None:
     """Several requests in one packet get as many answers, in order."""
     body = '{"event":"a","customer_email":"a@b.c"}'

@@ -76,10 +76,11 @@ def test_limit_holds_while_inflating(encoding: str) -> None:
         read(ENCODERS[encoding](b"x" * (LIMIT + 1)), encoding=encoding)
 
 
-def test_announced_length_over_the_limit_is_refused_before_reading() -> None:
+@pytest.mark.parametrize("length", [str(LIMIT + 1), "9" * 5_000], ids=["by one", "by far"])
+def test_announced_length_over_the_limit_is_refused_before_reading(length: str) -> None:
     """Nothing of a body that says itself too long is read."""
     with pytest.raises(TooLarge):
-        read(disconnect=True, length=str(LIMIT + 1))
+        read(disconnect=True, length=length)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])

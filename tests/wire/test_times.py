@@ -84,6 +84,8 @@ NOT_TIMES = [
     -(10**11) + 1,
     99_999_999_999,
     1e308,
+    float("inf"),
+    float("nan"),
     True,
     False,
     None,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import zlib
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol, TypeVar
 
 from tenure.errors import BadRequest, TooLarge, Unavailable, UnsupportedEncoding
 
@@ -21,11 +21,15 @@ READ_SECONDS = 30
 MAX_MEMBERS = 64
 """Compressed streams that may follow each other in one body: each costs a copy of what is left of it."""
 
+MAX_LENGTH_DIGITS = 19
+"""Digits of a Content-Length that is read: Python refuses to convert one of thousands."""
+
 Receive = Callable[[], Any]
+Received = TypeVar("Received")
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its body was complete; nobody waits for an answer."""
+    """The body ended before it was complete: the client closed the connection, or broke off between two chunks."""
 
 
 class BodyReader:
@@ -45,18 +49,29 @@ class BodyReader:
         Raises TooLarge, UnsupportedEncoding, BadRequest (not what Content-Encoding says), Unavailable (too slow:
         a retry can succeed), ClientGone.
         """
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > max_bytes:
+        if _is_too_long(headers, max_bytes):
             raise _too_large(max_bytes)
         inflate = _INFLATERS.get(headers.get("content-encoding", "").strip().lower())
         if inflate is None:
             message = "Content-Encoding must be gzip, deflate, zstd or identity"
             raise UnsupportedEncoding(message, field="Content-Encoding")
+        return inflate(await self._in_time(_receive_all(receive, max_bytes)), max_bytes)
+
+    async def discard(self, headers: Mapping[str, str], receive: Receive, max_bytes: int) -> None:
+        """Read a body of up to the limit and keep nothing of it.
+
+        A refusal that is sent earlier can get lost: the server closes a connection on which a body is still arriving,
+        and a client that is still sending then sees a network fault. Raises Unavailable (too slow).
+        """
+        if not _is_too_long(headers, max_bytes):
+            await self._in_time(_receive_none(receive, max_bytes))
+
+    async def _in_time(self, receiving: Coroutine[Any, Any, Received]) -> Received:
         loop = self._loop = self._loop or asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         self._since[task] = loop.time()
         try:
-            raw = await _receive_all(receive, max_bytes)
+            return await receiving
         except asyncio.CancelledError:
             if task is None or task not in self._given_up:
                 raise
@@ -66,7 +81,6 @@ class BodyReader:
         finally:
             del self._since[task]
             self._given_up.discard(task)
-        return inflate(raw, max_bytes)
 
     def give_up_on_the_slow(self) -> None:
         """End the waits that have lasted too long; to be called about once a second."""
@@ -92,6 +106,21 @@ async def _receive_all(receive: Receive, max_bytes: int) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks) if len(chunks) > 1 else chunks[0]
+
+
+async def _receive_none(receive: Receive, max_bytes: int) -> None:
+    size = 0
+    while size <= max_bytes:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
+
+
+def _is_too_long(headers: Mapping[str, str], max_bytes: int) -> bool:
+    """Whether the body says of itself that it is over the limit."""
+    length = headers.get("content-length", "")
+    return length.isdecimal() and (len(length) > MAX_LENGTH_DIGITS or int(length) > max_bytes)
 
 
 class _Decompressor(Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from tenure import receipt as receipts
-from tenure.errors import BadRequest, MethodNotAllowed, Refused
+from tenure.errors import BadRequest, MethodNotAllowed, Refused, TooLarge
 from tenure.ingest.body import BodyReader, ClientGone
 from tenure.ingest.intake import MAX_IDEMPOTENCY_KEY, Intake
 from tenure.wire import registry
@@ -71,9 +71,9 @@ class Ingest:
         except Refused as error:
             reply = Reply(error.status, operation.error(error))
             headers += _refusal_headers(error)
-        except ClientGone:  # for good, or only the body: a chunk that cannot be read
-            cut = BadRequest("the body ended before it was complete", code="incomplete_body")
-            reply = Reply(400, operation.error(cut))
+        except ClientGone:  # answered all the same: one whose chunks were malformed is there still
+            cut_off = BadRequest("the body ended before it was complete", code="incomplete_body")
+            reply = Reply(cut_off.status, operation.error(cut_off))
         except Exception:
             log.exception("ingest failed", receipt=receipt, path=operation.path)
             unforeseen = _Unforeseen("something failed here that should not have; the receipt finds it in the logs")
@@ -84,10 +84,14 @@ class Ingest:
     async def _take(
         self, operation: Operation, headers: dict[str, str], method: str, receive: Receive, receipt: str
     ) -> Reply:
-        if method != operation.method:
-            raise MethodNotAllowed(f"this path takes {operation.method} alone", allow=operation.method)
-        key = self.intake.authenticate(operation, operation.credentials(headers))
-        await self.intake.admit(operation, key, headers.get("origin"))
+        try:
+            if method != operation.method:
+                raise MethodNotAllowed(f"this path takes {operation.method} alone", allow=operation.method)
+            key = self.intake.authenticate(operation, operation.credentials(headers))
+            await self.intake.admit(operation, key, headers.get("origin"))
+        except Refused:
+            await self.bodies.discard(headers, receive, operation.max_bytes)
+            raise
         try:
             body = await self.bodies.read(headers, receive, operation.max_bytes)
             idempotency_key = _idempotency_key(headers.get("idempotency-key"))
@@ -127,6 +131,8 @@ def _refusal_headers(error: Refused) -> list[Header]:
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allow.encode()))
+    if isinstance(error, TooLarge):  # what is left of the body is not read
+        headers.append((b"connection", b"close"))
     return headers
 
 

@@ -55,7 +55,7 @@ def parse(value: object) -> Moment:
             return Moment(_within_range(_instant(value)), len(value) > 16 and value[16] == ":")
         if _DIGITS.fullmatch(value):
             return Moment(_from_number(Decimal(value)), True)
-    elif isinstance(value, float):
+    elif isinstance(value, float) and math.isfinite(value):
         return Moment(_from_number(Decimal(repr(value))), True)
     elif isinstance(value, int) and not isinstance(value, bool):
         return Moment(_from_number(value), True)
