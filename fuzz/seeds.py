@@ -30,8 +30,8 @@ def seeds(target: str) -> list[bytes]:
             json.dumps(value).encode() for value in INTERESTING if isinstance(value, int | float)
         ]
     if target == "bodies":
-        packed = [(1, gzip.compress(b"{}") * 2), (3, zlib.compress(b"[]")), (3, b"\x03\x00"), (0, b"{}"), (0, b"9" * 5_000),
-                  (4, bytes.fromhex("28b52ffd0402110000 7b7d".replace(" ", "")))]  # fmt: skip
+        packed = [(1, gzip.compress(b"{}") * 2), (3, zlib.compress(b"[]")), (3, b"\x03\x00"), (0, b"{}"),
+                  (0, b"9" * 5_000), (4, bytes.fromhex("28b52ffd0402110000 7b7d".replace(" ", "")))]  # fmt: skip
         return [bytes([at % len(ENCODINGS), 7]) + raw for at, raw in packed]
     if target == "paths":
         return [path.encode() + b"\0" + body for path, _, body in bodies]

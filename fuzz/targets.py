@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import hmac
 import json
@@ -111,10 +112,8 @@ def moments(data: bytes) -> None:
     """A time is read into its range and to the millisecond that it names, or refused with a sentence."""
     text = data.decode("utf-8", "replace")
     candidates: list[object] = [text]
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         candidates.append(json.loads(text))
-    except (ValueError, RecursionError):
-        pass
     for value in candidates:
         try:
             moment = times.parse(value)
@@ -159,10 +158,8 @@ def bodies(data: bytes) -> None:
             assert _read({"content-encoding": name}, packed, size) == raw
         except TooLarge:
             assert len(raw) > LIMIT or len(packed) > LIMIT
-    try:
+    with contextlib.suppress(TooLarge):
         _read({"content-length": raw.decode("latin-1")}, b"{}", size)
-    except TooLarge:
-        pass
 
 
 def _bare(raw: bytes) -> bytes:
@@ -206,7 +203,7 @@ def paths(data: bytes) -> None:
 
 
 def signatures(data: bytes) -> None:
-    """A text verifies exactly when it is the standard library's HMAC; nothing raises. Key, message and hash by lines."""
+    """A text verifies exactly when it is the standard library's HMAC. Key, message and hash are lines of the data."""
     key, message, claimed = [*data.decode("utf-8", "surrogatepass" if data.isascii() else "replace").split("\n", 2),
                              "", "", ""][:3]  # fmt: skip
     right = hmac.new(key.encode(), message.encode(), "sha256").hexdigest()

@@ -19,7 +19,7 @@ from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 from tests.harness import Server, create_app, whisperr_events
 
-KILLS = int(os.environ.get("TENURE_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("TENURE_TEST_KILLS", "10"))
 BATCH = 20
 
 
