@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= tenure-data
 
-.PHONY: demo install test check unit sdk lock bench soak clean
+.PHONY: demo install test check unit sdk lock bench soak fuzz clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenure demo --serve --data $(DATA)
@@ -33,6 +33,12 @@ bench: $(VENV)/.dev
 
 soak: $(VENV)/.dev tests/clients/node/node_modules
 	TENURE_TEST_KILLS=100 $(BIN)/pytest tests/crash
+
+# Coverage-guided, each decoder for SECONDS; atheris is in no lock, since it has wheels for few platforms.
+SECONDS ?= 600
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	$(BIN)/python -m fuzz --seconds $(SECONDS)
 
 # The runtime alone, then what developing needs beside it; both exactly as locked.
 $(VENV)/.runtime: requirements.lock pyproject.toml
