@@ -78,7 +78,4 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header -c requirements.lock requirements-dev.in -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) tests/clients/node/node_modules tests/browser/node/node_modules .cache
-	touch $@
-
-	rm -rf $(VENV) tests/clients/node/node_modules sdk/js/node_modules sdk/js/dist .cache
+	rm -rf $(VENV) tests/clients/node/node_modules tests/browser/node/node_modules sdk/js/node_modules sdk/js/dist .cache

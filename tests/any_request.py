@@ -21,6 +21,7 @@ from tests.wire.mutation import INTERESTING, Golden, changed, damaged, field_nam
 Keys = dict[str, str]
 
 SLUGS = ["my-saas", "%C3%A9", "a%00b", "%F0%9F%99%82", "x" * 500, "'--", "%25", ".x", "a+b"]
+OTHER_METHODS = ["GET", "PUT", "PATCH", "OPTIONS", "HEAD", "X"]
 ENCODERS = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
@@ -85,12 +86,10 @@ def _request(random: Random, keys: Keys, churn_event_id: str, names: list[str], 
         headers["Idempotency-Key"] = random.choice(["one", "two", "", "\xe9", "x" * 255, "x" * 256])
     if random.random() < 0.1:
         headers["Origin"] = random.choice(["https://example.com", "null", "\xff"])
-    content, encoding = _encoded(random, body)
+    method = operation.method if random.random() < 0.97 else random.choice(OTHER_METHODS)
+    content, encoding = _encoded(random, b"" if method == "OPTIONS" else body)
     if encoding is not None:
         headers["Content-Encoding"] = encoding
-    method = (
-        operation.method if random.random() < 0.97 else random.choice(["GET", "PUT", "PATCH", "OPTIONS", "HEAD", "X"])
-    )
     chunk = random.randrange(1, 2_000) if random.random() < 0.2 else None
     return Request(method, path, headers, content, body, chunk)
 

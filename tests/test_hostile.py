@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+from urllib.parse import quote
 
 import pytest
 
@@ -63,6 +64,17 @@ def test_hostile_names_come_back_as_they_were_sent(server: Server, keys: Keys) -
     assert [row["name"] for row in server.read("/v1/events", keys)["items"]] == [identifier]
 
 
+@pytest.mark.parametrize("identifier", ["a/b", "/", "//x", "a/timeline", "..", "%2f", "?#", "\u0000", "🙂", "a b", "uid:x"])
+def test_any_identifier_can_be_read(server: Server, keys: Keys, identifier: str) -> None:
+    """Whatever an identifier holds, also what divides a URL, its timeline and churn events are found by it, encoded."""
+    headers = {"x-ck-api-key": keys["secret_key"], "x-ck-app": keys["app"]}
+    server.http.post("/v1/api/events/new", headers=headers, json={"event": "a", "uid": identifier})
+    server.wait_loaded()
+    path = f"/v1/customers/{quote(f'uid:{identifier}', safe='')}"
+    assert [item["uid"] for item in server.read(f"{path}/timeline", keys)["items"]] == [identifier]
+    assert server.read(f"{path}/churn-events", keys)["items"] == []
+
+
 @pytest.mark.parametrize("identifier", ["' OR '1'='1", "a'; DROP TABLE event; --", "{x:String}", "%s", "\\", "🙂"])
 def test_hostile_identifiers_find_nobody(server: Server, keys: Keys, identifier: str) -> None:
     """An id out of a URL is bound, never part of a statement."""
@@ -117,15 +129,21 @@ def conversation(server: Server, *sent: bytes, until: bytes) -> bytes:
         return received
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_refusal_reaches_a_client_that_is_still_sending(server: Server, keys: Keys, method: str) -> None:
-    """A wrong key or method is answered, not cut off, however large the body; the connection goes on."""
+@pytest.mark.parametrize(
+    ("status", "method", "header"),
+    [(401, "POST", "X-API-Key: unknown"), (405, "PUT", "X-API-Key: SECRET"),
+     (415, "POST", "Content-Encoding: br\r\nX-API-Key: SECRET")],
+)  # fmt: skip
+def test_a_refusal_reaches_a_client_that_is_still_sending(
+    server: Server, keys: Keys, status: int, method: str, header: str
+) -> None:
+    """What is refused for its head is answered, not cut off, however large the body; the connection goes on."""
     large = b" " * 4_000_000
-    key = keys["secret_key"] if method == "PUT" else "unknown"
-    refused = f"{method} /api/v1/track HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Length: {len(large)}\r\n\r\n"
+    refused = f"{method} /api/v1/track HTTP/1.1\r\nHost: x\r\n{header}\r\nContent-Length: {len(large)}\r\n\r\n"
     after = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-    received = conversation(server, refused.encode(), large, after.encode(), until=b"alive")
-    assert received.startswith(b"HTTP/1.1 401" if method == "POST" else b"HTTP/1.1 405")
+    head = refused.replace("SECRET", keys["secret_key"]).encode()
+    received = conversation(server, head, large, after.encode(), until=b"alive")
+    assert received.startswith(b"HTTP/1.1 %d" % status)
 
 
 def test_malformed_chunks_are_a_bad_request(server: Server, keys: Keys) -> None:

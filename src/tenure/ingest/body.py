@@ -51,19 +51,21 @@ class BodyReader:
         """
         if _is_too_long(headers, max_bytes):
             raise _too_large(max_bytes)
+        raw = await self._in_time(_receive_all(receive, max_bytes))
         inflate = _INFLATERS.get(headers.get("content-encoding", "").strip().lower())
         if inflate is None:
             message = "Content-Encoding must be gzip, deflate, zstd or identity"
             raise UnsupportedEncoding(message, field="Content-Encoding")
-        return inflate(await self._in_time(_receive_all(receive, max_bytes)), max_bytes)
+        return inflate(raw, max_bytes)
 
     async def discard(self, headers: Mapping[str, str], receive: Receive, max_bytes: int) -> None:
         """Read a body of up to the limit and keep nothing of it.
 
         A refusal that is sent earlier can get lost: the server closes a connection on which a body is still arriving,
-        and a client that is still sending then sees a network fault. Raises Unavailable (too slow).
+        and a client that is still sending then sees a network fault. One that waits for 100 Continue has sent none, and
+        must not be told to. Raises Unavailable (too slow).
         """
-        if not _is_too_long(headers, max_bytes):
+        if "expect" not in headers and not _is_too_long(headers, max_bytes):
             await self._in_time(_receive_none(receive, max_bytes))
 
     async def _in_time(self, receiving: Coroutine[Any, Any, Received]) -> Received:

@@ -64,7 +64,7 @@ def _add_reading(api: FastAPI) -> None:
     store: Store = api.state.store
     journals: Path = api.state.journals
 
-    @api.get("/v1/customers/{customer_id}/timeline", tags=["read"], summary="A customer's events, newest first")
+    @api.get("/v1/customers/{customer_id:path}/timeline", tags=["read"], summary="A customer's events, newest first")
     def customer_timeline(  # noqa: PLR0917 - query parameters, which are sent by name
         tenant: Reader,
         customer_id: str,

@@ -28,7 +28,7 @@ def add_churn(api: FastAPI) -> None:
     store: Store = api.state.store
     journals: Path = api.state.journals
 
-    @api.get("/v1/customers/{customer_id}/churn-events", tags=["read"], summary="A customer's churn events")
+    @api.get("/v1/customers/{customer_id:path}/churn-events", tags=["read"], summary="A customer's churn events")
     def of_customer(tenant: Reader, customer_id: str) -> Response:
         """Cancellations and cancel flows, newest first, each with the reason that was reported last."""
         return json_response(ChurnEvents(churn_events(tenant, find_customer(tenant, store, customer_id))))
