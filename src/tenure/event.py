@@ -46,6 +46,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     """The sender proved, by a signature with the app's secret, that it speaks for this customer."""
 
 
+class Changes(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """What to do with attributes beside setting them. A name stands in one of these, or in the traits, only."""
+
+    set_once: str = "{}"
+    """Canonical JSON object: each value counts unless there is one at its time."""
+    increment: str = "{}"
+    """Canonical JSON object of numbers, each of which is added to what there is (to 0 where there is nothing)."""
+    unset: tuple[str, ...] = ()
+    """Names of attributes that have no value from then on."""
+
+
 class Identify(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Attributes that the client asserts of a customer, and of a user of that customer.
 
@@ -70,6 +81,14 @@ class Identify(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fa
     """A list of {userId, data} that replaces the customer's list of users."""
     signed: bool = False
     """As in `Event`."""
+    precise: bool = False
+    """As in `Event`, of `set_at`."""
+    message_id: str | None = None
+    """As in `Event`."""
+    changes: Changes | None = None
+    """More to do with the customer's attributes than to set them."""
+    user_changes: Changes | None = None
+    """The same for the user `user_id`."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):

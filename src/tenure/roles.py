@@ -89,10 +89,11 @@ def http(settings: Settings) -> None:
 def _migrate(warehouse: Warehouse) -> bool:
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
+    from tenure.loader.backfill import STEPS
     from tenure.warehouse.migrate import migrate
 
     try:
-        applied = migrate(warehouse.client)
+        applied = migrate(warehouse.client, STEPS)
     except (Unavailable, ClickHouseError) as error:
         log.info("waiting for the warehouse", reason=str(error).splitlines()[0][:200])
         warehouse.forget()

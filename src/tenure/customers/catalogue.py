@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tenure.customers.as_of import received_by
 from tenure.customers.naming import Advice, Similar, review
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
@@ -34,15 +35,16 @@ SELECT name, sum(events), toUnixTimestamp64Milli(min(first)), toUnixTimestamp64M
     arraySort(groupArray((toString(dialect), events)))
 FROM (
     SELECT name, dialect, count() AS events, min(occurred_at) AS first, max(occurred_at) AS last
-    FROM event FINAL GROUP BY name, dialect
+    FROM event FINAL WHERE RECEIVED GROUP BY name, dialect
 )
 GROUP BY name ORDER BY sum(events) DESC, name LIMIT {limit:UInt32}
 """
 
 
-def event_names(tenant: Tenant) -> EventNames:
-    """Every name, up to 10,000. Raises Unavailable."""
-    rows = list(tenant.rows(_SQL, {"limit": MAX_NAMES}))
+def event_names(tenant: Tenant, as_of: int | None = None) -> EventNames:
+    """Every name, up to 10,000, of events received by `as_of` (milliseconds since 1970 UTC). Raises Unavailable."""
+    received, parameters = received_by(as_of)
+    rows = list(tenant.rows(_SQL.replace("RECEIVED", received), parameters | {"limit": MAX_NAMES}))
     reviewed = review({name: dict(by_dialect) for name, *_, by_dialect in rows})
     items = [
         EventName(name, count, rfc3339(first), rfc3339(last), [dialect for dialect, _ in by_dialect],

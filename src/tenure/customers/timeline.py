@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tenure.customers.as_of import received_by
 from tenure.customers.customer import Customer
 from tenure.errors import BadRequest
 from tenure.warehouse.client import Tenant
@@ -82,14 +83,16 @@ def timeline(
     name: str | None = None,
     since: int | None = None,
     until: int | None = None,
+    as_of: int | None = None,
 ) -> Page:
     """A page of a customer's events, newest first, those with equal times by event id.
 
-    `name` keeps one name only; `since` (inclusive) and `until` (exclusive) are milliseconds since 1970 UTC.
-    Raises BadRequest (cursor) and Unavailable.
+    `name` keeps one name only; `since` (inclusive) and `until` (exclusive) are milliseconds since 1970 UTC,
+    and so is `as_of`, by which they had been received. Raises BadRequest (cursor) and Unavailable.
     """
-    where = ["customer_key IN {keys:Array(FixedString(16))}"]
-    parameters: dict[str, Any] = {"keys": customer.keys, "limit": limit + 1}
+    received, parameters = received_by(as_of)
+    where = ["customer_key IN {keys:Array(FixedString(16))}", received]
+    parameters |= {"keys": customer.keys, "limit": limit + 1}
     if cursor is not None:
         after = Cursor.parse(cursor)
         where.append("(occurred_at, event_id) < (fromUnixTimestamp64Milli({at:Int64}), {after:FixedString(16)})")

@@ -31,6 +31,7 @@ from tenure.entry import Entry
 from tenure.errors import Unavailable
 from tenure.journal import JournalReader, Loaded, Row, prune_unclaimed, readers
 from tenure.loader import rows
+from tenure.loader.facts import weight
 from tenure.loader.rows import Block, Kept
 from tenure.settings import MEBIBYTE
 from tenure.telemetry import (
@@ -70,9 +71,9 @@ class Found(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many elements the request had."""
+        """About how many rows the request makes: one an element, and one a fact of an identify."""
         entry = self.entry
-        return 0 if entry is None else len(entry.events) + len(entry.identifies) + len(entry.refusals)
+        return 0 if entry is None else len(entry.events) + len(entry.refusals) + sum(map(weight, entry.identifies))
 
 
 class Loader:
@@ -137,7 +138,7 @@ class Loader:
         if block.oldest:
             LOAD_LAG_SECONDS.set(time.time() - block.oldest / 1_000_000)
         size = sum(row.bytes for row in found)
-        return min(1.0, max(len(block.arrivals) / self._block_rows, size / BLOCK_BYTES, 1e-9))
+        return min(1.0, max((len(block.arrivals) + len(block.facts)) / self._block_rows, size / BLOCK_BYTES, 1e-9))
 
     def pending(self) -> tuple[int, int]:
         """(requests, bytes) in the journals that wait to be loaded."""
@@ -180,6 +181,8 @@ class Loader:
             ("event", events),
             ("first_copy", firsts),
             ("identify", block.identifies),
+            ("fact", block.facts),
+            ("attribute_by_name", block.attributes),
             ("quarantine", block.quarantined),
             ("arrival", block.arrivals),
         ):

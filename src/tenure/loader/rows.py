@@ -15,9 +15,19 @@ from tenure import churn_event
 from tenure.control.store import Link
 from tenure.entry import Entry
 from tenure.event import Identify
-from tenure.identity import CHURN_EVENT_ID, Identifier, content_hash, customer_key, event_ids, identifiers
+from tenure.identity import (
+    CHURN_EVENT_ID,
+    Identifier,
+    content_hash,
+    customer_key,
+    element_ids,
+    event_ids,
+    identifiers,
+)
+from tenure.loader import facts
 
 _IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "email", "anonymous_id", "user_id"), "String")
+_OPERATION = "Enum8('unset' = 1, 'set_once' = 2, 'set' = 3, 'increment' = 4, 'member' = 5, 'list' = 6)"
 
 COLUMNS: dict[str, dict[str, str]] = {
     "event": {
@@ -90,6 +100,37 @@ COLUMNS: dict[str, dict[str, str]] = {
         "channels": "String",
         "users": "String",
     },
+    "fact": {
+        "app": "LowCardinality(String)",
+        "customer_key": "FixedString(16)",
+        "scope": "Enum8('customer' = 1, 'user' = 2, 'channel' = 3, 'users' = 4)",
+        "subject": "String",
+        "name": "String",
+        "set_at": "DateTime64(3, 'UTC')",
+        "operation": _OPERATION,
+        "element_id": "FixedString(16)",
+        "verified": "Bool",
+        "value": "String",
+        "dialect": "LowCardinality(String)",
+        "received_at": "DateTime64(6, 'UTC')",
+        "receipt": "FixedString(16)",
+        "position": "UInt32",
+        "part": "UInt16",
+        "precedence": "UInt128",
+    },
+    "attribute_by_name": {
+        "app": "LowCardinality(String)",
+        "name": "String",
+        "customer_key": "FixedString(16)",
+        "set_at": "DateTime64(3, 'UTC')",
+        "operation": _OPERATION,
+        "element_id": "FixedString(16)",
+        "verified": "Bool",
+        "value": "String",
+        "dialect": "LowCardinality(String)",
+        "received_at": "DateTime64(6, 'UTC')",
+        "precedence": "UInt128",
+    },
 }
 """Columns and ClickHouse types of each table, in the order of its rows here; a test holds them to the schema."""
 
@@ -127,6 +168,8 @@ class Block(msgspec.Struct):
     arrivals: list[tuple[Any, ...]] = []
     quarantined: list[tuple[Any, ...]] = []
     identifies: list[tuple[Any, ...]] = []
+    facts: list[tuple[Any, ...]] = []
+    attributes: list[tuple[Any, ...]] = []
     links: list[Link] = []
     oldest: int = 0
     """Time of receipt of the oldest entry, microseconds since 1970 UTC."""
@@ -147,8 +190,7 @@ def block(entries: Iterable[Entry]) -> Block:
     for entry in entries:
         made.oldest = min(made.oldest or entry.received_at, entry.received_at)
         _add_events(made, entry)
-        for part, identify in enumerate(entry.identifies):
-            _add_identify(made, entry, part, identify)
+        _add_identifies(made, entry)
         _add_refusals(made, entry)
     return made
 
@@ -213,13 +255,22 @@ def _add_events(made: Block, entry: Entry) -> None:
             _add_links(made, entry, [identifiers(event)[0], own])
 
 
-def _add_identify(made: Block, entry: Entry, part: int, identify: Identify) -> None:
+def _add_identifies(made: Block, entry: Entry) -> None:
+    if not entry.identifies:
+        return
+    ids = element_ids(entry.app, entry.dialect, entry.identifies, entry.receipt, entry.idempotency_key)
+    for part, (identify, element_id) in enumerate(zip(entry.identifies, ids, strict=True)):
+        _add_identify(made, entry, part, identify, element_id)
+
+
+def _add_identify(made: Block, entry: Entry, part: int, identify: Identify, element_id: bytes) -> None:
     receipt = bytes.fromhex(entry.receipt)
     set_at = identify.set_at if identify.set_at is not None else entry.received_at // 1_000
     verified = entry.verified or identify.signed
+    key = customer_key(entry.app, identify)
     made.identifies.append(
         (
-            entry.app, customer_key(entry.app, identify), set_at, receipt, identify.index, part, entry.received_at,
+            entry.app, key, set_at, receipt, identify.index, part, entry.received_at,
             entry.dialect, verified, identify.customer_id or "", identify.uid or "", identify.email or "",
             identify.anonymous_id or "", identify.user_id or "", identify.traits, identify.user_traits,
             identify.channels, identify.users or "",
@@ -229,6 +280,12 @@ def _add_identify(made: Block, entry: Entry, part: int, identify: Identify) -> N
         (entry.app, receipt, "identify", identify.index, part, _NO_ID, _NO_CONTENT, entry.received_at, entry.dialect,
          "accepted", "")
     )  # fmt: skip
+    order = precedence(entry.received_at, receipt) - identify.index
+    said = facts.Said(entry.app, key, set_at, element_id, verified, entry.dialect, entry.received_at, receipt,
+                      identify.index, part, order)  # fmt: skip
+    found, by_name = facts.rows(said, facts.statements(identify))
+    made.facts += found
+    made.attributes += by_name
     if entry.verified:
         _add_links(made, entry, identifiers(identify))
 

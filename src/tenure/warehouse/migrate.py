@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import resources
 
 from clickhouse_connect.driver.client import Client
@@ -23,9 +24,15 @@ def migrations() -> list[tuple[int, str, list[str]]]:
     return found
 
 
-def migrate(client: Client) -> list[str]:
-    """Apply what is missing; returns the names of what was applied. Statements are written to be repeatable,
-    since a crash may come between a statement and its record."""
+Step = Callable[[Client], None]
+
+
+def migrate(client: Client, steps: Mapping[int, Step]) -> list[str]:
+    """Apply what is missing; returns the names of what was applied.
+
+    `steps` has, by the number of a schema file, what fills its tables from what was there before. Statements and steps
+    are written to be repeatable, since a crash may come between them and their record.
+    """
     client.command(_RECORD)
     done = {row[0] for row in client.query("SELECT number FROM schema_migration").result_rows}
     applied = []
@@ -34,6 +41,8 @@ def migrate(client: Client) -> list[str]:
             continue
         for statement in statements:
             client.command(statement)
+        if number in steps:
+            steps[number](client)
         client.insert("schema_migration", [[number, name]], column_names=["number", "name"])
         applied.append(name)
     return applied

@@ -27,9 +27,10 @@ from tenure.warehouse.client import Warehouse
 from tenure.web import scripts
 from tenure.web.access import Reader
 from tenure.web.answer import error_response, json_response
+from tenure.web.attributes import add_attributes
 from tenure.web.churn import add_churn
 from tenure.web.openapi import describe
-from tenure.wire import times
+from tenure.web.parameters import AsOf, moment
 
 STATIC = resources.files("tenure.web").joinpath("static")
 SWAGGER = resources.files("fastapi_swagger").joinpath("resources")
@@ -54,6 +55,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     _add_errors(api)
     _add_reading(api)
     add_churn(api)
+    add_attributes(api)
     _add_operating(api)
     scripts.add(api)
     api.openapi = lambda: describe(api)  # type: ignore[method-assign]
@@ -73,19 +75,20 @@ def _add_reading(api: FastAPI) -> None:
         name: Annotated[str | None, Query(description="Only events of this name")] = None,
         since: Annotated[str | None, Query(description="Only events at or after this time (ISO 8601)")] = None,
         until: Annotated[str | None, Query(description="Only events before this time (ISO 8601)")] = None,
+        as_of: AsOf = None,
     ) -> Response:
         """`customer_id` is any identifier of theirs; `kind:value` (kinds customer_id, uid, email, anonymous_id)
         says which one is meant where a bare one is not clear."""
         customer = find_customer(tenant, store, customer_id)
-        page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=_time("since", since),
-                        until=_time("until", until))  # fmt: skip
+        page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=moment("since", since),
+                        until=moment("until", until), as_of=moment("as_of", as_of))  # fmt: skip
         return json_response(page)
 
     @api.get("/v1/events", tags=["read"], summary="The names of events, with volumes")
-    def events(tenant: Reader) -> Response:
+    def events(tenant: Reader, as_of: AsOf = None) -> Response:
         """Every name that an event was sent under, how many there are, and when the first and last occurred; advice on
         the name; and in `similar` the names that differ only in spelling, with the one to keep."""
-        return json_response(event_names(tenant))
+        return json_response(event_names(tenant, moment("as_of", as_of)))
 
     @api.get("/v1/receipts/{receipt}", tags=["read"], summary="What became of a request")
     def receipt(tenant: Reader, receipt: str) -> Response:
@@ -152,12 +155,3 @@ def _add_errors(api: FastAPI) -> None:
     async def unforeseen(_: Request, __: Exception) -> Response:
         body = {"error": "internal_error", "message": "something failed here that should not have; see the logs"}
         return Response(msgspec.json.encode(body), 500, SECURITY_HEADERS, "application/json")
-
-
-def _time(field: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return times.parse(text).ms
-    except times.TimeInvalid as error:
-        raise BadRequest(f"{field} {error}", field=field, code="invalid_parameter") from None

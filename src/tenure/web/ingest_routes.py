@@ -90,10 +90,16 @@ _WHISPERR_EVENT = _either(
     "anonymous_id",
 )
 _CHANNEL = _object(("channel", "address"), channel=TEXT, address=TEXT)
+_ATTRIBUTES: Final[Schema] = {
+    "traits": ANY,
+    "set_once": ANY,
+    "increment": {"type": "object", "additionalProperties": {"type": "number"}},
+    "unset": {"type": "array", "items": TEXT},
+}
 _NATIVE_EVENT = _either(
     _object(
         event=NAME, message_id=ID, occurred_at=TIME, customer_id=ID, uid=ID, email=EMAIL, anonymous_id=ID,
-        user=_object(("id",), id=ID, traits=ANY), traits=ANY, properties=ANY, context=ANY, auth_hash=TEXT,
+        user=_object(("id",), id=ID, **_ATTRIBUTES), **_ATTRIBUTES, properties=ANY, context=ANY, auth_hash=TEXT,
     ) | {"additionalProperties": False},
     "customer_id", "uid", "email", "anonymous_id",
 )  # fmt: skip
@@ -247,6 +253,13 @@ ROUTES: Final[dict[str, Route]] = {
                 {"event": "Report Exported", "message_id": "m-1", "uid": "user_8842", "properties": {"format": "pdf"}},
                 {"event": "Report Exported", "message_id": "m-1", "uid": "user_8842", "properties": {"format": "pdf"}},
                 {"uid": "user_8842", "traits": {"plan": "pro"}, "user": {"id": "u1", "traits": {"role": "admin"}}},
+                {
+                    "uid": "user_8842",
+                    "message_id": "m-2",
+                    "set_once": {"source": "ad"},
+                    "increment": {"exports": 1},
+                    "unset": ["trial_ends"],
+                },
             ]
         },
         {
@@ -255,6 +268,7 @@ ROUTES: Final[dict[str, Route]] = {
                 {"index": 0, "status": "stored_pending", "event_id": ANYTHING},
                 {"index": 1, "status": "duplicate", "event_id": ANYTHING},
                 {"index": 2, "status": "stored_pending"},
+                {"index": 3, "status": "stored_pending"},
             ],
         },
     ),

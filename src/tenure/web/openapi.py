@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from tenure.churn_event import ChurnEvent
+from tenure.customers.attributes import CustomerAttributes
 from tenure.customers.catalogue import EventNames
 from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
+from tenure.customers.users import OneUser, Users
 from tenure.web.churn import ChurnEvents
 from tenure.web.ingest_routes import ROUTES
 from tenure.wire import registry
@@ -21,6 +23,9 @@ from tenure.wire.dialect import APP_ID, Operation
 RESULTS = {
     "/v1/customers/{customer_id}/timeline": Page,
     "/v1/customers/{customer_id}/churn-events": ChurnEvents,
+    "/v1/customers/{customer_id}/attributes": CustomerAttributes,
+    "/v1/customers/{customer_id}/users": Users,
+    "/v1/customers/{customer_id}/users/{user_id}": OneUser,
     "/v1/churn-events/{churn_event_id}": ChurnEvent,
     "/api/v1/projects/{slug}/churn-events/{churn_event_id}": ChurnEvent,
     "/v1/events": EventNames,

@@ -122,7 +122,7 @@ def _decode_array(body: bytes, take: elements.Take) -> Decoded:
 
 def _decode_event(source: Mapping[str, object], date: str, taken: frozenset[str]) -> Decoded:
     event = _event(source, 0, date, taken=taken, taken_of_user=_USER_FIELDS)
-    attributes = _attributes(source, 0, set_at=event.occurred_at)
+    attributes = _attributes(source, 0, set_at=event.occurred_at, precise=event.precise)
     has_attributes = attributes.traits != "{}" or attributes.user_traits != "{}"
     return Decoded(events=[event], identifies=[attributes] if has_attributes else [])
 
@@ -132,7 +132,7 @@ def _take_bulk_event(source: Mapping[str, object], index: int, decoded: Decoded)
 
 
 def _take_update(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
-    decoded.identifies.append(_attributes(source, index, set_at=None))
+    decoded.identifies.append(_attributes(source, index))
     _quarantine_rest(source, _UPDATE_FIELDS, index, decoded)
 
 
@@ -166,7 +166,9 @@ def _event(
     )
 
 
-def _attributes(source: Mapping[str, object], index: int, *, set_at: int | None) -> Identify:
+def _attributes(
+    source: Mapping[str, object], index: int, *, set_at: int | None = None, precise: bool = False
+) -> Identify:
     customer_id, uid = _customer(source)
     user = fields.mapping(source.get("user"), "user")
     user_id = fields.identifier(user.get("uid"), "user.uid")
@@ -176,6 +178,7 @@ def _attributes(source: Mapping[str, object], index: int, *, set_at: int | None)
     return Identify(
         index=index,
         set_at=set_at,
+        precise=precise,
         customer_id=customer_id,
         uid=uid,
         user_id=user_id,

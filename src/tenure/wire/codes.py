@@ -17,6 +17,7 @@ OUTSIDE_TIME_WINDOW: Final = "outside_time_window"
 NO_EVENTS: Final = "no_events"
 TOO_MANY_EVENTS: Final = "too_many_events"
 TOO_MANY_CHANNELS: Final = "too_many_channels"
+CONTRADICTION: Final = "contradiction"
 WRONG_AUTH_HASH: Final = "wrong_auth_hash"
 
 SENTENCES: Final[dict[str, str]] = {
@@ -33,6 +34,7 @@ SENTENCES: Final[dict[str, str]] = {
     NO_EVENTS: "The list in the request is empty.",
     TOO_MANY_EVENTS: "The list in the request has more elements than the dialect takes.",
     TOO_MANY_CHANNELS: "An identify has more channels than are kept.",
+    CONTRADICTION: "An attribute that an element both sets and unsets, or changes in two ways at once.",
     WRONG_AUTH_HASH: "A signature is not one of this customer under a secret key of the app.",
 }
 """What each code means, for documentation and for the page that lists refusals."""

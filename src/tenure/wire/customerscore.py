@@ -76,6 +76,7 @@ def _take_event(source: Mapping[str, object], index: int, decoded: Decoded, arou
             Identify(
                 index=index,
                 set_at=moment.ms,
+                precise=moment.precise,
                 customer_id=customer_id,
                 user_id=contact_id,
                 traits=fields.canonical_or_empty(traits),

@@ -149,7 +149,12 @@ def invalid_time(field: str, fault: times.TimeInvalid) -> BadRequest:
 def unknown(names: Collection[str], *, within: str = "") -> BadRequest:
     """Fields that have no place. The first in order is named, unless it looks more like data than a name."""
     first = min(names)
-    if not _PLAIN_FIELD_NAME.fullmatch(first):
+    if not is_plain_name(first):
         return BadRequest("There is a field that is not known here.", code=codes.UNKNOWN_FIELD)
     field = within + first
     return BadRequest(f"{field} is not a field that is known here.", code=codes.UNKNOWN_FIELD, field=field)
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a client's own name of something may stand in a message: it looks like a name, not like data."""
+    return _PLAIN_FIELD_NAME.fullmatch(name) is not None

@@ -1,7 +1,7 @@
 """Tenure's own way to send: one form that holds what every other dialect can say, and an answer for each element.
 
-An element with `event` is an event; one with `traits` or `user.traits` sets attributes; it may be both. One with
-neither, but with two identifiers or more, says that they are one customer.
+An element with `event` is an event; one with `traits`, `set_once`, `increment` or `unset`, here or in `user`, changes
+attributes; it may be both. One with neither, but with two identifiers or more, says that they are one customer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from tenure.entry import Entry
 from tenure.event import Claim, Decoded, Event, Identify
 from tenure.identity import event_ids
-from tenure.wire import elements, fields, times
+from tenure.wire import attributes, elements, fields, times
 from tenure.wire.credentials import api_key_or_bearer
 from tenure.wire.dialect import SECRET_OR_PUBLISHABLE, Operation, Reply, Taken
 from tenure.wire.json import parse
@@ -23,10 +23,10 @@ MAX_EVENTS = 1_000
 
 _BODY_FIELDS = frozenset({"events"})
 _FIELDS = frozenset(
-    {"event", "message_id", "occurred_at", "customer_id", "uid", "email", "anonymous_id", "user", "traits",
-     "properties", "context", "auth_hash"}
+    {"event", "message_id", "occurred_at", "customer_id", "uid", "email", "anonymous_id", "user",
+     "properties", "context", "auth_hash", *attributes.FIELDS}
 )  # fmt: skip
-_USER_FIELDS = frozenset({"id", "traits"})
+_USER_FIELDS = frozenset({"id", *attributes.FIELDS})
 
 
 def decode(body: bytes, now: int) -> Decoded:
@@ -45,25 +45,30 @@ def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
     if not source.keys() <= _FIELDS:
         raise fields.unknown(source.keys() - _FIELDS)
     who = _who(source)
-    user_id, user_traits = _user(source.get("user"))
+    user_id, of_user = _user(source.get("user"))
     moment = fields.time(source.get("occurred_at"), "occurred_at")
     said: dict[str, Any] = {"index": index, "user_id": user_id, **who}
     event = _event(source, moment, said)
-    traits = fields.mapping(source.get("traits"), "traits")
+    of_customer = attributes.read(source, within="")
+    changes_any = any((*of_customer, *of_user))
     says_who = len([identifier for identifier in who.values() if identifier]) > 1
-    if event is None and not traits and not user_traits and not says_who:
+    if event is None and not changes_any and not says_who:
         raise fields.missing("event", "traits", "user.traits")
     auth_hash = fields.text(source.get("auth_hash"), "auth_hash", limit=fields.ID_LIMIT)
     if auth_hash is not None:
         decoded.claims.append(Claim(index=index, subject=_signed(who), auth_hash=auth_hash))
     if event is not None:
         decoded.events.append(event)
-    if traits or user_traits or event is None:
+    if changes_any or event is None:
         decoded.identifies.append(
             Identify(
                 set_at=moment.ms if moment else None,
-                traits=fields.canonical_or_empty(traits),
-                user_traits=fields.canonical_or_empty(user_traits),
+                precise=moment.precise if moment else False,
+                message_id=_message_id(source),
+                traits=of_customer.traits(),
+                user_traits=of_user.traits(),
+                changes=of_customer.changes(),
+                user_changes=of_user.changes(),
                 **said,
             )
         )
@@ -72,7 +77,7 @@ def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
 def _event(source: Mapping[str, object], moment: times.Moment | None, said: dict[str, Any]) -> Event | None:
     """The event of an element; None when it has no name. What only an event has is checked all the same."""
     name = fields.text(source.get("event"), "event", limit=fields.NAME_LIMIT)
-    message_id = fields.identifier(source.get("message_id"), "message_id")
+    message_id = _message_id(source)
     properties = fields.mapping(source.get("properties"), "properties")
     context = fields.mapping(source.get("context"), "context")
     if name is None and properties:
@@ -88,6 +93,10 @@ def _event(source: Mapping[str, object], moment: times.Moment | None, said: dict
         context=fields.canonical_or_empty(context),
         **said,
     )
+
+
+def _message_id(source: Mapping[str, object]) -> str | None:
+    return fields.identifier(source.get("message_id"), "message_id")
 
 
 def _who(source: Mapping[str, object]) -> dict[str, str | None]:
@@ -111,14 +120,14 @@ def _signed(who: dict[str, str | None]) -> str:
     return subject
 
 
-def _user(value: object) -> tuple[str | None, Mapping[str, object]]:
-    """The id and the traits of a person within the customer."""
+def _user(value: object) -> tuple[str | None, attributes.Given]:
+    """The id of a person within the customer, and what to do with its attributes."""
     user = fields.mapping(value, "user")
     if not user:
-        return None, {}
+        return None, attributes.Given()
     if not user.keys() <= _USER_FIELDS:
         raise fields.unknown(user.keys() - _USER_FIELDS, within="user.")
-    return fields.required_identifier(user.get("id"), "user.id"), fields.mapping(user.get("traits"), "user.traits")
+    return fields.required_identifier(user.get("id"), "user.id"), attributes.read(user, within="user.")
 
 
 def _reply(taken: Taken) -> Reply:

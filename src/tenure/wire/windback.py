@@ -66,7 +66,14 @@ def _take_event(source: Mapping[str, object], index: int, decoded: Decoded, arou
     if customer_name is not None:
         traits = canonical({"name": customer_name})
         decoded.identifies.append(
-            Identify(index=index, set_at=occurred_at, customer_id=customer_id, email=email, traits=traits)
+            Identify(
+                index=index,
+                set_at=occurred_at,
+                precise=moment.precise if moment else False,
+                customer_id=customer_id,
+                email=email,
+                traits=traits,
+            )
         )
 
 

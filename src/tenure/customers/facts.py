@@ -1,0 +1,149 @@
+"""Facts about customers and users, and what folding them gives. Pure but for `read_facts`.
+
+Facts of one attribute are put in one total order that does not depend on how they arrived: by time, at equal times
+unset, set_once, set, increment, then by value and dialect. Facts that were not verified are folded by themselves and
+are never in force.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from decimal import Context, Decimal
+from typing import Any, Final, NamedTuple
+
+from tenure.customers.as_of import received_by
+from tenure.warehouse.client import Tenant
+
+NOT_A_NUMBER: Final = "not_a_number"
+"""Why an increment changed nothing: what was there is no number."""
+SET_BEFORE: Final = "set_before"
+"""Why a set_once changed nothing: there was a value at its time."""
+
+_RANKS = {"unset": 1, "set_once": 2, "set": 3, "increment": 4}
+_EXACT = Context(prec=10_000)
+"""Digits of any sum of JSON numbers: a double has up to 309 before and 324 after the point, an integer up to 4,300."""
+
+
+class Fact(NamedTuple):
+    """A row of the table `fact`."""
+
+    scope: str
+    subject: str
+    name: str
+    set_at: int
+    """Milliseconds since 1970 UTC."""
+    operation: str
+    element_id: bytes
+    verified: bool
+    value: str
+    dialect: str
+    received_at: int
+    """Microseconds since 1970 UTC."""
+    receipt: bytes
+    precedence: int
+    """Larger for an earlier receipt."""
+
+    @property
+    def order(self) -> tuple[int, int, str, str, bytes]:
+        """Its place among the facts of the same attribute."""
+        return self.set_at, _RANKS.get(self.operation, 0), self.value, self.dialect, self.element_id
+
+
+class Step(NamedTuple):
+    """A fact and what it made of its attribute."""
+
+    fact: Fact
+    value: str | None
+    """In force from this fact on, as canonical JSON; None: no value."""
+    ignored: str | None = None
+    """Why it changed nothing, where it could not."""
+
+
+_SQL = """
+SELECT toString(scope), subject, name, toUnixTimestamp64Milli(set_at), toString(operation), element_id, verified, value,
+    dialect, toUnixTimestamp64Micro(received_at), receipt, precedence
+FROM fact FINAL WHERE customer_key IN {keys:Array(FixedString(16))} AND scope IN {scopes:Array(String)}
+"""
+
+
+def read_facts(
+    tenant: Tenant,
+    keys: Sequence[bytes],
+    scopes: Sequence[str],
+    subjects: Sequence[str] | None = None,
+    as_of: int | None = None,
+) -> list[Fact]:
+    """The facts of a customer's keys, in these scopes (of these users only), received by `as_of` (milliseconds).
+
+    Raises Unavailable.
+    """
+    condition, parameters = received_by(as_of)
+    sql = f"{_SQL} AND {condition}"
+    parameters |= {"keys": list(keys), "scopes": list(scopes)}
+    if subjects is not None:
+        sql += " AND subject IN {subjects:Array(String)}"
+        parameters["subjects"] = list(subjects)
+    return [_fact(row) for row in tenant.rows(sql, parameters)]
+
+
+def first_copies(facts: Iterable[Fact]) -> list[Fact]:
+    """Each fact once: of several deliveries of one element, those of the one received first.
+
+    What was not verified never stands in for what was.
+    """
+    facts = dict.fromkeys(facts)
+    first: dict[tuple[bytes, bool], int] = {}
+    for fact in facts:
+        element = fact.element_id, fact.verified
+        first[element] = max(first.get(element, 0), fact.precedence)
+    return [fact for fact in facts if first[fact.element_id, fact.verified] == fact.precedence]
+
+
+def by_attribute(facts: Iterable[Fact]) -> dict[tuple[str, str], list[Fact]]:
+    """Facts that change attributes or channels, by (subject, name), each list in its order."""
+    found: defaultdict[tuple[str, str], list[Fact]] = defaultdict(list)
+    for fact in facts:
+        if fact.operation in _RANKS:
+            found[fact.subject, fact.name].append(fact)
+    return {attribute: sorted(found[attribute], key=lambda fact: fact.order) for attribute in sorted(found)}
+
+
+def fold(ordered: Iterable[Fact]) -> list[Step]:
+    """What each of the facts of one attribute, in their order, made of it; the last step's value is in force."""
+    steps: list[Step] = []
+    value: str | None = None
+    for fact in ordered:
+        value, ignored = _apply(value, fact)
+        steps.append(Step(fact, value, ignored))
+    return steps
+
+
+def _apply(value: str | None, fact: Fact) -> tuple[str | None, str | None]:
+    if fact.operation == "unset":
+        return None, None
+    if fact.operation == "set_once" and value is not None:
+        return value, SET_BEFORE
+    if fact.operation == "increment" and value is not None:
+        if not _is_number(value):
+            return value, NOT_A_NUMBER
+        return _number_text(_EXACT.add(Decimal(value), Decimal(fact.value))), None
+    return fact.value, None
+
+
+def _is_number(value: str) -> bool:
+    return value[0] in "-0123456789"
+
+
+def _number_text(number: Decimal) -> str:
+    """A number as JSON, in full, without zeros at the end of a fraction."""
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").removesuffix(".")
+    return "0" if text == "-0" else text
+
+
+def _fact(row: Sequence[Any]) -> Fact:
+    scope, subject, name, set_at, operation, element_id, verified, value, dialect, received_at, receipt, order = row
+    return Fact(scope, subject, name, set_at, operation, bytes(element_id), bool(verified), value, dialect,
+                received_at, bytes(receipt), int(order))  # fmt: skip
