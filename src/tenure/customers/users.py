@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tenure.customers.as_of import received_by
-from tenure.customers.attributes import DEFAULT_LIMIT, Attribute, Known, known
+from tenure.customers.attributes import DEFAULT_LIMIT, Attribute, Change, Known, known
 from tenure.customers.customer import Customer
 from tenure.customers.facts import Fact, first_copies, read_facts
 from tenure.errors import NotFound
@@ -54,10 +54,12 @@ class Users(msgspec.Struct):
     next: str | None
 
 
-class OneUser(User, Known):
-    """A user with all times as a member and the history of its attributes."""
+class OneUser(User):
+    """A user with all times as a member, and the history of its attributes as in `Known`."""
 
     periods: list[Period]
+    history: dict[str, list[Change]]
+    more: list[str]
 
 
 class Activity(NamedTuple):
@@ -100,7 +102,7 @@ def find_user(
     members = _periods(tenant, customer, [user_id], as_of)[user_id]
     about = known(_facts(tenant, customer, [user_id], as_of)[user_id], limit)
     user = _user(user_id, found[user_id], members, about)
-    return OneUser(**msgspec.structs.asdict(user), history=about.history, more=about.more, periods=members)
+    return OneUser(**msgspec.structs.asdict(user), periods=members, history=about.history, more=about.more)
 
 
 def periods(said: Iterable[Said], left_out: Iterable[int]) -> list[tuple[int, int | None]]:
