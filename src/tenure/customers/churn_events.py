@@ -10,6 +10,7 @@ import msgspec
 
 from tenure import churn_event
 from tenure.churn_event import ChurnEvent, Report, churn_event_id, is_churn_event_id
+from tenure.customers.as_of import received_by
 from tenure.customers.customer import Customer
 from tenure.customers.freshness import wait_until_loaded
 from tenure.errors import NotFound, Unavailable
@@ -32,13 +33,13 @@ WHERE (customer_key, occurred_at) IN (
 AND event_id >= {{first:FixedString(16)}} AND event_id <= {{last:FixedString(16)}} AND {_IS_OPENING}
 """  # noqa: S608 - the parts are those above; every value is bound
 _OF_CUSTOMER = f"""
-SELECT {_COLUMNS} FROM event FINAL WHERE customer_key IN {{keys:Array(FixedString(16))}} AND {_IS_OPENING}
+SELECT {_COLUMNS} FROM event FINAL WHERE customer_key IN {{keys:Array(FixedString(16))}} AND {_IS_OPENING} AND RECEIVED
 ORDER BY event.occurred_at DESC, event_id DESC LIMIT {{limit:UInt32}}
 """  # noqa: S608 - as above
 _REPORTS = """
 SELECT properties, toUnixTimestamp64Milli(received_at) FROM event FINAL
 WHERE customer_key IN {keys:Array(FixedString(16))} AND dialect = {dialect:String} AND name = {name:String}
-ORDER BY precedence DESC
+AND RECEIVED ORDER BY precedence DESC
 """
 _OPENING = {"dialect": churn_event.DIALECT, "opening": sorted(churn_event.OPENING)}
 
@@ -61,18 +62,25 @@ def find_churn_event(tenant: Tenant, journals: Path, text: str) -> ChurnEvent:
     raise _unknown()
 
 
-def churn_events(tenant: Tenant, customer: Customer) -> list[ChurnEvent]:
-    """A customer's churn events, newest first. Raises Unavailable."""
-    wanted: dict[str, Any] = {"keys": customer.keys, "limit": MAX_CHURN_EVENTS}
-    return _with_reports(tenant, tenant.rows(_OF_CUSTOMER, _OPENING | wanted))
+def churn_events(
+    tenant: Tenant, customer: Customer, *, limit: int = MAX_CHURN_EVENTS, as_of: int | None = None
+) -> list[ChurnEvent]:
+    """A customer's churn events, newest first, by what had been received by `as_of` (milliseconds since 1970 UTC).
+
+    Raises Unavailable.
+    """
+    received, parameters = received_by(as_of)
+    parameters |= {"keys": customer.keys, "limit": limit}
+    return _with_reports(tenant, tenant.rows(_OF_CUSTOMER.replace("RECEIVED", received), _OPENING | parameters), as_of)
 
 
-def _with_reports(tenant: Tenant, rows: Sequence[Sequence[Any]]) -> list[ChurnEvent]:
+def _with_reports(tenant: Tenant, rows: Sequence[Sequence[Any]], as_of: int | None = None) -> list[ChurnEvent]:
+    received, parameters = received_by(as_of)
     ids = [churn_event_id(tenant.app, bytes(row[0])) for row in rows]
     reports: dict[str, list[Report]] = {found: [] for found in ids}
     keys = [identity_key(tenant.app, Identifier(CHURN_EVENT_ID, found)) for found in ids]
-    wanted = {"keys": keys, "dialect": churn_event.DIALECT, "name": churn_event.REASON_REPORTED}
-    for properties, received_at in tenant.rows(_REPORTS, wanted) if ids else ():
+    parameters |= {"keys": keys, "dialect": churn_event.DIALECT, "name": churn_event.REASON_REPORTED}
+    for properties, received_at in tenant.rows(_REPORTS.replace("RECEIVED", received), parameters) if ids else ():
         said = msgspec.json.decode(properties)
         reports[said["churn_event_id"]].append(Report(said, rfc3339(received_at)))
     return [_churn_event(found, row, reports[found]) for found, row in zip(ids, rows, strict=True)]

@@ -14,6 +14,7 @@ from tenure.customers.churn_events import churn_events, find_churn_event
 from tenure.customers.customer import find_customer
 from tenure.web.access import Reader, reader
 from tenure.web.answer import json_response
+from tenure.web.parameters import AsOf, time_of
 from tenure.wire.credentials import api_key_or_bearer
 
 
@@ -29,9 +30,11 @@ def add_churn(api: FastAPI) -> None:
     journals: Path = api.state.journals
 
     @api.get("/v1/customers/{customer_id:path}/churn-events", tags=["read"], summary="A customer's churn events")
-    def of_customer(tenant: Reader, customer_id: str) -> Response:
+    def of_customer(tenant: Reader, customer_id: str, as_of: AsOf = None) -> Response:
         """Cancellations and cancel flows, newest first, each with the reason that was reported last."""
-        return json_response(ChurnEvents(churn_events(tenant, find_customer(tenant, store, customer_id))))
+        at = time_of("as_of", as_of)
+        customer = find_customer(tenant, store, customer_id, at)
+        return json_response(ChurnEvents(churn_events(tenant, customer, as_of=at)))
 
     @api.get("/v1/churn-events/{churn_event_id}", tags=["read"], summary="One churn event")
     def one(tenant: Reader, churn_event_id: str) -> Response:

@@ -1,0 +1,98 @@
+"""One customer as a whole: who it is, what is known of it, its users, what it did, and whence we know."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from tenure.churn_event import ChurnEvent
+from tenure.control.store import Store
+from tenure.customers.activity import Activity, activity
+from tenure.customers.as_of import received_by
+from tenure.customers.attributes import Attribute, customer_attributes
+from tenure.customers.churn_events import churn_events
+from tenure.customers.customer import Customer, find_customer
+from tenure.customers.users import Users, users
+from tenure.identity import CHURN_EVENT_ID
+from tenure.loader.profile import display_name
+from tenure.warehouse.client import Tenant
+from tenure.wire.times import rfc3339
+
+SHOWN = 20
+"""Users, churn events and receipts; their own routes have the others."""
+
+
+class Received(msgspec.Struct):
+    """A request that brought something of this customer; `elements` counts what of it, new or not."""
+
+    receipt: str
+    received_at: str
+    dialect: str
+    elements: int
+
+
+class CustomerView(msgspec.Struct):
+    """All that is known of a customer, in short. Times are RFC 3339 in UTC."""
+
+    id: str | None
+    """The strongest identifier, as `kind:value`; null for a churn event whose customer is unknown."""
+    identifiers: list[str]
+    """All, as `kind:value`, strongest first."""
+    name: str | None
+    activity: Activity
+    attributes: dict[str, Attribute]
+    unverified: dict[str, Attribute]
+    """What only unverified input says: never in force."""
+    channels: list[Attribute]
+    unverified_channels: list[Attribute]
+    users: Users
+    churn_events: list[ChurnEvent]
+    receipts: list[Received]
+    """The latest."""
+    as_of: str | None
+    """By what had been received by then; null: by all."""
+
+
+_RECEIPTS = """
+SELECT receipt, toUnixTimestamp64Milli(max(received_at)), any(dialect), uniqExact(kind, position)
+FROM (
+    SELECT receipt, received_at, dialect, 'event' AS kind, position FROM event FINAL
+    WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED
+    UNION ALL
+    SELECT receipt, received_at, dialect, 'identify', position FROM identify FINAL
+    WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED
+)
+GROUP BY receipt ORDER BY max(received_at) DESC, receipt DESC LIMIT {limit:UInt32}
+"""
+
+
+def view(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> CustomerView:
+    """The customer that has this identifier, by what had been received by `as_of` (milliseconds since 1970 UTC).
+
+    Days are counted back from `as_of`, or from now. Raises NotFound and Unavailable.
+    """
+    customer = find_customer(tenant, store, text, as_of)
+    known = customer_attributes(tenant, customer, limit=0, as_of=as_of)
+    identifiers = [f"{one.kind}:{one.value}" for one in customer.identifiers if one.kind != CHURN_EVENT_ID]
+    return CustomerView(
+        id=next(iter(identifiers), None),
+        identifiers=identifiers,
+        name=display_name({name: bytes(one.value).decode() for name, one in known.attributes.items()}) or None,
+        activity=activity(tenant, customer, time.time_ns() // 1_000_000 if as_of is None else as_of, as_of),
+        attributes=known.attributes,
+        unverified=known.unverified,
+        channels=known.channels,
+        unverified_channels=known.unverified_channels,
+        users=users(tenant, customer, limit=SHOWN, as_of=as_of),
+        churn_events=churn_events(tenant, customer, limit=SHOWN, as_of=as_of),
+        receipts=_receipts(tenant, customer, as_of),
+        as_of=None if as_of is None else rfc3339(as_of),
+    )
+
+
+def _receipts(tenant: Tenant, customer: Customer, as_of: int | None) -> list[Received]:
+    received, parameters = received_by(as_of)
+    parameters |= {"keys": customer.keys, "limit": SHOWN}
+    rows = tenant.rows(_RECEIPTS.replace("RECEIVED", received), parameters)
+    return [Received(bytes(receipt).hex(), rfc3339(at), dialect, count) for receipt, at, dialect, count in rows]
