@@ -60,7 +60,7 @@ def shared_keys(server: Server) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium for the tests of a module, gone after them with its event loop; each makes its own contexts."""
+    """A headless Chromium for a module's tests, gone after them with its event loop; each makes contexts of its own."""
     with headless_chromium() as browser:
         yield browser
 
