@@ -18,9 +18,11 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# More workers than processors: most tests wait for a server most of the time.
+WORKERS ?= 3
 unit: $(VENV)/.dev tests/clients/node/node_modules tests/browser/node/node_modules sdk/js/dist
 	scripts/system-packages redis-server chromium
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # Tenure's own clients, each against sdk/contract.
 sdk: $(VENV)/.dev sdk/js/dist

@@ -58,21 +58,22 @@ def shared_keys(server: Server) -> dict[str, str]:
     return keys
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One headless Chromium for all tests; each makes contexts of its own."""
+    """A headless Chromium for a module's tests, gone after them with its event loop; each makes contexts of its own."""
     with headless_chromium() as browser:
         yield browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each marker names a rule, and tests go from fast to slow.
+    """Each marker names a rule; tests go from fast to slow, and a module's to one worker.
 
-    Pure ones, then those that start a server, then those that kill it. Those in a browser are the last because of
-    the event loop that it needs.
+    Pure ones, then those that start a server, then those that kill it, each for itself, then those in a browser.
     """
     for item in items:
         proven_by(item)
+        kills = "crash" in item.path.parts
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if kills else str(item.path)))
 
     def slowness(item: pytest.Item) -> int:
         fixtures = set(getattr(item, "fixturenames", ()))

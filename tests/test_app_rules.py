@@ -18,9 +18,13 @@ rule = pytest.mark.rule
 
 @pytest.fixture(scope="module")
 def keys_of_a_site(server: Server) -> Keys:
-    """An app that takes events from pages of one origin alone."""
+    """An app that takes events from pages of one origin alone; every worker knows it."""
     keys = create_app(server.data, "site")
     Store(connect(Settings.load({"data": server.data}, {}))).set_origins(keys["app"], ["https://app.example"])
+    headers = {"X-API-Key": keys["secret_key"], "Origin": "https://evil.example"}
+    deadline = time.monotonic() + 10  # a worker takes up a new rule within a second
+    while server.http.post("/v1/ingest", json={}, headers=headers).status_code != 403:
+        assert time.monotonic() < deadline
     return keys
 
 

@@ -64,7 +64,9 @@ def test_hostile_names_come_back_as_they_were_sent(server: Server, keys: Keys) -
     assert [row["name"] for row in server.read("/v1/events", keys)["items"]] == [identifier]
 
 
-@pytest.mark.parametrize("identifier", ["a/b", "/", "//x", "a/timeline", "..", "%2f", "?#", "\u0000", "🙂", "a b", "uid:x"])
+@pytest.mark.parametrize(
+    "identifier", ["a/b", "/", "//x", "a/timeline", "..", "%2f", "?#", "\u0000", "🙂", "a b", "uid:x"]
+)
 def test_any_identifier_can_be_read(server: Server, keys: Keys, identifier: str) -> None:
     """Whatever an identifier holds, also what divides a URL, its timeline and churn events are found by it, encoded."""
     headers = {"x-ck-api-key": keys["secret_key"], "x-ck-app": keys["app"]}
