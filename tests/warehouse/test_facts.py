@@ -106,7 +106,7 @@ def test_a_list_may_group_linked_keys(schema: Client) -> None:
             Identify(index=0, email="a@b.c", set_at=2, changes=Changes(increment='{"n":2}'))]  # fmt: skip
     insert(schema, "attribute_by_name", rows.block([entry(*one) for one in enumerate(said, 1)]).attributes)
     whole = "(SELECT customer_key AS key, toFixedString('one', 16) AS whole FROM attribute_by_name) AS other"
-    together = current_values("other.whole", f"LEFT JOIN {whole} ON other.key = attribute_by_name.customer_key")
+    together = current_values("other.whole", f"LEFT JOIN {whole} ON other.key = said.customer_key")
     assert [value for _, value in schema.query(together, parameters={"attribute": "n"}).result_rows] == ["3"]
 
 

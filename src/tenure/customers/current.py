@@ -7,28 +7,26 @@ def current_values(customer: str = "customer_key", join: str = "") -> str:
     """A SELECT of (`customer`, `value`): the value in force of the attribute `{attribute:String}` as canonical JSON, of
     each customer that has one.
 
-    `customer` is the SQL expression of the key that a customer's rows are grouped by, which `join` may bring in. The
-    fold is that of `facts.fold`, with sums exact to 18 decimals and 58 digits before the point, beyond that as doubles.
+    `customer` is the SQL expression of the key that a customer's rows are grouped by, which `join` may bring in (the
+    table is called `said` there). The fold is that of `facts.fold`, with sums exact to 18 decimals and 58 digits before
+    the point, beyond that as doubles. It begins at the last set or unset: for most customers nothing is left to fold.
     """
     return f"""
 SELECT customer, value FROM (
-    SELECT customer,
-        arraySort(groupArray((set_at, operation, said, dialect, element_id))) AS ordered,
-        arrayLastIndex(fact -> fact.2 IN ('set', 'unset'), ordered) AS start,
+    SELECT customer, countIf(sets) AS bases, maxIf(first, sets) AS base,
+        arraySort(arrayFilter(fact -> bases = 0 OR fact > base, groupArrayIf(first, NOT sets))) AS later,
         arrayFold((acc, fact) -> multiIf(
-            fact.2 = 'unset', '',
-            fact.2 = 'set' OR acc = '', fact.3,
+            acc = '', fact.3,
             fact.2 = 'set_once' OR NOT match(acc, '^[-0-9]'), acc,
             coalesce(toString(toDecimal256OrNull(acc, 18) + toDecimal256OrNull(fact.3, 18)),
                 toString(toFloat64OrZero(acc) + toFloat64OrZero(fact.3)))
-        ), arraySlice(ordered, greatest(start, 1)), '') AS value
+        ), later, if(bases = 0, '', base.3)) AS value
     FROM (
-        SELECT {customer} AS customer, attribute_by_name.set_at AS set_at, attribute_by_name.operation AS operation,
-            attribute_by_name.value AS said, attribute_by_name.dialect AS dialect,
-            attribute_by_name.element_id AS element_id
-        FROM attribute_by_name FINAL {join}
-        WHERE attribute_by_name.name = {{attribute:String}} AND attribute_by_name.verified
-        ORDER BY attribute_by_name.precedence DESC LIMIT 1 BY customer, element_id
+        SELECT {customer} AS customer, argMax((said.set_at, said.operation, said.value, said.dialect, said.element_id),
+            said.precedence) AS first, first.2 IN ('set', 'unset') AS sets
+        FROM attribute_by_name AS said {join}
+        WHERE said.name = {{attribute:String}} AND said.verified
+        GROUP BY customer, said.element_id
     ) GROUP BY customer
 ) WHERE value != ''
 """  # noqa: S608 - the parts are the caller's own SQL; every value is bound
