@@ -47,6 +47,9 @@ EMAIL = Kind(
 TIME = Kind((), {codes.INVALID_TIME: ("", "soon", "2026-02-30", True, [], {}, 10**30)})
 OBJECT = Kind(([],), {codes.WRONG_TYPE: ("x", 7, True, [1])})
 LIST = Kind((), {codes.WRONG_TYPE: ("x", 7, True, {"a": 1})})
+VALUES = Kind(([],), {codes.WRONG_TYPE: ("x", 7, True, [1], {"a": None})})
+NUMBERS = Kind(([],), {codes.WRONG_TYPE: ("x", 7, True, [1], {"a": None}, {"a": "1"}, {"a": True}, {"a": [1]})})
+NAMES = Kind(([],), {codes.WRONG_TYPE: ("x", 7, True, {"a": 1}, [1], ["a", None], [["a"]])})
 AMOUNT = Kind((), {codes.WRONG_TYPE: ("7", -1, 1.5, True, 2**53 + 1, [])})
 
 Path = tuple[str | int, ...]
@@ -175,16 +178,19 @@ WHISPERR_REQUIRED = {
 WHISPERR_OPTIONAL = {("occurred_at",): TIME, ("properties",): OBJECT}
 VISITOR_REQUIRED = {("anonymous_id",): SHORT_ID}
 
+CHANGES = {"set_once": {"source": "ad"}, "increment": {"n": 1}, "unset": ["old"]}
+CHANGES_OPTIONAL: dict[Path, Kind] = {("set_once",): VALUES, ("increment",): NUMBERS, ("unset",): NAMES}
 ELEMENT = {
     "event": "login", "message_id": "m", "occurred_at": 1_781_438_400, "customer_id": "c", "uid": "u", "email": "a@b.c",
-    "anonymous_id": "a", "user": {"id": "p", "traits": {}}, "traits": {"plan": "pro"}, "properties": {"a": 1},
+    "anonymous_id": "a", "user": {"id": "p", "traits": {}} | CHANGES, "traits": {"plan": "pro"}, "properties": {"a": 1},
     "context": {}, "auth_hash": "00",
-}  # fmt: skip
+} | CHANGES  # fmt: skip
 ELEMENT_REQUIRED = {("event",): NAME, ("uid",): ID}
 ELEMENT_OPTIONAL = {
     ("message_id",): ID, ("occurred_at",): TIME, ("customer_id",): ID, ("email",): EMAIL, ("anonymous_id",): ID,
     ("user",): OBJECT, ("user", "traits"): OBJECT, ("traits",): OBJECT, ("properties",): OBJECT, ("context",): OBJECT,
-    ("auth_hash",): TEXT,
+    ("auth_hash",): TEXT, **CHANGES_OPTIONAL,
+    **{("user", *path): kind for path, kind in CHANGES_OPTIONAL.items()},
 }  # fmt: skip
 
 CUSTOMER_ID: tuple[Path, ...] = (("customerId",),)

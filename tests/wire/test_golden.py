@@ -51,7 +51,7 @@ def outcome(path: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
 def given(item: msgspec.Struct) -> dict[str, Any]:
     """The fields of an event, an identify (and its changes) or a refusal that are not at their default."""
     return {
-        field.name: given(value) if isinstance(value, msgspec.Struct) else value
+        field.name: given(value) if isinstance(value, msgspec.Struct) else json.loads(json.dumps(value))
         for field in msgspec.structs.fields(item)
         if (value := getattr(item, field.name)) != field.default
     }

@@ -110,4 +110,4 @@ def _within_range(ms: int) -> int:
 
 def rfc3339(ms: int) -> str:
     """A time as text, with milliseconds and a Z."""
-    return f"{_EPOCH_WITHOUT_ZONE + ms * _MILLISECOND:%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03d}Z"
+    return (_EPOCH_WITHOUT_ZONE + ms * _MILLISECOND).isoformat(timespec="milliseconds") + "Z"
