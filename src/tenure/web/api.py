@@ -28,8 +28,9 @@ from tenure.web import scripts
 from tenure.web.access import Reader
 from tenure.web.answer import error_response, json_response
 from tenure.web.churn import add_churn
+from tenure.web.identity import add_identity
 from tenure.web.openapi import describe
-from tenure.wire import times
+from tenure.web.parameters import time_of
 
 STATIC = resources.files("tenure.web").joinpath("static")
 SWAGGER = resources.files("fastapi_swagger").joinpath("resources")
@@ -54,6 +55,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     _add_errors(api)
     _add_reading(api)
     add_churn(api)
+    add_identity(api)
     _add_operating(api)
     scripts.add(api)
     api.openapi = lambda: describe(api)  # type: ignore[method-assign]
@@ -77,8 +79,8 @@ def _add_reading(api: FastAPI) -> None:
         """`customer_id` is any identifier of theirs; `kind:value` (kinds customer_id, uid, email, anonymous_id)
         says which one is meant where a bare one is not clear."""
         customer = find_customer(tenant, store, customer_id)
-        page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=_time("since", since),
-                        until=_time("until", until))  # fmt: skip
+        page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=time_of("since", since),
+                        until=time_of("until", until))  # fmt: skip
         return json_response(page)
 
     @api.get("/v1/events", tags=["read"], summary="The names of events, with volumes")
@@ -152,12 +154,3 @@ def _add_errors(api: FastAPI) -> None:
     async def unforeseen(_: Request, __: Exception) -> Response:
         body = {"error": "internal_error", "message": "something failed here that should not have; see the logs"}
         return Response(msgspec.json.encode(body), 500, SECURITY_HEADERS, "application/json")
-
-
-def _time(field: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return times.parse(text).ms
-    except times.TimeInvalid as error:
-        raise BadRequest(f"{field} {error}", field=field, code="invalid_parameter") from None
