@@ -123,7 +123,7 @@ def test_every_change_takes_the_next_revision(store: Store, app: str) -> None:
 
     def changes_after(place: tuple[int, str]) -> list[tuple[int, str]]:
         return [
-            (found.revision, found.id) for found in store.links.changed_after(*place, limit=100) if found.app == app
+            (found.revision, found.id) for found in store.links.changed_after(*place, limit=100_000) if found.app == app
         ]
 
     store.links.add([carried(app, "c1", "u1"), carried(app, "c2", "u2")])
