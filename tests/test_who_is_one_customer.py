@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -273,6 +276,35 @@ def test_a_customer_of_2500_identifiers(server: Server, keys: Keys) -> None:
     assert len(merged["customer"]["identifiers"]) == 2_502
     changed(server, keys, path("other", "split"), {"merge": merged["merge"]})
     assert of(server, keys, "u1")["identifiers"] == before["identifiers"]
+
+
+BLOCK = re.compile(r"```http\n(\w+) (\S+)\n(.*?)```(?:\n\n```json\n(.*?)```)?", re.DOTALL)
+
+
+def alike(found: Any, told: Any) -> bool:
+    """Equal, where `…` stands for any text."""
+    if isinstance(told, dict):
+        return found.keys() == told.keys() and all(alike(found[name], value) for name, value in told.items())
+    if isinstance(told, list):
+        return len(found) == len(told) and all(map(alike, found, told))
+    return isinstance(found, str) if told == "…" else bool(found == told)
+
+
+def test_the_examples_of_the_documentation(server: Server, keys: Keys) -> None:
+    """Each request in docs/identity.md, in its order, is answered as the page says."""
+    text = (Path(__file__).parent.parent / "docs" / "identity.md").read_text()
+    merge, seen = "", 0
+    for method, where, body, told in BLOCK.findall(text):
+        key = keys["read_key" if method == "GET" else "secret_key"]
+        answer = server.http.request(method, where, content=body.replace("MERGE", merge),
+                                     headers={"Authorization": f"Bearer {key}"})  # fmt: skip
+        assert answer.is_success, answer.text
+        if told:
+            assert alike(answer.json(), json.loads(told)), answer.text
+            merge = answer.json().get("merge", merge)
+            seen += 1
+        server.wait_loaded()
+    assert seen == 5
 
 
 def canonical(server: Server, keys: Keys) -> dict[bytes, bytes]:

@@ -91,7 +91,7 @@ def test_a_link_that_is_known_costs_no_write(store: Store, app: str) -> None:
     store.links.add([carried(app, "c", "u", 5), carried(app, "c", "u", 6)] * 100)
     assert statements == []
     Links(store.links._engine).add([carried(app, "c", "u", 7)])
-    assert [statement.split()[0] for statement in statements] == ["BEGIN", "SELECT"]
+    assert {statement.split()[0] for statement in statements} <= {"BEGIN", "SELECT"}
     store.links.add([carried(app, "c", "u", 4)])
     assert [link.received_at for link in store.links.facts(app, uid("u"))] == [4]
 

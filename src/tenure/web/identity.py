@@ -14,7 +14,7 @@ from tenure.customers import joining
 from tenure.customers.customer import Customer, candidates, find_customer
 from tenure.customers.freshness import wait_until_loaded
 from tenure.customers.identity import Whole, identity, whole
-from tenure.errors import BadRequest, NotFound
+from tenure.errors import BadRequest, NotFound, Unavailable
 from tenure.identity import KINDS, Identifier, normal
 from tenure.warehouse.client import Tenant
 from tenure.web.access import Reader, Writer
@@ -118,12 +118,18 @@ def add_identity(api: FastAPI) -> None:
 
 
 def _find(tenant: Tenant, store: Store, journals: Path, text: str) -> Customer:
-    """As `find_customer`, with all that was acknowledged before."""
+    """As `find_customer`, with all that was acknowledged before. Raises Unavailable when that is still on its way."""
     try:
         return find_customer(tenant, store, text)
     except NotFound:
-        wait_until_loaded(journals, PATIENCE_SECONDS)
+        fresh = wait_until_loaded(journals, PATIENCE_SECONDS)
+    try:
         return find_customer(tenant, store, text)
+    except NotFound:
+        if fresh:
+            raise
+        message = "what was sent last is not in the warehouse yet"
+        raise Unavailable(message, code="not_loaded_yet", retry_after=2) from None
 
 
 def _identifiers(value: object, customer: Customer) -> Collection[Identifier]:
