@@ -118,6 +118,19 @@ def test_undoing_is_a_fact_with_a_time(store: Store, app: str) -> None:
     assert sizes == [1, 2, 1, 2, 2]
 
 
+def test_what_is_forgotten_was_never_said(store: Store, app: str) -> None:
+    """No fact about a forgotten identifier is left, those about others are, and it can be linked anew."""
+    said = [carried(app, "c1", "u1"), carried(app, "c1", "u2"), carried(app, "c2", "u2")]
+    store.links.add(said)
+    store.links.forget(app, [Identifier("customer_id", "c1"), uid("u1")])
+    assert store.links.facts(app, uid("u2")) == said[2:]
+    assert store.links.known(app, [side for link in said for side in link.pair]) == set(said[2].pair)
+    store.links.forget(app, said[2].pair)
+    assert [found for found in store.links.changed_after(0, "", 100_000) if found.app == app] == []
+    store.links.add(said)
+    assert sorted(store.links.facts(app, uid("u1"))) == sorted(said)
+
+
 def test_every_change_takes_the_next_revision(store: Store, app: str) -> None:
     """Who follows the changes sees each cluster again after each change of its facts, and the others not."""
 

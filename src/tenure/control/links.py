@@ -77,6 +77,23 @@ class Links:
                 clusters = touched.where(link.c.id.in_(chunk))
                 db.execute(update(cluster).where(cluster.c.id.in_(clusters)).values(changed=_next_revision(db)))
 
+    def forget(self, app_id: str, identifiers: Iterable[Identifier]) -> None:
+        """Remove every fact about these identifiers, as if nobody had ever said it: for the erasure of a person."""
+        keys = [identity_key(app_id, identifier).hex() for identifier in identifiers]
+        with self._writer.begin() as db:
+            _wait_for_others(db)
+            for chunk in _chunks(keys):
+                own = cluster_member.c.key.in_(chunk)
+                clusters = db.execute(select(cluster_member.c.cluster_id).where(own).distinct()).scalars().all()
+                db.execute(delete(link).where(or_(link.c.key.in_(chunk), link.c.to_key.in_(chunk))))
+                db.execute(delete(cluster_member).where(own))
+                of_it = select(func.count()).where(cluster_member.c.cluster_id == cluster.c.id).scalar_subquery()
+                left = update(cluster).where(cluster.c.id.in_(clusters))
+                db.execute(left.values(size=of_it, changed=_next_revision(db)))
+                db.execute(delete(cluster).where(cluster.c.id.in_(clusters), cluster.c.size == 0))
+        with self._guard:
+            self._known.clear()
+
     def known(self, app_id: str, identifiers: Sequence[Identifier]) -> set[Identifier]:
         """Those that any fact is about."""
         keys = {identity_key(app_id, identifier).hex(): identifier for identifier in identifiers}
@@ -89,7 +106,7 @@ class Links:
         key = identity_key(app_id, identifier).hex()
         own = select(cluster_member.c.cluster_id).where(cluster_member.c.key == key).scalar_subquery()
         with self._engine.begin() as db:
-            return [_link(row) for row in db.execute(_facts().where(cluster_member.c.cluster_id == own))]
+            return [_link(row) for row in db.execute(_facts().where(cluster_member.c.cluster_id == own)).all()]
 
     def facts_of(self, clusters: Iterable[str]) -> dict[str, list[Link]]:
         """Every fact of each of these clusters."""
