@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tenure.control.partition import Partition, partition
 from tenure.control.store import Store
+from tenure.customers.as_of import received_by
 from tenure.errors import NotFound
 from tenure.identity import CHURN_EVENT_ID, KINDS, Identifier, identity_key, normal
 from tenure.warehouse.client import Tenant
@@ -59,18 +60,13 @@ def customer_of(app: str, identifier: Identifier, links: Partition) -> Customer:
 
 
 _WITH_ROWS = """
-SELECT customer_key FROM event WHERE customer_key IN {{keys:Array(FixedString(16))}} {then} LIMIT 1 BY customer_key
-UNION ALL
-SELECT customer_key FROM identify WHERE customer_key IN {{keys:Array(FixedString(16))}} {then} LIMIT 1 BY customer_key
+SELECT customer_key FROM {table}
+WHERE customer_key IN {{keys:Array(FixedString(16))}} AND {then} LIMIT 1 BY customer_key
 """
-_NOW = _WITH_ROWS.format(then="")
-_THEN = _WITH_ROWS.format(then="AND received_at < fromUnixTimestamp64Milli({before:Int64})")
 
 
 def _with_rows(tenant: Tenant, keys: list[bytes], as_of: int | None) -> set[bytes]:
     """Those of the keys under which something is kept, or was by a time (milliseconds since 1970 UTC, inclusive)."""
-    if as_of is None:
-        rows = tenant.rows(_NOW, {"keys": keys})
-    else:
-        rows = tenant.rows(_THEN, {"keys": keys, "before": as_of + 1})
-    return {bytes(row[0]) for row in rows}
+    then, parameters = received_by(as_of)
+    sql = " UNION ALL ".join(_WITH_ROWS.format(table=table, then=then) for table in ("event", "identify"))
+    return {bytes(row[0]) for row in tenant.rows(sql, parameters | {"keys": keys})}

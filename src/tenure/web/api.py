@@ -30,7 +30,7 @@ from tenure.web.answer import error_response, json_response
 from tenure.web.churn import add_churn
 from tenure.web.identity import add_identity
 from tenure.web.openapi import describe
-from tenure.web.parameters import time_of
+from tenure.web.parameters import moment
 
 STATIC = resources.files("tenure.web").joinpath("static")
 SWAGGER = resources.files("fastapi_swagger").joinpath("resources")
@@ -79,8 +79,8 @@ def _add_reading(api: FastAPI) -> None:
         """`customer_id` is any identifier of theirs; `kind:value` (kinds customer_id, uid, email, anonymous_id)
         says which one is meant where a bare one is not clear."""
         customer = find_customer(tenant, store, customer_id)
-        page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=time_of("since", since),
-                        until=time_of("until", until))  # fmt: skip
+        page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=moment("since", since),
+                        until=moment("until", until))  # fmt: skip
         return json_response(page)
 
     @api.get("/v1/events", tags=["read"], summary="The names of events, with volumes")

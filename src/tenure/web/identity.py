@@ -19,7 +19,8 @@ from tenure.identity import KINDS, Identifier, normal
 from tenure.warehouse.client import Tenant
 from tenure.web.access import Reader, Writer
 from tenure.web.answer import json_response
-from tenure.web.parameters import AsOf, Body, time_of
+from tenure.web.body import Body
+from tenure.web.parameters import AsOf, moment
 from tenure.wire import fields
 
 PATIENCE_SECONDS = 5.0
@@ -77,7 +78,7 @@ def add_identity(api: FastAPI) -> None:
     def of_customer(tenant: Reader, customer_id: str, as_of: AsOf = None) -> Response:
         """Every identifier of the customer with the evidence that ties it to the others; ambiguous e-mail addresses,
         conflicting claims, and what was undone."""
-        return json_response(identity(find_customer(tenant, store, customer_id, time_of("as_of", as_of))))
+        return json_response(identity(find_customer(tenant, store, customer_id, moment("as_of", as_of))))
 
     @api.post("/v1/links", tags=["identity"], summary="Say that two identifiers are one customer",
               openapi_extra=_takes(_LINK))  # fmt: skip
