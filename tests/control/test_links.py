@@ -58,7 +58,7 @@ def test_all_facts_are_found_from_any_identifier(store: Store, app: str) -> None
     assert store.links.known(other, [uid("u1")]) == set()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(1, 4)), min_size=1, max_size=20),
     st.randoms(use_true_random=False),
