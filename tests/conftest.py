@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser
 
 from tenure.control.database import connect
@@ -14,6 +15,9 @@ from tenure.settings import Settings
 from tests.chromium import headless_chromium
 from tests.harness import Server, create_app
 from tests.rules import proven_by
+
+settings.register_profile("tenure", deadline=None)  # a slow machine is no failure
+settings.load_profile("tenure")
 
 
 @pytest.fixture(scope="session")

@@ -159,9 +159,7 @@ statements = st.lists(
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(data=st.data())
-def test_any_order_repetition_and_batching(
-    server: Server, new_app: Callable[[], Keys], data: st.DataObject
-) -> None:
+def test_any_order_repetition_and_batching(server: Server, new_app: Callable[[], Keys], data: st.DataObject) -> None:
     """Customers, attributes, users, timelines and counts do not depend on how the same history arrived."""
     history = data.draw(statements)
     again = data.draw(st.lists(st.sampled_from(history), max_size=15))

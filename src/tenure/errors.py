@@ -7,6 +7,7 @@
     │   ├── Forbidden         403  a key that may not do this
     │   ├── NotFound          404  no such thing (or none that this key may see)
     │   ├── MethodNotAllowed  405
+    │   ├── Conflict          409  what is asked for does not fit what is so already
     │   ├── TooLarge          413  the body, as sent or inflated, is over the limit
     │   ├── UnsupportedEncoding 415  a Content-Encoding that we do not know
     │   ├── RateLimited       429  too many requests; a retry after `retry_after` seconds succeeds
@@ -85,6 +86,13 @@ class MethodNotAllowed(Refused):
     def __init__(self, message: str, *, allow: str) -> None:
         super().__init__(message)
         self.allow = allow
+
+
+class Conflict(Refused):
+    """What is asked for does not fit what is so already."""
+
+    status = 409
+    code = "conflict"
 
 
 class TooLarge(Refused):

@@ -1,4 +1,4 @@
-"""Apps, keys and links in the control database."""
+"""Apps and keys in the control database."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from alembic.migration import MigrationContext
 from tenure.control.database import connect, migrate, writing
 from tenure.control.policy import DEFAULT_LIMITS, Policy
 from tenure.control.signing import signing_state
-from tenure.control.store import Link, Store
+from tenure.control.store import Store
 from tenure.control.tables import metadata
 from tenure.errors import NotFound, TenureError
-from tenure.identity import Identifier
 from tenure.settings import Settings
 
 
@@ -29,10 +28,6 @@ def store(settings: Settings) -> Store:
     engine = connect(settings)
     migrate(engine)
     return Store(engine)
-
-
-def link(app: str, one: tuple[str, str], other: tuple[str, str], receipt: str = "r") -> Link:
-    return Link(app, Identifier(*one), Identifier(*other), "churnkey", receipt, 1)
 
 
 def test_migrations_make_the_tables(settings: Settings, store: Store) -> None:
@@ -157,38 +152,3 @@ def test_wrong_names_are_explained(store: Store) -> None:
         store.app("b")
     with pytest.raises(NotFound):
         store.revoke_key("nope")
-
-
-def test_links_reach_every_identifier_in_a_chain_or_cycle(store: Store) -> None:
-    """A customer is all that is linked, whichever identifier one begins with."""
-    app = store.create_app("a").id
-    chain = [("customer_id", "c"), ("uid", "u"), ("uid", "v"), ("anonymous_id", "x")]
-    store.add_links(link(app, one, other) for one, other in zip(chain, chain[1:] + chain[:1], strict=True))
-    for start in chain:
-        assert {(i.kind, i.value) for i in store.linked(app, [Identifier(*start)])} == set(chain)
-
-
-def test_links_stay_within_their_app(store: Store) -> None:
-    """The same identifiers in another app are other customers."""
-    app, other = store.create_app("a").id, store.create_app("b").id
-    store.add_links([link(app, ("customer_id", "c"), ("uid", "u"))])
-    assert store.linked(other, [Identifier("uid", "u")]) == [Identifier("uid", "u")]
-
-
-def test_email_of_two_customers_links_neither(store: Store) -> None:
-    """An ambiguous e-mail joins nobody, and is nobody's."""
-    app = store.create_app("a").id
-    store.add_links(
-        [link(app, ("customer_id", "c"), ("email", "e@x.y")), link(app, ("customer_id", "d"), ("email", "e@x.y"))]
-    )
-    assert store.linked(app, [Identifier("customer_id", "c")]) == [Identifier("customer_id", "c")]
-    assert store.linked(app, [Identifier("email", "e@x.y")]) == [Identifier("email", "e@x.y")]
-
-
-def test_first_evidence_of_a_link_is_kept(settings: Settings, store: Store) -> None:
-    """Saying the same again changes nothing."""
-    app = store.create_app("a").id
-    store.add_links([link(app, ("customer_id", "c"), ("uid", "u"), "r1")])
-    store.add_links([link(app, ("customer_id", "c"), ("uid", "u"), "r2")] * 2)
-    with connect(settings).connect() as connection:
-        assert connection.exec_driver_sql("SELECT receipt FROM link").fetchall() == [("r1",)]

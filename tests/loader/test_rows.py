@@ -108,7 +108,26 @@ def test_only_verified_input_links() -> None:
     events = [Event(index=0, name="a", customer_id="c", uid="u", email="E@x.y")]
     links = rows.block([an_entry(events=events)]).links
     assert [(link.one.value, link.other.value) for link in links] == [("c", "u"), ("c", "e@x.y")]
+    assert {(link.how, link.source, link.verified) for link in links} == {("carried together", "churnkey", True)}
     assert rows.block([an_entry(events=events, verified=False)]).links == []
+
+
+def test_a_visitor_becomes_known_by_identify_or_signature() -> None:
+    """Whisperr's identify promotes under any key; a signature promotes to the identifier that it is over, alone."""
+    known = {"uid": "u", "email": "e@x.y", "anonymous_id": "a"}
+    for verified in (True, False):
+        entry = an_entry(
+            dialect="whisperr", verified=verified, identifies=[Identify(index=3, uid="u", anonymous_id="a")]
+        )
+        (link,) = rows.block([entry]).links
+        assert (link.how, link.verified, link.one.value, link.other.value) == ("promotion", verified, "u", "a")
+        assert link.evidence == (entry.received_at, entry.receipt, 3)
+    for item in ({"events": [Event(index=0, name="n", **known, signed=True)]},
+                 {"identifies": [Identify(index=0, **known, signed=True)]}):  # fmt: skip
+        (link,) = rows.block([an_entry(dialect="native", verified=False, **item)]).links
+        assert (link.how, link.verified, link.one.value, link.other.value) == ("promotion", True, "u", "a")
+    unsigned = an_entry(dialect="native", verified=False, identifies=[Identify(index=0, **known)])
+    assert rows.block([unsigned]).links == []
 
 
 def test_rows_have_the_columns_of_the_schema() -> None:

@@ -1,25 +1,23 @@
-"""What is read from and written to the control database: apps and their rules, keys, and links."""
+"""What is read from and written to the control database: apps and their rules, and keys. Links: `links`."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from hashlib import blake2b
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, func, or_, select, union_all, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tenure.control import keys
 from tenure.control.database import writing
 from tenure.control.keys import Key
+from tenure.control.links import Links
 from tenure.control.policy import Policy
 from tenure.control.signing import signing_state
-from tenure.control.tables import api_key, app, app_origin, link, rate_limit
+from tenure.control.tables import api_key, app, app_origin, rate_limit
 from tenure.errors import NotFound, TenureError
-from tenure.identity import CHURN_EVENT_ID, Identifier, identity_key
 
 
 class App(NamedTuple):
@@ -47,23 +45,13 @@ class Rotation(NamedTuple):
     old: str
 
 
-class Link(NamedTuple):
-    """A fact: these two identifiers are one customer, said by `source` in `receipt` at `linked_at` (ms)."""
-
-    app: str
-    one: Identifier
-    other: Identifier
-    source: str
-    receipt: str
-    linked_at: int
-
-
 class Store:
-    """Apps and their rules, keys, and links. Safe to share between threads."""
+    """Apps and their rules, and keys; `links` has the links. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = writing(engine)
+        self.links = Links(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken."""
@@ -210,62 +198,6 @@ class Store:
             for app_id, state in db.execute(query):
                 states[app_id] += (state,)
         return dict(states)
-
-    def add_links(self, links: Iterable[Link]) -> None:
-        """Record links; one that is known keeps its first evidence."""
-        rows = [_link_row(found) for found in links]
-        if not rows:
-            return
-        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        with self._writer.begin() as db:
-            db.execute(insert(link).on_conflict_do_nothing(), rows)
-
-    def linked(self, app_id: str, start: Sequence[Identifier], limit: int = 10_000) -> list[Identifier]:
-        """All identifiers that are one customer with those of `start`, which come first (breadth first).
-
-        An e-mail address that is linked to two or more customers belongs to none of them and links nothing.
-        """
-        found = dict.fromkeys(start)
-        with self._engine.begin() as db:
-            frontier = [identifier for identifier in start if not _is_shared_email(db, app_id, identifier)]
-            while frontier and len(found) < limit:
-                step, frontier = frontier[:500], frontier[500:]
-                fresh = [other for other in _neighbours(db, app_id, step) if other not in found]
-                fresh = [other for other in fresh if not _is_shared_email(db, app_id, other)]
-                found.update(dict.fromkeys(fresh))
-                frontier += dict.fromkeys(fresh)
-        return list(found)
-
-
-def _link_row(found: Link) -> dict[str, str | int]:
-    key, to_key = (identity_key(found.app, side).hex() for side in (found.one, found.other))
-    return {
-        "id": blake2b(f"{key}{to_key}".encode(), digest_size=16, person=b"link").hexdigest(),
-        "app_id": found.app,
-        "key": key,
-        "kind": found.one.kind,
-        "value": found.one.value,
-        "to_key": to_key,
-        "to_kind": found.other.kind,
-        "to_value": found.other.value,
-        "source": found.source,
-        "receipt": found.receipt,
-        "linked_at": found.linked_at,
-    }
-
-
-def _neighbours(db: Connection, app_id: str, step: Sequence[Identifier]) -> list[Identifier]:
-    keys_of_step = [identity_key(app_id, identifier).hex() for identifier in step]
-    there = select(link.c.to_kind, link.c.to_value).where(link.c.app_id == app_id, link.c.key.in_(keys_of_step))
-    back = select(link.c.kind, link.c.value).where(link.c.app_id == app_id, link.c.to_key.in_(keys_of_step))
-    return [Identifier(*row) for query in (there, back) for row in db.execute(query)]
-
-
-def _is_shared_email(db: Connection, app_id: str, identifier: Identifier) -> bool:
-    if identifier.kind != "email":
-        return False
-    others = _neighbours(db, app_id, [identifier])
-    return sum(other.kind != CHURN_EVENT_ID for other in others) > 1  # a churn event is no other customer
 
 
 def _one_live_key(db: Connection, key_id: str) -> Key:

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -12,6 +26,22 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+class AnyText(TypeDecorator[str]):
+    """Text of any characters, kept as UTF-8: PostgreSQL's own text has no NUL."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        """Text to bytes."""
+        return None if value is None else value.encode()
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        """Bytes to text."""
+        return None if value is None else bytes(value).decode()
+
 
 app = Table(
     "app",
@@ -51,18 +81,40 @@ api_key = Table(
     Column("signing_state", LargeBinary),  # of a secret key: see `signing`
 )
 
-link = Table(
+link = Table(  # one fact a row: see `link.Link`
     "link",
     metadata,
-    Column("id", String(32), primary_key=True),  # computed from the app and both identifiers
+    Column("id", String(32), primary_key=True),
     Column("app_id", String(64), ForeignKey("app.id"), nullable=False),
     Column("key", String(32), nullable=False, index=True),  # `identity_key` of one side in hex: short enough to index
     Column("kind", String(16), nullable=False),
-    Column("value", Text, nullable=False),
+    Column("value", AnyText, nullable=False),
     Column("to_key", String(32), nullable=False, index=True),
     Column("to_kind", String(16), nullable=False),
-    Column("to_value", Text, nullable=False),
-    Column("source", String(32), nullable=False),  # the dialect that said so
-    Column("receipt", String(32), nullable=False),  # the first request that said so
-    Column("linked_at", BigInteger, nullable=False),
+    Column("to_value", AnyText, nullable=False),
+    Column("how", String(16), nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("verified", Boolean, nullable=False),
+    Column("received_at", BigInteger, nullable=False),  # microseconds since 1970 UTC, as in the journal
+    Column("receipt", String(32), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("undone_at", BigInteger),  # microseconds
+    Column("note", AnyText),
+)
+
+cluster = Table(  # identifiers that any fact joins, undone or not: all that can matter to who is one customer
+    "cluster",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("app_id", String(64), ForeignKey("app.id"), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("changed", BigInteger, nullable=False),  # see `Links.changed_after`
+    Index("ix_cluster_changed", "changed", "id"),
+)
+
+cluster_member = Table(
+    "cluster_member",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("cluster_id", String(32), ForeignKey("cluster.id"), nullable=False, index=True),
 )

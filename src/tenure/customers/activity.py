@@ -85,7 +85,7 @@ def activity(tenant: Tenant, customer: Customer, now: int, as_of: int | None = N
         rfc3339(first) if count else None,
         rfc3339(last) if count else None,
         *_windows(counts),
-        by_name=[_event_activity(row) for row in by_name],
+        [_event_activity(row) for row in by_name],
     )
 
 
@@ -94,6 +94,10 @@ def _event_activity(row: Sequence[Any]) -> EventActivity:
     return EventActivity(name, count, rfc3339(first), rfc3339(last), *_windows(counts))
 
 
-def _windows(counts: Sequence[int]) -> list[Window]:
-    pairs = zip(counts[::2], counts[1::2], strict=True)
-    return [Window(count, before, round((count - before) / before, 4) if before else None) for count, before in pairs]
+def _windows(counts: Sequence[int]) -> tuple[Window, Window, Window]:
+    week, month, quarter = zip(counts[::2], counts[1::2], strict=True)
+    return _window(*week), _window(*month), _window(*quarter)
+
+
+def _window(count: int, before: int) -> Window:
+    return Window(count, before, round((count - before) / before, 4) if before else None)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from tenure.control.partition import Partition, partition
 from tenure.control.store import Store
+from tenure.customers.as_of import received_by
 from tenure.errors import NotFound
 from tenure.identity import CHURN_EVENT_ID, KINDS, Identifier, identity_key, normal
 from tenure.warehouse.client import Tenant
@@ -13,10 +16,17 @@ _KINDS = (*KINDS, CHURN_EVENT_ID)
 
 
 class Customer(NamedTuple):
-    """One customer: every identifier known to be theirs, and the keys that their rows are kept under."""
+    """One customer: every identifier known to be theirs, strongest first, and the keys that their rows are kept under.
 
-    identifiers: list[Identifier]
+    The first identifier is the canonical one, and does not depend on which one was asked for.
+    """
+
+    identifiers: Sequence[Identifier]
     keys: list[bytes]
+    asked: Identifier
+    """The identifier that was asked for."""
+    links: Partition
+    """All facts that can matter to who this is."""
 
 
 def candidates(text: str) -> list[Identifier]:
@@ -26,27 +36,37 @@ def candidates(text: str) -> list[Identifier]:
     return exact + [Identifier(kind, normal(kind, text)) for kind in _KINDS]
 
 
-def find_customer(tenant: Tenant, store: Store, text: str) -> Customer:
+def find_customer(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> Customer:
     """The customer that has this identifier; of several, the one with the strongest kind.
 
-    Raises NotFound when no event and no link has it.
+    With `as_of` (milliseconds since 1970 UTC, inclusive) as known then, by what had been received. Raises NotFound when
+    no event and no link has it.
     """
     meant = candidates(text)
-    present = _with_rows(tenant, [identity_key(tenant.app, identifier) for identifier in meant])
+    present = _with_rows(tenant, [identity_key(tenant.app, identifier) for identifier in meant], as_of)
+    linked = store.links.known(tenant.app, meant)
     for identifier in meant:
-        known = store.linked(tenant.app, [identifier])
-        if len(known) > 1 or identity_key(tenant.app, identifier) in present:
-            return Customer(known, [identity_key(tenant.app, other) for other in known])
+        facts = store.links.facts(tenant.app, identifier) if identifier in linked else []
+        links = partition(facts, None if as_of is None else as_of * 1_000 + 999)
+        if identifier in links.customers or identity_key(tenant.app, identifier) in present:
+            return customer_of(tenant.app, identifier, links)
     raise NotFound("no customer of this app has that identifier", code="unknown_customer")
 
 
+def customer_of(app: str, identifier: Identifier, links: Partition) -> Customer:
+    """The customer that an identifier belongs to by these facts."""
+    known = links.customer(identifier)
+    return Customer(known, [identity_key(app, other) for other in known], identifier, links)
+
+
 _WITH_ROWS = """
-SELECT customer_key FROM event WHERE customer_key IN {keys:Array(FixedString(16))} LIMIT 1 BY customer_key
-UNION ALL
-SELECT customer_key FROM identify WHERE customer_key IN {keys:Array(FixedString(16))} LIMIT 1 BY customer_key
+SELECT customer_key FROM {table}
+WHERE customer_key IN {{keys:Array(FixedString(16))}} AND {then} LIMIT 1 BY customer_key
 """
 
 
-def _with_rows(tenant: Tenant, keys: list[bytes]) -> set[bytes]:
-    """Those of the keys under which something is kept."""
-    return {bytes(row[0]) for row in tenant.rows(_WITH_ROWS, {"keys": keys})}
+def _with_rows(tenant: Tenant, keys: list[bytes], as_of: int | None) -> set[bytes]:
+    """Those of the keys under which something is kept, or was by a time (milliseconds since 1970 UTC, inclusive)."""
+    then, parameters = received_by(as_of)
+    sql = " UNION ALL ".join(_WITH_ROWS.format(table=table, then=then) for table in ("event", "identify"))
+    return {bytes(row[0]) for row in tenant.rows(sql, parameters | {"keys": keys})}

@@ -5,7 +5,7 @@ The order of the steps of one block is what makes a crash harmless:
     1. the plan (which entries) is made durable, so that a restart builds the very same block;
     2. `event` before `first_copy`: an id that is in `first_copy` has its event, always;
     3. `arrival` and the rest: what receipts and the books are read from;
-    4. links, in the control database;
+    4. links, in the control database, and the canonical customers that they make;
     5. the plan is replaced by the new positions; from then on the journals may be pruned.
 
 Each insert carries a deduplication token computed from the plan, so that doing it again changes nothing.
@@ -26,11 +26,12 @@ from msgspec import DecodeError
 from sqlalchemy.exc import SQLAlchemyError
 
 from tenure import entry as entries
-from tenure.control.store import Store
+from tenure.control.links import Links
 from tenure.entry import Entry
 from tenure.errors import Unavailable
 from tenure.journal import JournalReader, Loaded, Row, prune_unclaimed, readers
 from tenure.loader import rows
+from tenure.loader.canonical import Canonical
 from tenure.loader.facts import weight
 from tenure.loader.rows import Block, Kept
 from tenure.settings import MEBIBYTE
@@ -79,10 +80,13 @@ class Found(NamedTuple):
 class Loader:
     """Loads the journals of one directory. One loader a directory at a time (the supervisor sees to that)."""
 
-    def __init__(self, directory: Path, warehouse: Warehouse, store: Store, block_rows: int) -> None:
+    def __init__(
+        self, directory: Path, warehouse: Warehouse, links: Links, canonical: Canonical, block_rows: int
+    ) -> None:
         self._directory = directory
         self._warehouse = warehouse
-        self._store = store
+        self._links = links
+        self._canonical = canonical
         self._block_rows = block_rows
         self._loaded = Loaded.read(directory)
         self._readers: dict[str, JournalReader] = {}
@@ -130,7 +134,8 @@ class Loader:
             return 0
         block = rows.block(entry for row in found if (entry := row.entry) is not None)
         self._insert(block, _token(plan))
-        self._store.add_links(block.links)
+        self._links.add(block.links)
+        self._canonical.follow()
         positions = self._loaded.positions | {journal: through for journal, (_, through) in plan.items()}
         self._loaded = Loaded(positions)
         self._loaded.write(self._directory)

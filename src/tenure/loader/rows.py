@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tenure import churn_event
-from tenure.control.store import Link
+from tenure.control.link import CARRIED, PROMOTION, Link
 from tenure.entry import Entry
-from tenure.event import Identify
+from tenure.event import Event, Identify
 from tenure.identity import (
     CHURN_EVENT_ID,
     Identifier,
@@ -134,6 +134,9 @@ COLUMNS: dict[str, dict[str, str]] = {
 }
 """Columns and ClickHouse types of each table, in the order of its rows here; a test holds them to the schema."""
 
+PROMOTING = frozenset({"whisperr"})
+"""Dialects whose identify says that a visitor is now known, whatever the key."""
+
 _NO_ID, _NO_CONTENT = bytes(16), bytes(8)
 
 
@@ -248,11 +251,10 @@ def _add_events(made: Block, entry: Entry) -> None:
         )  # fmt: skip
         made.copies.append(Copy(event_id, order, content, key, occurred_at, row))
         made.arrivals.append((app, receipt, "event", index, 0, event_id, content, received_at, dialect, "accepted", ""))
-        if entry.verified:  # a signature is over one identifier and says nothing of the others
-            _add_links(made, entry, identifiers(event))
+        _add_links(made, entry, event)
         if dialect == churn_event.DIALECT and event.name in churn_event.OPENING:
             own = Identifier(CHURN_EVENT_ID, churn_event.churn_event_id(app, event_id))
-            _add_links(made, entry, [identifiers(event)[0], own])
+            made.links.append(_link(entry, event, CARRIED, (identifiers(event)[0], own)))
 
 
 def _add_identifies(made: Block, entry: Entry) -> None:
@@ -286,8 +288,7 @@ def _add_identify(made: Block, entry: Entry, part: int, identify: Identify, elem
     found, by_name = facts.rows(said, facts.statements(identify))
     made.facts += found
     made.attributes += by_name
-    if entry.verified:
-        _add_links(made, entry, identifiers(identify))
+    _add_links(made, entry, identify)
 
 
 def _add_refusals(made: Block, entry: Entry) -> None:
@@ -304,10 +305,21 @@ def _add_refusals(made: Block, entry: Entry) -> None:
         )  # fmt: skip
 
 
-def _add_links(made: Block, entry: Entry, known: list[Identifier]) -> None:
-    for other in known[1:]:
-        found = Link(entry.app, known[0], other, entry.dialect, entry.receipt, entry.received_at // 1_000)
-        made.links.append(found)
+def _add_links(made: Block, entry: Entry, item: Event | Identify) -> None:
+    """A secret key is believed that all identifiers are one customer. Without one only a visitor can become known: by
+    Whisperr's identify, which has no other keys, or by a signature, which speaks for the strongest identifier alone."""
+    owner, *others = identifiers(item)
+    promotes = entry.dialect in PROMOTING and isinstance(item, Identify)
+    for other in others:
+        if other.kind == "anonymous_id" and (promotes or (item.signed and not entry.verified)):
+            made.links.append(_link(entry, item, PROMOTION, (owner, other)))
+        elif entry.verified:
+            made.links.append(_link(entry, item, CARRIED, (owner, other)))
+
+
+def _link(entry: Entry, item: Event | Identify, how: str, pair: tuple[Identifier, Identifier]) -> Link:
+    verified = entry.verified or item.signed
+    return Link(entry.app, *pair, how, entry.dialect, verified, entry.received_at, entry.receipt, item.index)
 
 
 def _first_copy_row(copy: Copy) -> tuple[Any, ...]:

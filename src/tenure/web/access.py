@@ -1,4 +1,4 @@
-"""Who may read: every `/v1` question needs a read key, which also says of which app."""
+"""Who may read and change: every `/v1` question needs a read key, a change a secret one. The key says which app."""
 
 from __future__ import annotations
 
@@ -13,16 +13,25 @@ from tenure.errors import Unauthenticated
 from tenure.ingest.keyring import Keyring
 from tenure.warehouse.client import Tenant, Warehouse
 
-_bearer = HTTPBearer(auto_error=False, description="A read key (`rk_…`)")
+_bearer = HTTPBearer(auto_error=False, description="A read key (`rk_…`); to change something, a secret key (`sk_…`)")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Tenant:
+def tenant(request: Request, credentials: _Credentials) -> Tenant:
     """The warehouse as the app of the request's read key. Raises Unauthenticated and Forbidden."""
+    return _of_kind(request, credentials, keys.READ)
+
+
+def writer(request: Request, credentials: _Credentials) -> Tenant:
+    """The warehouse as the app of the request's secret key. Raises Unauthenticated and Forbidden."""
+    return _of_kind(request, credentials, keys.SECRET)
+
+
+def _of_kind(request: Request, credentials: HTTPAuthorizationCredentials | None, kind: str) -> Tenant:
     if credentials is None:
-        raise Unauthenticated(
-            "send the header Authorization: Bearer <read key>", code="missing_key", field="Authorization"
-        )
-    return reader(request, credentials.credentials, {keys.READ})
+        message = f"send the header Authorization: Bearer <{kind} key>"
+        raise Unauthenticated(message, code="missing_key", field="Authorization")
+    return reader(request, credentials.credentials, {kind})
 
 
 def reader(request: Request, key: str | None, kinds: Set[str]) -> Tenant:
@@ -33,3 +42,4 @@ def reader(request: Request, key: str | None, kinds: Set[str]) -> Tenant:
 
 
 Reader = Annotated[Tenant, Depends(tenant)]
+Writer = Annotated[Tenant, Depends(writer)]

@@ -29,6 +29,8 @@ from tenure.web.access import Reader
 from tenure.web.answer import error_response, json_response
 from tenure.web.attributes import add_attributes
 from tenure.web.churn import add_churn
+from tenure.web.customer import add_customer
+from tenure.web.identity import add_identity
 from tenure.web.openapi import describe
 from tenure.web.parameters import AsOf, moment
 
@@ -56,6 +58,8 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     _add_reading(api)
     add_churn(api)
     add_attributes(api)
+    add_identity(api)
+    add_customer(api)  # the last: its path takes whatever the others leave
     _add_operating(api)
     scripts.add(api)
     api.openapi = lambda: describe(api)  # type: ignore[method-assign]
@@ -79,9 +83,10 @@ def _add_reading(api: FastAPI) -> None:
     ) -> Response:
         """`customer_id` is any identifier of theirs; `kind:value` (kinds customer_id, uid, email, anonymous_id)
         says which one is meant where a bare one is not clear."""
-        customer = find_customer(tenant, store, customer_id)
+        at = moment("as_of", as_of)
+        customer = find_customer(tenant, store, customer_id, at)
         page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=moment("since", since),
-                        until=moment("until", until), as_of=moment("as_of", as_of))  # fmt: skip
+                        until=moment("until", until), as_of=at)  # fmt: skip
         return json_response(page)
 
     @api.get("/v1/events", tags=["read"], summary="The names of events, with volumes")

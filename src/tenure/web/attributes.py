@@ -26,8 +26,9 @@ def add_attributes(api: FastAPI) -> None:
     ) -> Response:
         """Attributes and channels in force, apart from them what unverified input said, and the history of each
         attribute, newest first."""
-        customer = find_customer(tenant, store, customer_id)
-        known = attributes.customer_attributes(tenant, customer, limit=limit, as_of=moment("as_of", as_of))
+        at = moment("as_of", as_of)
+        customer = find_customer(tenant, store, customer_id, at)
+        known = attributes.customer_attributes(tenant, customer, limit=limit, as_of=at)
         return json_response(known)
 
     @api.get("/v1/customers/{customer_id:path}/users", tags=["read"], summary="A customer's users")
@@ -39,8 +40,9 @@ def add_attributes(api: FastAPI) -> None:
         as_of: AsOf = None,
     ) -> Response:
         """Those who are members and those who were, in the order of their ids."""
-        customer = find_customer(tenant, store, customer_id)
-        return json_response(users.users(tenant, customer, limit=limit, cursor=cursor, as_of=moment("as_of", as_of)))
+        at = moment("as_of", as_of)
+        customer = find_customer(tenant, store, customer_id, at)
+        return json_response(users.users(tenant, customer, limit=limit, cursor=cursor, as_of=at))
 
     @api.get("/v1/customers/{customer_id:path}/users/{user_id:path}", tags=["read"], summary="A user of a customer")
     def customer_user(
@@ -51,5 +53,6 @@ def add_attributes(api: FastAPI) -> None:
         as_of: AsOf = None,
     ) -> Response:
         """With every time as a member, and the history of each attribute."""
-        customer = find_customer(tenant, store, customer_id)
-        return json_response(users.find_user(tenant, customer, user_id, limit=limit, as_of=moment("as_of", as_of)))
+        at = moment("as_of", as_of)
+        customer = find_customer(tenant, store, customer_id, at)
+        return json_response(users.find_user(tenant, customer, user_id, limit=limit, as_of=at))

@@ -14,7 +14,7 @@ from tenure.customers.churn_events import churn_events, find_churn_event
 from tenure.customers.customer import find_customer
 from tenure.web.access import Reader, reader
 from tenure.web.answer import json_response
-from tenure.web.parameters import AsOf, time_of
+from tenure.web.parameters import AsOf, moment
 from tenure.wire.credentials import api_key_or_bearer
 
 
@@ -32,7 +32,7 @@ def add_churn(api: FastAPI) -> None:
     @api.get("/v1/customers/{customer_id:path}/churn-events", tags=["read"], summary="A customer's churn events")
     def of_customer(tenant: Reader, customer_id: str, as_of: AsOf = None) -> Response:
         """Cancellations and cancel flows, newest first, each with the reason that was reported last."""
-        at = time_of("as_of", as_of)
+        at = moment("as_of", as_of)
         customer = find_customer(tenant, store, customer_id, at)
         return json_response(ChurnEvents(churn_events(tenant, customer, as_of=at)))
 

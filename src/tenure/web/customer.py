@@ -8,7 +8,7 @@ from tenure.control.store import Store
 from tenure.customers.view import view
 from tenure.web.access import Reader
 from tenure.web.answer import json_response
-from tenure.web.parameters import AsOf, time_of
+from tenure.web.parameters import AsOf, moment
 
 
 def add_customer(api: FastAPI) -> None:
@@ -18,4 +18,4 @@ def add_customer(api: FastAPI) -> None:
     @api.get("/v1/customers/{customer_id:path}", tags=["read"], summary="One customer as a whole")
     def customer(tenant: Reader, customer_id: str, as_of: AsOf = None) -> Response:
         """Identifiers, attributes, users, activity with its trend, churn events, and the latest receipts."""
-        return json_response(view(tenant, store, customer_id, time_of("as_of", as_of)))
+        return json_response(view(tenant, store, customer_id, moment("as_of", as_of)))

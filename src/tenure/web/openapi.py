@@ -12,15 +12,20 @@ from fastapi.openapi.utils import get_openapi
 from tenure.churn_event import ChurnEvent
 from tenure.customers.attributes import CustomerAttributes
 from tenure.customers.catalogue import EventNames
+from tenure.customers.identity import Identity
 from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
 from tenure.customers.users import OneUser, Users
+from tenure.customers.view import CustomerView
 from tenure.web.churn import ChurnEvents
+from tenure.web.identity import Linked, Merged, Split
 from tenure.web.ingest_routes import ROUTES
 from tenure.wire import registry
 from tenure.wire.dialect import APP_ID, Operation
 
 RESULTS = {
+    "/v1/customers/{customer_id}": CustomerView,
+    "/v1/customers/{customer_id}/identity": Identity,
     "/v1/customers/{customer_id}/timeline": Page,
     "/v1/customers/{customer_id}/churn-events": ChurnEvents,
     "/v1/customers/{customer_id}/attributes": CustomerAttributes,
@@ -31,6 +36,12 @@ RESULTS = {
     "/v1/events": EventNames,
     "/v1/receipts/{receipt}": Receipt,
 }
+CHANGES = {
+    "/v1/links": Linked,
+    "/v1/customers/{customer_id}/merge": Merged,
+    "/v1/customers/{customer_id}/split": Split,
+}
+"""What is answered to GET, and to POST where it is no ingest route."""
 
 
 CREDENTIALS = {
@@ -53,12 +64,13 @@ def describe(api: FastAPI) -> dict[str, Any]:
 
 
 def _add_results(document: dict[str, Any]) -> None:
+    results = [("get", *result) for result in RESULTS.items()] + [("post", *result) for result in CHANGES.items()]
     schemas, components = msgspec.json.schema_components(
-        list(RESULTS.values()), ref_template="#/components/schemas/{name}"
+        [result for _, _, result in results], ref_template="#/components/schemas/{name}"
     )
     document.setdefault("components", {}).setdefault("schemas", {}).update(components)
-    for (path, _), schema in zip(RESULTS.items(), schemas, strict=True):
-        document["paths"][path]["get"]["responses"]["200"]["content"] = {"application/json": {"schema": schema}}
+    for (method, path, _), schema in zip(results, schemas, strict=True):
+        document["paths"][path][method]["responses"]["200"]["content"] = {"application/json": {"schema": schema}}
 
 
 def _add_ingest(document: dict[str, Any]) -> None:

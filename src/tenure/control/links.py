@@ -1,0 +1,262 @@
+"""Links in the control database, and the clusters by which all facts about a customer are found in one query.
+
+A cluster holds every identifier that any fact joins, undone, ambiguous or in conflict as it may be; clusters only grow.
+Who is one customer within a cluster is computed when reading, by `partition`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from threading import Lock
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, Row, Select, and_, bindparam, delete, func, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tenure.control.database import writing
+from tenure.control.disjoint_sets import DisjointSets
+from tenure.control.link import Link
+from tenure.control.tables import cluster, cluster_member, link
+from tenure.identity import Identifier, identity_key
+
+KNOWN = 20_000
+"""Links whose evidence is kept in memory, so that the same ones again cost no query."""
+CHUNK = 5_000
+"""Values of one `IN`."""
+
+_WRITERS = 8751
+"""The lock of PostgreSQL that those who write links take one after another; SQLite has but one writer."""
+
+
+class Changed(NamedTuple):
+    """A cluster, and the revision at which the facts about it changed last."""
+
+    revision: int
+    id: str
+    app: str
+
+
+class Links:
+    """The links of all apps. Safe to share between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = writing(engine)
+        self._known: dict[str, tuple[int, str, int]] = {}
+        self._guard = Lock()
+
+    def add(self, links: Iterable[Link]) -> None:
+        """Record facts; of one that is there the earliest evidence is kept. Costs no write when all are known."""
+        earliest: dict[str, Link] = {}
+        for found in links:
+            kept = earliest.setdefault(found.id, found)
+            if found.evidence < kept.evidence:
+                earliest[found.id] = found
+        news = {key: found for key, found in earliest.items() if self._is_news(key, found)}
+        if not news:
+            return
+        fresh = self._fresh(news)
+        if fresh:
+            with self._writer.begin() as db:
+                _wait_for_others(db)
+                db.execute(self._upsert(), [_row(found) for found in fresh])
+                _cluster(db, fresh)
+        self._remember(news)
+
+    def undo(self, ids: Collection[str], at: int) -> None:
+        """Mark facts undone (`at`: microseconds since 1970 UTC); those that are undone already stay as they are."""
+        with self._writer.begin() as db:
+            _wait_for_others(db)
+            for chunk in _chunks(ids):
+                db.execute(update(link).where(link.c.id.in_(chunk), link.c.undone_at.is_(None)).values(undone_at=at))
+                touched = select(cluster_member.c.cluster_id).join(link, link.c.key == cluster_member.c.key)
+                clusters = touched.where(link.c.id.in_(chunk))
+                db.execute(update(cluster).where(cluster.c.id.in_(clusters)).values(changed=_next_revision(db)))
+
+    def forget(self, app_id: str, identifiers: Iterable[Identifier]) -> None:
+        """Remove every fact about these identifiers, as if nobody had ever said it: for the erasure of a person."""
+        keys = [identity_key(app_id, identifier).hex() for identifier in identifiers]
+        with self._writer.begin() as db:
+            _wait_for_others(db)
+            for chunk in _chunks(keys):
+                own = cluster_member.c.key.in_(chunk)
+                clusters = db.execute(select(cluster_member.c.cluster_id).where(own).distinct()).scalars().all()
+                db.execute(delete(link).where(or_(link.c.key.in_(chunk), link.c.to_key.in_(chunk))))
+                db.execute(delete(cluster_member).where(own))
+                of_it = select(func.count()).where(cluster_member.c.cluster_id == cluster.c.id).scalar_subquery()
+                left = update(cluster).where(cluster.c.id.in_(clusters))
+                db.execute(left.values(size=of_it, changed=_next_revision(db)))
+                db.execute(delete(cluster).where(cluster.c.id.in_(clusters), cluster.c.size == 0))
+        with self._guard:
+            self._known.clear()
+
+    def known(self, app_id: str, identifiers: Sequence[Identifier]) -> set[Identifier]:
+        """Those that any fact is about."""
+        keys = {identity_key(app_id, identifier).hex(): identifier for identifier in identifiers}
+        with self._engine.begin() as db:
+            found = db.execute(select(cluster_member.c.key).where(cluster_member.c.key.in_(keys)))
+            return {keys[key] for key in found.scalars()}
+
+    def facts(self, app_id: str, identifier: Identifier) -> list[Link]:
+        """Every fact that can matter to whose this identifier is, in no order."""
+        key = identity_key(app_id, identifier).hex()
+        own = select(cluster_member.c.cluster_id).where(cluster_member.c.key == key).scalar_subquery()
+        with self._engine.begin() as db:
+            return [_link(row) for row in db.execute(_facts().where(cluster_member.c.cluster_id == own)).all()]
+
+    def facts_of(self, clusters: Iterable[str]) -> dict[str, list[Link]]:
+        """Every fact of each of these clusters."""
+        found: defaultdict[str, list[Link]] = defaultdict(list)
+        with self._engine.begin() as db:
+            for chunk in _chunks(clusters):
+                query = _facts().add_columns(cluster_member.c.cluster_id).where(cluster_member.c.cluster_id.in_(chunk))
+                for row in db.execute(query):
+                    found[row.cluster_id].append(_link(row))
+        return dict(found)
+
+    def changed_after(self, revision: int, cluster_id: str, limit: int) -> list[Changed]:
+        """Clusters that changed after this place in the order of revisions and ids, the earliest first.
+
+        Each change of facts takes the next revision, so that whoever follows them has to remember but one place.
+        """
+        later = or_(cluster.c.changed > revision, and_(cluster.c.changed == revision, cluster.c.id > cluster_id))
+        query = select(cluster.c.changed, cluster.c.id, cluster.c.app_id).where(cluster.c.changed >= revision, later)
+        with self._engine.begin() as db:
+            rows = db.execute(query.order_by(cluster.c.changed, cluster.c.id).limit(limit))
+            return [Changed(*row) for row in rows]
+
+    def _is_news(self, key: str, found: Link) -> bool:
+        known = self._known.get(key)
+        return known is None or found.evidence < known
+
+    def _fresh(self, news: dict[str, Link]) -> list[Link]:
+        """Those that are not in the database, or there with later evidence."""
+        columns = (link.c.id, link.c.received_at, link.c.receipt, link.c.position)
+        kept = {}
+        with self._engine.begin() as db:
+            for chunk in _chunks(news):
+                for key, *evidence in db.execute(select(*columns).where(link.c.id.in_(chunk))):
+                    kept[key] = tuple(evidence)
+        return [found for key, found in news.items() if key not in kept or found.evidence < kept[key]]
+
+    def _upsert(self) -> Any:
+        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        wanted = insert(link)
+        evidence = ("received_at", "receipt", "position")
+        new, old = (tuple_(*(side[name] for name in evidence)) for side in (wanted.excluded, link.c))
+        return wanted.on_conflict_do_update(
+            index_elements=["id"], set_={name: wanted.excluded[name] for name in evidence}, where=new < old
+        )
+
+    def _remember(self, news: dict[str, Link]) -> None:
+        with self._guard:
+            for key, found in news.items():
+                self._known.pop(key, None)
+                self._known[key] = found.evidence
+            for key in list(islice(self._known, max(0, len(self._known) - KNOWN))):
+                del self._known[key]
+
+
+def _facts() -> Select[Any]:
+    return select(link).join(cluster_member, cluster_member.c.key == link.c.key)
+
+
+def _link(row: Row[Any]) -> Link:
+    one, other = Identifier(row.kind, row.value), Identifier(row.to_kind, row.to_value)
+    return Link(row.app_id, one, other, row.how, row.source, row.verified, row.received_at, row.receipt, row.position,
+                row.undone_at, row.note)  # fmt: skip
+
+
+def _row(found: Link) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "app_id": found.app,
+        "key": found.key(found.one),
+        "kind": found.one.kind,
+        "value": found.one.value,
+        "to_key": found.key(found.other),
+        "to_kind": found.other.kind,
+        "to_value": found.other.value,
+        "how": found.how,
+        "source": found.source,
+        "verified": found.verified,
+        "received_at": found.received_at,
+        "receipt": found.receipt,
+        "position": found.position,
+        "undone_at": found.undone_at,
+        "note": found.note,
+    }
+
+
+def _cluster(db: Connection, fresh: Sequence[Link]) -> None:
+    """Put both sides of each fact into one cluster: smaller ones join the largest."""
+    apps: dict[str, str] = {}
+    sets: DisjointSets[str] = DisjointSets()
+    for found in fresh:
+        one, other = found.key(found.one), found.key(found.other)
+        apps[one] = apps[other] = found.app
+        sets.join(one, other)
+    kept: dict[str, str] = {}
+    for chunk in _chunks(apps):
+        rows = db.execute(select(cluster_member).where(cluster_member.c.key.in_(chunk)))
+        kept |= {key: cluster_id for key, cluster_id in rows}  # noqa: C416 - a row is no pair to mypy
+    for key, cluster_id in kept.items():
+        sets.join(key, cluster_id)  # clusters are nodes beside keys: both are random enough never to be equal
+    sizes: dict[str, int] = {}
+    for chunk in _chunks(set(kept.values())):
+        rows = db.execute(select(cluster.c.id, cluster.c.size).where(cluster.c.id.in_(chunk)))
+        sizes |= {cluster_id: size for cluster_id, size in rows}  # noqa: C416 - as above
+    _write_clusters(db, sets, apps, kept, sizes)
+
+
+def _write_clusters(
+    db: Connection, sets: DisjointSets[str], apps: dict[str, str], kept: dict[str, str], sizes: dict[str, int]
+) -> None:
+    revision = _next_revision(db)
+    made: list[dict[str, Any]] = []
+    grown: list[dict[str, Any]] = []
+    members: list[dict[str, Any]] = []
+    joined: list[dict[str, Any]] = []
+    for nodes in sets.sets():
+        old = sorted((node for node in nodes if node in sizes), key=lambda node: (sizes[node], node))
+        new = [node for node in nodes if node in apps and node not in kept]
+        target = old.pop() if old else secrets.token_hex(16)
+        size = sizes.get(target, 0) + sum(sizes[cluster_id] for cluster_id in old) + len(new)
+        row = {"size": size, "changed": revision}
+        if target in sizes:
+            grown.append(row | {"own": target})
+        else:
+            made.append(row | {"id": target, "app_id": apps[new[0]]})
+        members += [{"key": key, "cluster_id": target} for key in new]
+        joined += [{"own": cluster_id, "cluster_id": target} for cluster_id in old]
+    own = cluster.c.id == bindparam("own")
+    for statement, rows in (
+        (cluster.insert(), made),
+        (update(cluster).where(own), grown),
+        (update(cluster_member).where(cluster_member.c.cluster_id == bindparam("own")), joined),
+        (delete(cluster).where(own), [{"own": row["own"]} for row in joined]),
+        (cluster_member.insert(), members),
+    ):
+        if rows:
+            db.execute(statement, rows)
+
+
+def _next_revision(db: Connection) -> int:
+    """At least the time in microseconds, so that it grows even after the latest cluster is gone."""
+    latest = db.execute(select(func.coalesce(func.max(cluster.c.changed), 0))).scalar_one()
+    return max(int(latest) + 1, time.time_ns() // 1_000)
+
+
+def _wait_for_others(db: Connection) -> None:
+    if db.dialect.name == "postgresql":
+        db.execute(select(func.pg_advisory_xact_lock(_WRITERS)))
+
+
+def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    found = iter(values)
+    while chunk := list(islice(found, CHUNK)):
+        yield chunk

@@ -1,0 +1,86 @@
+"""Keeps the table `canonical` of the warehouse in step with the links, so that questions can group by customer.
+
+Every change of links takes a revision; rows are written with it, in its order, so that the largest version in the table
+says where to go on after a crash. The revision at which it stopped is done again: the same rows replace themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy.exc import SQLAlchemyError
+
+from tenure.control.links import Changed, Links
+from tenure.control.partition import partition
+from tenure.errors import Unavailable
+from tenure.identity import identity_key
+from tenure.warehouse.client import Warehouse
+
+log = structlog.get_logger()
+
+FOLLOW_SECONDS, RETRY_SECONDS = 0.25, 1.0
+CLUSTERS = 5_000
+"""Clusters of one insert."""
+
+COLUMNS = {
+    "app": "LowCardinality(String)",
+    "key": "FixedString(16)",
+    "canonical": "FixedString(16)",
+    "version": "UInt64",
+}
+
+Rows = list[tuple[str, bytes, bytes, int]]
+
+
+class Canonical:
+    """Writes the canonical customer of each linked identifier. Safe to share between threads."""
+
+    def __init__(self, warehouse: Warehouse, links: Links) -> None:
+        self._warehouse = warehouse
+        self._links = links
+        self._place: tuple[int, str] | None = None
+        self._following = threading.Lock()
+
+    def run(self, stop: threading.Event) -> None:
+        """Follow the links until told to stop."""
+        while not stop.is_set():
+            pause = FOLLOW_SECONDS
+            try:
+                self.follow()
+            except (Unavailable, ClickHouseError, SQLAlchemyError) as error:
+                log.warning("canonical customers not written; will try again", error=type(error).__name__)
+                self._warehouse.forget()
+                pause = RETRY_SECONDS
+            stop.wait(pause)
+
+    def follow(self) -> None:
+        """Write what has changed. Costs one small query when nothing has.
+
+        Raises Unavailable, ClickHouseError and SQLAlchemyError; the next call then goes on.
+        """
+        with self._following:
+            place = self._place or (self._written(), "")
+            while changed := self._links.changed_after(*place, limit=CLUSTERS):
+                self._write(changed)
+                place = (changed[-1].revision, changed[-1].id)
+            self._place = place
+
+    def _written(self) -> int:
+        return int(self._warehouse.client.query("SELECT max(version) FROM canonical").result_rows[0][0])
+
+    def _write(self, changed: list[Changed]) -> None:
+        facts = self._links.facts_of(found.id for found in changed)
+        rows: Rows = []
+        for found in changed:
+            customers = partition(facts.get(found.id, ()))
+            known = {side for link in facts.get(found.id, ()) for side in link.pair}
+            for side in known:
+                owner = customers.customer(side)[0]
+                keys = (identity_key(found.app, identifier) for identifier in (side, owner))
+                rows.append((found.app, *keys, found.revision))  # type: ignore[arg-type]
+        if rows:
+            self._warehouse.client.insert(
+                "canonical", rows, column_names=list(COLUMNS), column_type_names=list(COLUMNS.values())
+            )
