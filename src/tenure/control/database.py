@@ -55,6 +55,7 @@ def _tune_sqlite(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA busy_timeout=10000")
+    connection.execute("PRAGMA cache_size=-32000")  # KiB: links go all over their indexes; taken only as it fills
 
 
 def _begin_sqlite(connection: Connection) -> None:
