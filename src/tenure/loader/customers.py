@@ -38,9 +38,12 @@ GROUP BY app, customer_key ORDER BY app, customer_key LIMIT {limit:UInt32}
 SETTINGS optimize_aggregation_in_order = 1
 """
 _RELINKED = """
-SELECT app, key, version FROM canonical
-WHERE (version, app, key) > ({version:UInt64}, {app:String}, {key:FixedString(16)})
-ORDER BY version, app, key LIMIT {limit:UInt32}
+SELECT app, key, version FROM canonical WHERE version = {version:UInt64}
+UNION ALL
+SELECT app, key, version FROM (
+    SELECT app, key, version FROM canonical WHERE version > {version:UInt64}
+    ORDER BY version LIMIT {limit:UInt32} WITH TIES
+)
 """
 _CANONICAL = "SELECT key, canonical FROM canonical FINAL WHERE app = {app:String} AND key IN (SELECT key FROM sent)"
 _MEMBERS = "SELECT key, canonical FROM canonical FINAL WHERE app = {app:String} AND canonical IN (SELECT key FROM sent)"
@@ -95,7 +98,7 @@ class CustomerList:
         self._warehouse = warehouse
         self._written, self._through = Through.read(self._file), Through.read(self._file)
         self._behind: Place | None = _START
-        self._relinked = (self._through.version, *_START)
+        self._relinked: set[Place] = set()
         self._touched: set[Place] = set()
         self._linked: set[Place] = set()
         self._not_before = 0.0
@@ -129,11 +132,17 @@ class CustomerList:
             self._through.changed = max([self._through.changed, *(changed for *_, changed in found)])
             self._behind = (found[-1][0], bytes(found[-1][1])) if len(found) == limit else None
         if len(self._linked) < limit:
-            version, app, key = self._relinked
-            found = self._rows(_RELINKED, {"version": version, "app": app, "key": key, "limit": limit})
-            self._linked.update((app, bytes(key)) for app, key, _ in found)
-            if found:
-                self._relinked = (found[-1][2], found[-1][0], bytes(found[-1][1]))
+            self._look_at_links(limit)
+
+    def _look_at_links(self, limit: int) -> None:
+        """Rows of one version may come one after the other, so those of the last are remembered."""
+        version = self._through.version
+        found = self._rows(_RELINKED, {"version": version, "limit": limit})
+        latest = max((row[2] for row in found), default=version)
+        places = {(app, bytes(key)): at for app, key, at in found}
+        self._linked.update(places.keys() - self._relinked)
+        self._relinked = {place for place, at in places.items() if at == latest}
+        self._through.version = latest
 
     def _step(self) -> None:
         places = [*self._linked, *self._touched][:STEP_KEYS]
@@ -145,10 +154,9 @@ class CustomerList:
         self._touched.difference_update(places)
         self._linked.difference_update(places)
         if self._behind is None and not self._touched and not self._linked:
-            through = Through(self._through.changed, self._relinked[0])
-            if through != self._written:
-                through.write(self._file)
-                self._written = through
+            if self._through != self._written:
+                self._through.write(self._file)
+                self._written = msgspec.structs.replace(self._through)
 
     def _make(self, app: str, keys: set[bytes], linked: set[bytes]) -> None:
         """Make the rows of all customers that have one of these keys, and those that had one that is `linked` anew."""

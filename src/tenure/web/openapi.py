@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from tenure.churn_event import ChurnEvent
 from tenure.customers.catalogue import EventNames
+from tenure.customers.listing import Customers
 from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
 from tenure.web.churn import ChurnEvents
@@ -19,6 +20,7 @@ from tenure.wire import registry
 from tenure.wire.dialect import APP_ID, Operation
 
 RESULTS = {
+    "/v1/customers": Customers,
     "/v1/customers/{customer_id}/timeline": Page,
     "/v1/customers/{customer_id}/churn-events": ChurnEvents,
     "/v1/churn-events/{churn_event_id}": ChurnEvent,
