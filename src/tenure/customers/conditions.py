@@ -73,7 +73,7 @@ def _search(found: Conditions, asked: Filter) -> None:
         ways.append(
             "arrayExists((text, kind) -> kind = {q_kind:String} AND startsWith(text, {q_value:String}), search, kinds)"
         )
-        found.parameters |= {"q_kind": kind, "q_value": fold(value)}
+        found.parameters.update({"q_kind": kind, "q_value": fold(value)})
     found.where.append(f"({' OR '.join(ways)})")
 
 
