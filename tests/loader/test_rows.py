@@ -77,7 +77,7 @@ class Model:
 
 @given(st.lists(entries, max_size=6, unique_by=lambda e: e.receipt), st.randoms(), st.integers(1, 4))
 def test_any_order_and_batching_keeps_the_first_received_copy(found: list[Entry], random: Any, size: int) -> None:
-    """Loaded in any order, in any blocks, some of them twice: one row an event, the copy received first, counted once."""
+    """In any order, in any blocks, some of them twice: one row an event, the copy received first, counted once."""
     shuffled = found + found[: len(found) // 2]
     random.shuffle(shuffled)
     model = Model()

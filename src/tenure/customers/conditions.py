@@ -154,9 +154,7 @@ def _attribute(found: Conditions, number: int, text: str) -> None:
         found.where.append(f"toFloat64OrNull({mine}) {sign} {{number_{number}:Float64}}")
     else:
         found.parameters[f"value_{number}"] = value
-        found.where.append(
-            f"startsWith({mine}, '\"') AND JSONExtractString({mine}) {sign} {{value_{number}:String}}"
-        )
+        found.where.append(f"startsWith({mine}, '\"') AND JSONExtractString({mine}) {sign} {{value_{number}:String}}")
 
 
 def _number(text: str) -> float | None:

@@ -1,9 +1,9 @@
 """The list of customers: searched, filtered, sorted and paged, off one table that has a row for each (`customer`).
 
-A row is replaced by a newer one with the same key, and merging what was replaced away when reading (FINAL) costs more than
-all the rest. So a page is found in two steps: the first rows in order, among which are replaced ones; then of just those
-customers the rows in force, asked the same question again. Whoever belongs on the page is among the first: their row in
-force is one of the rows.
+A row is replaced by a newer one with the same key, and to merge away what was replaced when reading (FINAL) costs
+more than all the rest. So a page is found in two steps: the first rows in order, among which are replaced ones; then of
+just those customers the rows in force, asked the same question again. Whoever belongs on the page is among the first,
+since their row in force is one of the rows.
 """
 
 from __future__ import annotations

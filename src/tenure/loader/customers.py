@@ -1,9 +1,10 @@
 """Keeps the list of customers (`customer`) in step with what it is made of.
 
 A customer's row is made again, whole, from `seen`, `identifier`, `canonical` and the attributes whenever one of them
-changes. So a row depends on nothing but what is stored then: not on the order in which it came, nor on earlier rows, and
-making it twice does no harm. What is to be done is told by the loader (`touch`) and found in `canonical`. After a crash it
-is found in `seen`, by the time up to which a file says that all was done; without the file everything is made anew.
+changes. So a row depends on nothing but what is stored then: not on the order in which it came, nor on earlier rows,
+and making it twice does no harm. What is to be done is told by the loader (`touch`) and found in `canonical`. After a
+crash it is found in `seen`, by the time up to which a file says that all was done; without the file everything is
+made anew.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.external import ExternalData
 
-from tenure.loader.profile import COLUMNS, Seen, row
 from tenure.errors import Unavailable
 from tenure.loader.attributes import attributes_in_force
+from tenure.loader.profile import COLUMNS, Known, Seen, row
 from tenure.warehouse.client import Warehouse
 
 log = structlog.get_logger()
@@ -33,7 +34,8 @@ SHARE_WHEN_BUSY = 20
 
 _BEHIND = """
 SELECT app, customer_key, toUnixTimestamp64Micro(max(seen.changed)) FROM seen
-WHERE seen.changed > fromUnixTimestamp64Micro({changed:Int64}) AND (app, customer_key) > ({app:String}, {key:FixedString(16)})
+WHERE seen.changed > fromUnixTimestamp64Micro({changed:Int64})
+    AND (app, customer_key) > ({app:String}, {key:FixedString(16)})
 GROUP BY app, customer_key ORDER BY app, customer_key LIMIT {limit:UInt32}
 SETTINGS optimize_aggregation_in_order = 1
 """
@@ -153,10 +155,10 @@ class CustomerList:
             self._make(app, keys, {key for key in keys if (app, key) in self._linked})
         self._touched.difference_update(places)
         self._linked.difference_update(places)
-        if self._behind is None and not self._touched and not self._linked:
-            if self._through != self._written:
-                self._through.write(self._file)
-                self._written = msgspec.structs.replace(self._through)
+        all_done = self._behind is None and not self._touched and not self._linked
+        if all_done and self._through != self._written:
+            self._through.write(self._file)
+            self._written = msgspec.structs.replace(self._through)
 
     def _make(self, app: str, keys: set[bytes], linked: set[bytes]) -> None:
         """Make the rows of all customers that have one of these keys, and those that had one that is `linked` anew."""
@@ -166,7 +168,7 @@ class CustomerList:
         if linked:
             customers |= linked | {bytes(found) for (found,) in self._of(_LISTED_WITH, app, linked)}
             canonical |= dict(self._pairs(_CANONICAL, app, customers))
-        owner = {key: head for key, head in self._pairs(_MEMBERS, app, customers)}
+        owner = dict(self._pairs(_MEMBERS, app, customers))
         owner |= {head: head for head in customers if canonical.get(head, head) == head}
         members: defaultdict[bytes, list[bytes]] = defaultdict(list)
         for key, head in owner.items():
@@ -174,7 +176,7 @@ class CustomerList:
         seen, identifiers = self._seen(app, owner), self._identifiers(app, owner)
         attributes = attributes_in_force(self._warehouse.tenant(app), owner)
         made = [
-            row(app, head, version, members[head], identifiers[head], seen[head], attributes.get(head, {}))
+            row(app, head, version, Known(members[head], identifiers[head], seen[head], attributes.get(head, {})))
             for head in customers
         ]
         gone = {found[1] for found in made if found[3]}

@@ -45,7 +45,10 @@ _RANK = {kind: rank for rank, kind in enumerate((*KINDS, CHURN_EVENT_ID))}
 
 
 class Seen(NamedTuple):
-    """What one key did under one name of events. Times are milliseconds since 1970 UTC."""
+    """What one key did under one name of events; the name '' is there for a key that an identify came under.
+
+    Times are milliseconds since 1970 UTC.
+    """
 
     name: str
     events: int
@@ -54,29 +57,30 @@ class Seen(NamedTuple):
     last: int
 
 
+class Known(NamedTuple):
+    """What there is about one customer: keys, (kind, value) pairs, what each key did, attributes as JSON by name."""
+
+    keys: Iterable[bytes]
+    identifiers: Iterable[tuple[str, str]]
+    seen: Iterable[Seen]
+    attributes: Mapping[str, str]
+
+
 def fold(text: str) -> str:
     """The form in which search compares: without case, and composed."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def row(
-    app: str,
-    customer: bytes,
-    version: int,
-    keys: Iterable[bytes],
-    identifiers: Iterable[tuple[str, str]],
-    seen: Iterable[Seen],
-    attributes: Mapping[str, str],
-) -> tuple[Any, ...]:
-    """The row of a customer. `seen` is that of all keys, a name '' for a key that an identify was sent under;
-    `attributes` are JSON texts by name. Nothing seen at all: the row that takes the customer off the list."""
-    total = _by_name(seen)
-    known = sorted(set(identifiers), key=lambda found: (_RANK[found[0]], found[1]))
+def row(app: str, customer: bytes, version: int, about: Known) -> tuple[Any, ...]:
+    """The row of a customer. Without anything seen it is the row that takes the customer off the list."""
+    attributes = about.attributes
+    total = _by_name(about.seen)
+    known = sorted(set(about.identifiers), key=lambda found: (_RANK[found[0]], found[1]))
     names = sorted(name for name in total if name)
     did = [total[name] for name in names]
     name = display_name(attributes)
     return (
-        app, customer, version, int(not total), sorted(keys), [kind for kind, _ in known],
+        app, customer, version, int(not total), sorted(about.keys), [kind for kind, _ in known],
         [value for _, value in known], [fold(value) for _, value in known], name, fold(name),
         sum(one.events for one in did), sum(one.verified for one in did),
         min((one.first for one in did), default=LATEST), max((one.last for one in did), default=EARLIEST),
@@ -110,9 +114,12 @@ def _text(value: str) -> str:
 def _by_name(seen: Iterable[Seen]) -> dict[str, Seen]:
     total: dict[str, Seen] = {}
     for one in seen:
-        other = total.get(one.name)
-        if other is not None:
-            one = Seen(one.name, one.events + other.events, one.verified + other.verified,
-                       min(one.first, other.first), max(one.last, other.last))  # fmt: skip
-        total[one.name] = one
+        other = total.get(one.name, Seen(one.name, 0, 0, LATEST, EARLIEST))
+        total[one.name] = Seen(
+            one.name,
+            one.events + other.events,
+            one.verified + other.verified,
+            min(one.first, other.first),
+            max(one.last, other.last),
+        )
     return total

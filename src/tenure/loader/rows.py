@@ -238,9 +238,7 @@ def changes(first: dict[bytes, Copy], kept: dict[bytes, Kept]) -> Changes:
     return Changes([copy for copy in new if (copy.row[0], copy.customer_key) not in recount], recount)
 
 
-def seen_rows(
-    new: Iterable[Copy], identifies: Iterable[tuple[Any, ...]], changed: int
-) -> list[tuple[Any, ...]]:
+def seen_rows(new: Iterable[Copy], identifies: Iterable[tuple[Any, ...]], changed: int) -> list[tuple[Any, ...]]:
     """Rows for `seen`: the new events of each key and name, and each key that an identify was sent under.
 
     `changed` is the time now, in microseconds since 1970 UTC.

@@ -6,12 +6,17 @@ from importlib import resources
 
 from clickhouse_connect.driver.client import Client
 
+from tenure.warehouse.identifiers import fill_identifiers
+
 _RECORD = """
 CREATE TABLE IF NOT EXISTS schema_migration (
     number UInt32, name String, applied_at DateTime DEFAULT now()
 ) ENGINE = ReplacingMergeTree ORDER BY number
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 """
+
+STEPS = {5: fill_identifiers}
+"""What a schema file needs beyond SQL, done after its statements."""
 
 
 def migrations() -> list[tuple[int, str, list[str]]]:
@@ -34,6 +39,8 @@ def migrate(client: Client) -> list[str]:
             continue
         for statement in statements:
             client.command(statement)
+        if number in STEPS:
+            STEPS[number](client)
         client.insert("schema_migration", [[number, name]], column_names=["number", "name"])
         applied.append(name)
     return applied

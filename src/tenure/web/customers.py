@@ -59,7 +59,10 @@ def add_customers(api: FastAPI) -> None:
         activity: Annotated[_Activity, Depends(_activity)],
         q: Annotated[
             str | None,
-            Query(max_length=MAX_TEXT, description="The beginning of any identifier, with or without `kind:`, or of the name"),
+            Query(
+                max_length=MAX_TEXT,
+                description="The beginning of an identifier, `kind:` before it or not, or of the name",
+            ),
         ] = None,
         did: Annotated[str | None, Query(max_length=NAME_LIMIT, description="Has events of this name")] = None,
         did_within_days: Annotated[Days, Query(description="… within so many days")] = None,
@@ -67,15 +70,17 @@ def add_customers(api: FastAPI) -> None:
         events_at_least: Annotated[Count, Query(description="Has at least so many events")] = None,
         attribute: Annotated[
             list[Condition] | None,
-            Query(description="`name:op:value` with op eq, ne, gt or lt; `name:exists`, `name:missing`. Repeatable: all hold"),
+            Query(
+                description="`name:op:value`, op eq, ne, gt or lt; `name:exists`, `name:missing`. All given must hold"
+            ),
         ] = None,
         verified: Annotated[bool | None, Query(description="Has verified events, or has none")] = None,
         sort: Annotated[str, Query(description=f"{', '.join(SORTS)}; with `-` the greatest first")] = "-last_seen",
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
         cursor: Annotated[str | None, Query(description="`next` of the page before, with the same filters")] = None,
     ) -> Response:
-        """Every customer once, whatever number of identifiers they have. An event is counted here within a second or two
-        of its timeline; while many wait to be loaded, somewhat later."""
+        """Every customer once, however many identifiers they have. An event is counted here within a second or two of
+        being on its timeline; while many wait to be loaded, somewhat later."""
         asked = Filter(
             q=q, **activity._asdict(), did=did, did_within_days=did_within_days, did_at_least=did_at_least,
             events_at_least=events_at_least, attributes=tuple(attribute or ()), verified=verified,

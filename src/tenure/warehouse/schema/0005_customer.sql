@@ -55,17 +55,20 @@ CREATE TABLE IF NOT EXISTS customer (
 ORDER BY (app, customer)
 SETTINGS index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1;
 
--- What is here already. A crash may have left a part of it, so it begins anew; in the order of the key, so that
--- memory does not grow with the table.
+-- What is here already. A crash may have left a part of it, so it begins anew; in the order of the key and in small
+-- blocks, so that memory does not grow with the table. `identifier` is filled by `warehouse/identifiers.py`, since SQL
+-- cannot compute keys; `customer` by the loader, which finds that nothing is in it yet.
 TRUNCATE TABLE seen;
 
 INSERT INTO seen
 SELECT app, customer_key, name, count(), countIf(verified), min(occurred_at), max(occurred_at), now64(6)
 FROM event FINAL GROUP BY app, customer_key, name
-SETTINGS optimize_aggregation_in_order = 1, insert_deduplicate = 0;
+SETTINGS optimize_aggregation_in_order = 1, insert_deduplicate = 0, max_threads = 1, max_block_size = 8192,
+    min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 16777216;
 
 INSERT INTO seen
 SELECT app, customer_key, '', 0, 0, toDateTime64('2299-12-31 23:59:59.999', 3, 'UTC'), toDateTime64('1900-01-01', 3, 'UTC'),
     now64(6)
 FROM identify GROUP BY app, customer_key
-SETTINGS optimize_aggregation_in_order = 1, insert_deduplicate = 0;
+SETTINGS optimize_aggregation_in_order = 1, insert_deduplicate = 0, max_threads = 1, max_block_size = 8192,
+    min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 16777216;
