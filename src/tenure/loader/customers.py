@@ -100,7 +100,7 @@ class CustomerList:
         self._warehouse = warehouse
         self._written, self._through = Through.read(self._file), Through.read(self._file)
         self._behind: Place | None = _START
-        self._relinked: set[Place] = set()
+        self._relinked: set[tuple[str, bytes, int]] = set()
         self._touched: set[Place] = set()
         self._linked: set[Place] = set()
         self._not_before = 0.0
@@ -141,9 +141,9 @@ class CustomerList:
         version = self._through.version
         found = self._rows(_RELINKED, {"version": version, "limit": limit})
         latest = max((row[2] for row in found), default=version)
-        places = {(app, bytes(key)): at for app, key, at in found}
-        self._linked.update(places.keys() - self._relinked)
-        self._relinked = {place for place, at in places.items() if at == latest}
+        places = {(app, bytes(key), at) for app, key, at in found}
+        self._linked.update((app, key) for app, key, _ in places - self._relinked)
+        self._relinked = {place for place in places if place[2] == latest}
         self._through.version = latest
 
     def _step(self) -> None:
