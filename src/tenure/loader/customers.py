@@ -27,7 +27,7 @@ from tenure.warehouse.client import Warehouse
 
 log = structlog.get_logger()
 
-STEP_KEYS = 2_000
+STEP_KEYS = 5_000
 """So many keys are looked at together."""
 SHARE_WHEN_BUSY = 20
 """While events wait to be loaded, one part in so many of the time is spent here."""
