@@ -15,24 +15,24 @@ from tenure.warehouse.migrate import migrations
 CUSTOMERS, EVENTS, BLOCK = 100_000, 10_000_000, 1_000_000
 ROUNDS = 20
 
-_EVENTS = f"""
+_EVENTS = """
 INSERT INTO event
-SELECT {{app:String}}, sipHash128('c', customer), toDateTime64('2025-11-01', 3, 'UTC') + rand64(2) % 31536000,
+SELECT {app:String}, sipHash128('c', customer), toDateTime64('2025-11-01', 3, 'UTC') + rand64(2) % 31536000,
     sipHash128('e', number), arrayElement(['login', 'page_viewed', 'export_created', 'invite_sent', 'report_opened',
     'search_run', 'file_uploaded', 'ticket_opened', 'nps_response', 'invoice_paid'], 1 + rand64(3) % 10),
-    concat('cus_', toString(customer)), '', '', '', '', '{{"plan":"pro"}}', '{{}}', toString(number), now64(6),
+    concat('cus_', toString(customer)), '', '', '', '', '{"plan":"pro"}', '{}', toString(number), now64(6),
     sipHash128('r', number), 0, 'native', true, 1, 0
-FROM (SELECT number, rand64(1) % {CUSTOMERS} AS customer FROM numbers({{from:UInt64}}, {BLOCK}))
+FROM (SELECT number, toUInt64(rand64(1) % {customers:UInt64}) AS customer FROM numbers({from:UInt64}, {block:UInt64}))
 """
-_IDENTIFIERS = f"""
-INSERT INTO identifier SELECT {{app:String}}, sipHash128('c', number), 'customer_id', concat('cus_', toString(number))
-FROM numbers({CUSTOMERS})
+_IDENTIFIERS = """
+INSERT INTO identifier SELECT {app:String}, sipHash128('c', number), 'customer_id', concat('cus_', toString(number))
+FROM numbers({customers:UInt64})
 """
-_TRAITS = f"""
-INSERT INTO identify SELECT {{app:String}}, sipHash128('c', number), now64(3), sipHash128('r', number), 0, 0, now64(6),
+_TRAITS = """
+INSERT INTO identify SELECT {app:String}, sipHash128('c', number), now64(3), sipHash128('r', number), 0, 0, now64(6),
     'native', true, '', '', '', '', '',
-    concat('{{"name":"Jane ', toString(number), '","plan":"', ['pro', 'free'][1 + number % 2], '"}}'),
-    '{{}}', '[]', '' FROM numbers({CUSTOMERS})
+    concat('{"name":"Jane ', toString(number), '","plan":"', ['pro', 'free'][1 + number % 2], '"}'),
+    '{}', '[]', '' FROM numbers({customers:UInt64})
 """
 _STRAIGHT = """
 SELECT customer_key, count(), min(occurred_at), max(occurred_at) AS last FROM event FINAL WHERE app = {app:String}
@@ -72,9 +72,9 @@ def listing(data: Path) -> None:
 def fill(warehouse: Warehouse, app: str) -> None:
     """Events, identifiers and attributes straight into the tables, then the counts by the schema's own statements."""
     for start in range(0, EVENTS, BLOCK):
-        warehouse.client.command(_EVENTS, {"app": app, "from": start})
+        warehouse.client.command(_EVENTS, {"app": app, "from": start, "customers": CUSTOMERS, "block": BLOCK})
     for sql in (_IDENTIFIERS, _TRAITS):
-        warehouse.client.command(sql, {"app": app})
+        warehouse.client.command(sql, {"app": app, "customers": CUSTOMERS})
     (statements,) = [statements for number, _, statements in migrations() if number == 5]
     for statement in statements:
         if not statement.startswith("CREATE"):

@@ -51,8 +51,9 @@ _CANONICAL = "SELECT key, canonical FROM canonical FINAL WHERE app = {app:String
 _MEMBERS = "SELECT key, canonical FROM canonical FINAL WHERE app = {app:String} AND canonical IN (SELECT key FROM sent)"
 _LISTED = "SELECT customer FROM customer FINAL WHERE app = {app:String} AND customer IN (SELECT key FROM sent)"
 _LISTED_WITH = """
-SELECT customer FROM customer FINAL
-WHERE app = {app:String} AND hasAny(keys, (SELECT groupArray(key) FROM sent))
+SELECT DISTINCT customer FROM (
+    SELECT customer, arrayJoin(keys) AS key FROM customer FINAL WHERE app = {app:String}
+) WHERE key IN (SELECT key FROM sent)
 """
 _SEEN = """
 SELECT customer_key, groupArray((toString(name), events, verified, first, last)) FROM (
