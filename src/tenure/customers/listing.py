@@ -26,7 +26,7 @@ from tenure.wire.times import EARLIEST, LATEST, rfc3339
 MAX_LIMIT = 1_000
 SHOWN_IDENTIFIERS = 20
 SPARE = 50
-"""Rows that have been replaced, for which there is room in the first step before it has to be done again."""
+"""The first step has room for twice the page and so many more, of which replaced rows may take a part."""
 
 SORTS = {
     "last_seen": "toUnixTimestamp64Milli(last_seen)",
@@ -99,8 +99,11 @@ _IN_FORCE = """
 SELECT customer, {value} AS value, arraySlice(kinds, 1, {{shown:UInt32}}), arraySlice(identifiers, 1, {{shown:UInt32}}),
     length(identifiers), name, events, verified, toUnixTimestamp64Milli(first_seen), toUnixTimestamp64Milli(last_seen),
     last_event
-FROM customer FINAL
-WHERE customer IN (SELECT customer FROM candidate) AND {where} ORDER BY value {direction}, customer
+FROM (
+    SELECT * FROM customer PREWHERE customer IN (SELECT customer FROM candidate)
+    ORDER BY version DESC LIMIT 1 BY customer
+)
+WHERE NOT deleted AND {where} ORDER BY value {direction}, customer
 LIMIT {{room:UInt32}}
 """
 
@@ -146,7 +149,7 @@ def _page(
     tenant: Tenant, parts: dict[str, str], where: list[str], parameters: dict[str, Any], wanted: int
 ) -> Sequence[Sequence[Any]]:
     """The first `wanted` rows in force."""
-    room = wanted + SPARE
+    room = 2 * wanted + SPARE
     while True:
         first = tenant.rows(
             _FIRST.format(**parts, where=" AND ".join(["NOT deleted", *where])), parameters | {"room": room}
