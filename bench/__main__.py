@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.customers import listing
 from bench.servers import Tenure, decoding_server, load, resident, tenure_server
 
 SECONDS = 8
@@ -35,6 +36,9 @@ def main() -> None:
             visible(server)
             memory(server, wanted.events)
             read(server)
+        customers = Path(directory) / "customers"
+        customers.mkdir()
+        listing(customers)
 
 
 def fsync_milliseconds(directory: Path, count: int = 500) -> str:

@@ -11,10 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tenure.customers.current import current_values
-from tenure.settings import Settings
-from tenure.warehouse.client import Warehouse
-from tests.harness import Server, create_app
+from tests.harness import Server
 
 Keys = dict[str, str]
 
@@ -299,15 +296,3 @@ def test_users_in_pages_and_users_that_are_not_there(server: Server, keys: Keys)
     assert found == ids
     answer = server.http.get("/v1/customers/u/users/nobody", headers={"Authorization": f"Bearer {keys['read_key']}"})
     assert (answer.status_code, answer.json()["error"]) == (404, "unknown_user")
-
-
-def test_a_list_reads_the_values_of_its_own_app(server: Server, keys: Keys) -> None:
-    """The SQL of a list, asked as an app, gives that app's customers and no others, with what is in force."""
-    other = create_app(server.data, "another app with the same attribute")
-    native(server, keys, {"uid": "u", "traits": {"plan": "pro"}}, {"uid": "v", "increment": {"plan": 0.5}})
-    native(server, other, {"uid": "u", "traits": {"plan": "free"}}, {"uid": "w", "traits": {"plan": "free"}})
-    server.wait_loaded()
-    warehouse = Warehouse(Settings.load({"data": server.data}, {}))
-    for app, expected in ((keys, ['"pro"', "0.5"]), (other, ['"free"', '"free"'])):
-        found = warehouse.tenant(app["app"]).rows(current_values(), {"attribute": "plan"})
-        assert sorted(value for _, value in found) == expected

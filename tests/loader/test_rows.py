@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tenure.entry import Entry
 from tenure.event import Event, Identify, Refusal
-from tenure.loader import rows
+from tenure.loader import profile, rows
 from tenure.loader.rows import Copy, Kept
 from tenure.warehouse.migrate import migrations
 
@@ -41,20 +41,35 @@ entries = st.builds(
 
 
 class Model:
-    """The `event` and `first_copy` tables as ReplacingMergeTree reads them with FINAL."""
+    """The `event` and `first_copy` tables as ReplacingMergeTree reads them with FINAL, and `seen` as it is grouped."""
 
     def __init__(self) -> None:
+        self.seen: dict[tuple[Any, ...], list[Any]] = {}
         self.events: dict[tuple[Any, ...], tuple[int, tuple[Any, ...]]] = {}
         self.first: dict[bytes, Kept] = {}
 
     def load(self, found: list[Entry]) -> None:
-        events, firsts = rows.event_rows(rows.first_copies(rows.block(found).copies), self.first)
+        first = rows.first_copies(rows.block(found).copies)
+        events, firsts = rows.event_rows(first, self.first)
+        changes = rows.changes(first, self.first)
         for row in events:
             place, order = (row[1], row[2], row[3]), row[18]
             if place not in self.events or order >= self.events[place][0]:
                 self.events[place] = (order, row)
         for event_id, _, order, _, _, _, key, occurred_at in firsts:
             self.first[event_id] = Kept(order, key, occurred_at)
+        self.count_anew(changes.recount)
+        self.add(rows.seen_rows(changes.new, [], 1))
+
+    def count_anew(self, keys: set[tuple[str, bytes]]) -> None:
+        self.seen = {place: seen for place, seen in self.seen.items() if place[:2] not in keys}
+        copies = [Copy(row[3], row[18], b"", row[1], row[2], row) for row in self.stored() if row[:2] in keys]
+        self.add(rows.seen_rows(copies, [], 1))
+
+    def add(self, found: list[tuple[Any, ...]]) -> None:
+        for *place, events, verified, least, greatest, _ in found:
+            a, b, c, d = self.seen.get(tuple(place), [0, 0, least, greatest])
+            self.seen[tuple(place)] = [a + events, b + verified, min(c, least), max(d, greatest)]
 
     def stored(self) -> list[tuple[Any, ...]]:
         return sorted((row for _, row in self.events.values() if not row[-1]), key=lambda row: row[3])
@@ -62,7 +77,7 @@ class Model:
 
 @given(st.lists(entries, max_size=6, unique_by=lambda e: e.receipt), st.randoms(), st.integers(1, 4))
 def test_any_order_and_batching_keeps_the_first_received_copy(found: list[Entry], random: Any, size: int) -> None:
-    """Loaded in any order, in any blocks, some of them twice: one row an event, the copy received first."""
+    """In any order, in any blocks, some of them twice: one row an event, the copy received first, counted once."""
     shuffled = found + found[: len(found) // 2]
     random.shuffle(shuffled)
     model = Model()
@@ -71,6 +86,8 @@ def test_any_order_and_batching_keeps_the_first_received_copy(found: list[Entry]
 
     expected: dict[bytes, Copy] = rows.first_copies(rows.block(found).copies)
     assert model.stored() == sorted((copy.row for copy in expected.values()), key=lambda row: row[3])
+    counted = {tuple(row[:3]): list(row[3:7]) for row in rows.seen_rows(expected.values(), [], 1)}
+    assert model.seen == counted
 
 
 def an_entry(**fields: Any) -> Entry:
@@ -133,7 +150,7 @@ def test_a_visitor_becomes_known_by_identify_or_signature() -> None:
 def test_rows_have_the_columns_of_the_schema() -> None:
     """The columns that rows are written in are those of the schema files, with the same types, in any order."""
     text = " ".join(" ".join(statements) for _, _, statements in migrations())
-    for name, columns in rows.COLUMNS.items():
+    for name, columns in (rows.COLUMNS | {"customer": profile.COLUMNS}).items():
         described = re.search(rf"CREATE TABLE IF NOT EXISTS {name} \((.*?)\) ENGINE", text, re.DOTALL)
         assert described
         lines = [re.sub(r" CODEC\(.*", "", line.strip().removesuffix(",")) for line in described[1].strip().split("\n")]
@@ -152,8 +169,10 @@ def test_rows_are_as_long_as_their_columns() -> None:
         ]
     )
     events, firsts = rows.event_rows(rows.first_copies(made.copies), {})
+    seen = rows.seen_rows(rows.changes(rows.first_copies(made.copies), {}).new, made.identifies, 1)
     found = {"event": events, "first_copy": firsts, "arrival": made.arrivals, "quarantine": made.quarantined,
-             "identify": made.identifies, "fact": made.facts, "attribute_by_name": made.attributes}  # fmt: skip
+             "identify": made.identifies, "fact": made.facts, "seen": seen,
+             "identifier": [*made.identifiers.values()]}  # fmt: skip
     assert {name: {len(row) for row in table} for name, table in found.items()} == {
         name: {len(columns)} for name, columns in rows.COLUMNS.items()
     }

@@ -5,18 +5,20 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.external import ExternalData
 
-from tenure.customers.current import current_values
 from tenure.customers.facts import Fact, by_attribute, first_copies, fold
 from tenure.entry import Entry
 from tenure.event import Changes, Identify
 from tenure.loader import rows
+from tenure.loader.attributes import attributes_in_force
 from tenure.loader.backfill import STEPS, make_facts
+from tenure.warehouse.client import Tenant
 from tenure.warehouse.migrate import migrate
 
 APP = "app_0000000000000001"
@@ -77,9 +79,23 @@ def facts_of(found: list[tuple[Any, ...]]) -> dict[bytes, list[Fact]]:
     return by_key
 
 
+class _OneApp:
+    """The warehouse as `Tenant` shows it, when there is one app alone."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def rows(self, sql: str, parameters: dict[str, Any], *, external: ExternalData) -> Any:
+        return self._client.query(sql, parameters=parameters, external_data=external).result_rows
+
+
+def values_of(schema: Client, owner: dict[bytes, bytes]) -> dict[bytes, dict[str, str]]:
+    return attributes_in_force(cast(Tenant, _OneApp(schema)), owner)
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_a_list_reads_the_value_that_the_fold_gives(schema: Client, seed: int) -> None:
-    """For every customer the SQL of a list and the fold agree, whatever was set, incremented, unset and repeated."""
+def test_the_list_has_the_value_that_the_fold_gives(schema: Client, seed: int) -> None:
+    """For every customer the SQL of the list and the fold agree, whatever was set, incremented, unset and repeated."""
     chance = random.Random(seed)
     dialects = ["native", "churnkey"]
     entries = [
@@ -87,27 +103,29 @@ def test_a_list_reads_the_value_that_the_fold_gives(schema: Client, seed: int) -
         for number in range(1, 800)
     ]
     block = rows.block(entries)
-    for part in (block.attributes, block.attributes[::3]):
-        insert(schema, "attribute_by_name", part)
+    for part in (block.facts, block.facts[::3]):
+        insert(schema, "fact", part)
+    by_key = facts_of(block.facts)
     expected = {}
-    for key, facts in facts_of(block.facts).items():
+    for key, facts in by_key.items():
         attributes = by_attribute(first_copies(fact for fact in facts if fact.verified and fact.name == "n"))
         value = fold(attributes[("", "n")])[-1].value if attributes else None
         if value is not None:
             expected[key] = value
-    found = schema.query(current_values(), parameters={"attribute": "n"}).result_rows
-    assert {bytes(key): value for key, value in found} == expected
+    found = values_of(schema, {key: key for key in by_key})
+    assert {key: values["n"] for key, values in found.items() if "n" in values} == expected
     assert len(expected) > 30
 
 
-def test_a_list_may_group_linked_keys(schema: Client) -> None:
-    """Facts under two keys of one customer are folded as one."""
+def test_the_list_joins_linked_keys(schema: Client) -> None:
+    """Facts under two keys of one customer are folded as one; a long value is none there."""
     said = [Identify(index=0, uid="a", set_at=1, traits='{"n":1}'),
-            Identify(index=0, email="a@b.c", set_at=2, changes=Changes(increment='{"n":2}'))]  # fmt: skip
-    insert(schema, "attribute_by_name", rows.block([entry(*one) for one in enumerate(said, 1)]).attributes)
-    whole = "(SELECT customer_key AS key, toFixedString('one', 16) AS whole FROM attribute_by_name) AS other"
-    together = current_values("other.whole", f"LEFT JOIN {whole} ON other.key = said.customer_key")
-    assert [value for _, value in schema.query(together, parameters={"attribute": "n"}).result_rows] == ["3"]
+            Identify(index=0, email="a@b.c", set_at=2, traits=text({"long": "x" * 2_000}),
+                     changes=Changes(increment='{"n":2}'))]  # fmt: skip
+    block = rows.block([entry(*one) for one in enumerate(said, 1)])
+    insert(schema, "fact", block.facts)
+    one, other = {row[1] for row in block.facts}
+    assert values_of(schema, {one: one, other: one}) == {one: {"n": "3"}}
 
 
 def test_identifies_of_before_have_their_facts(schema: Client) -> None:
@@ -126,11 +144,10 @@ def test_identifies_of_before_have_their_facts(schema: Client) -> None:
     insert(schema, "identify", block.identifies)
     make_facts(schema)
     make_facts(schema)
-    for name, expected in (("fact", block.facts), ("attribute_by_name", block.attributes)):
-        columns = [column for column, kind in rows.COLUMNS[name].items() if "DateTime" not in kind]
-        assert read(schema, name, columns) == sorted(
-            tuple(row[list(rows.COLUMNS[name]).index(column)] for column in columns) for row in expected
-        )
+    columns = [column for column, kind in rows.COLUMNS["fact"].items() if "DateTime" not in kind]
+    assert read(schema, "fact", columns) == sorted(
+        tuple(row[list(rows.COLUMNS["fact"]).index(column)] for column in columns) for row in block.facts
+    )
     times = schema.query(
         "SELECT DISTINCT toUnixTimestamp64Milli(set_at), toUnixTimestamp64Micro(received_at) FROM fact"
     )

@@ -166,7 +166,7 @@ def check_rows(kept: Entry) -> None:
     block = rows.block([kept])
     events, firsts = rows.event_rows(rows.first_copies(block.copies), {})
     made = {"event": events, "first_copy": firsts, "arrival": block.arrivals, "quarantine": block.quarantined,
-            "identify": block.identifies}  # fmt: skip
+            "identify": block.identifies, "identifier": [*block.identifiers.values()]}  # fmt: skip
     for table, found in made.items():
         columns = rows.COLUMNS[table]
         for row in found:

@@ -9,6 +9,7 @@ from clickhouse_connect.driver.client import Client
 from tenure.event import Identify
 from tenure.identity import element_ids
 from tenure.loader import facts, rows
+from tenure.warehouse.identifiers import fill_identifiers
 from tenure.warehouse.migrate import Step
 
 _BLOCK_ROWS = 20_000
@@ -22,17 +23,17 @@ FROM identify FINAL
 def make_facts(client: Client) -> None:
     """The facts of every identify that was loaded before there were any. Not in SQL: ClickHouse's own reading of JSON
     is not exact for large numbers."""
-    tables: dict[str, list[tuple[Any, ...]]] = {"fact": [], "attribute_by_name": []}
+    made: list[tuple[Any, ...]] = []
     with client.query_rows_stream(_IDENTIFIES) as stream:
         for row in stream:
-            for table, made in zip(tables.values(), _facts(row), strict=True):
-                table.extend(made)
-            if len(tables["fact"]) >= _BLOCK_ROWS:
-                _insert(client, tables)
-    _insert(client, tables)
+            made += _facts(row)
+            if len(made) >= _BLOCK_ROWS:
+                _insert(client, made)
+                made = []
+    _insert(client, made)
 
 
-def _facts(row: Any) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+def _facts(row: Any) -> list[tuple[Any, ...]]:
     app, key, set_at, receipt, position, part, received_at, dialect, verified, user_id, *texts, users = row
     traits, user_traits, channels = texts
     identify = Identify(index=position, user_id=user_id or None, traits=traits, user_traits=user_traits,
@@ -44,13 +45,11 @@ def _facts(row: Any) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     return facts.rows(said, facts.statements(identify))
 
 
-def _insert(client: Client, tables: dict[str, list[tuple[Any, ...]]]) -> None:
-    for name, found in tables.items():
-        if found:
-            columns = rows.COLUMNS[name]
-            client.insert(name, found, column_names=list(columns), column_type_names=list(columns.values()))
-            found.clear()
+def _insert(client: Client, made: list[tuple[Any, ...]]) -> None:
+    if made:
+        columns = rows.COLUMNS["fact"]
+        client.insert("fact", made, column_names=list(columns), column_type_names=list(columns.values()))
 
 
-STEPS: dict[int, Step] = {2: make_facts}
+STEPS: dict[int, Step] = {2: make_facts, 5: fill_identifiers}
 """By the number of the schema file."""

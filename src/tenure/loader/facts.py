@@ -65,21 +65,14 @@ def weight(identify: Identify) -> int:
     return 1 + sum(text.count(":") for text in texts)
 
 
-def rows(said: Said, found: list[Statement]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """The rows of (`fact`, `attribute_by_name`) for these statements, in the order of `rows.COLUMNS`."""
+def rows(said: Said, found: list[Statement]) -> list[tuple[Any, ...]]:
+    """The rows of `fact` for these statements, in the order of `rows.COLUMNS`."""
     app, key, set_at, element_id, verified, dialect, received_at, receipt, position, part, order = said
-    facts: list[tuple[Any, ...]] = []
-    by_name: list[tuple[Any, ...]] = []
-    for scope, subject, name, operation, value in found:
-        facts.append(
-            (app, key, scope, subject, name, set_at, operation, element_id, verified, value, dialect, received_at,
-             receipt, position, part, order)
-        )  # fmt: skip
-        if scope == "customer":
-            by_name.append(
-                (app, name, key, set_at, operation, element_id, verified, value, dialect, received_at, order)
-            )
-    return facts, by_name
+    return [
+        (app, key, scope, subject, name, set_at, operation, element_id, verified, value, dialect, received_at,
+         receipt, position, part, order)
+        for scope, subject, name, operation, value in found
+    ]  # fmt: skip
 
 
 def _changes(scope: str, subject: str, traits: str, changes: Changes | None) -> Iterator[Statement]:

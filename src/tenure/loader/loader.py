@@ -3,7 +3,10 @@
 The order of the steps of one block is what makes a crash harmless:
 
     1. the plan (which entries) is made durable, so that a restart builds the very same block;
-    2. `event` before `first_copy`: an id that is in `first_copy` has its event, always;
+    2. `event` before `first_copy`: an id that is in `first_copy` has its event, always; and between them `seen`. What
+       is new in a block is told by `first_copy`, so that until it is written a repetition comes to the same rows for
+       `seen`, which the token then keeps out; and once it is written, nothing is new, and nothing is counted again.
+       Keys that are counted anew (`rows.Changes`) are emptied and filled from `event`: that may be repeated, too;
     3. `arrival` and the rest: what receipts and the books are read from;
     4. links, in the control database, and the canonical customers that they make;
     5. the plan is replaced by the new positions; from then on the journals may be pruned.
@@ -16,6 +19,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +36,7 @@ from tenure.errors import Unavailable
 from tenure.journal import JournalReader, Loaded, Row, prune_unclaimed, readers
 from tenure.loader import rows
 from tenure.loader.canonical import Canonical
+from tenure.loader.customers import CustomerList
 from tenure.loader.facts import weight
 from tenure.loader.rows import Block, Kept
 from tenure.settings import MEBIBYTE
@@ -63,6 +68,17 @@ FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
 ORDER BY precedence DESC LIMIT 1 BY event_id
 """
 
+_EMPTY = "DELETE FROM seen WHERE (app, customer_key) IN ({keys}) AND name != '' SETTINGS lightweight_deletes_sync = 2"
+_COUNT_ANEW = """
+INSERT INTO seen
+SELECT app, customer_key, name, count(), countIf(verified), min(occurred_at), max(occurred_at),
+    fromUnixTimestamp64Micro({changed})
+FROM event FINAL WHERE (app, customer_key) IN ({keys}) GROUP BY app, customer_key, name
+SETTINGS insert_deduplicate = 0
+"""
+KNOWN_IDENTIFIERS = 100_000
+"""So many identifiers are remembered as written, so that each block writes new ones only."""
+
 
 class Found(NamedTuple):
     """A journal row: its size, and its entry unless it is damaged."""
@@ -90,6 +106,8 @@ class Loader:
         self._block_rows = block_rows
         self._loaded = Loaded.read(directory)
         self._readers: dict[str, JournalReader] = {}
+        self._customers = CustomerList(directory, warehouse)
+        self._known: set[bytes] = set()
 
     def run(self, stop: threading.Event, interval: float, drain_seconds: float) -> None:
         """Load until `stop` is set, then what is left in the journals, for `drain_seconds` at the most."""
@@ -114,7 +132,9 @@ class Loader:
                 time.sleep(retry)
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
                 continue
-            if fullness >= WORTH_GOING_ON:
+            busy = fullness >= WORTH_GOING_ON
+            self._customers.follow(busy=busy)
+            if busy:
                 continue
             if stop.is_set() and not fullness:
                 return
@@ -181,20 +201,42 @@ class Loader:
 
     def _insert(self, block: Block, token: str) -> None:
         first = rows.first_copies(block.copies)
-        events, firsts = rows.event_rows(first, self._kept(list(first)))
+        kept = self._kept(list(first))
+        events, firsts = rows.event_rows(first, kept)
+        changes, changed = rows.changes(first, kept), time.time_ns() // 1_000
+        seen = rows.seen_rows(changes.new, block.identifies, changed)
+        unknown = [row for key, row in block.identifiers.items() if key not in self._known]
+        self._insert_rows("event", events, token)
+        self._count_anew(changes.recount, changed)
         for name, inserted in (
-            ("event", events),
+            ("seen", seen),
             ("first_copy", firsts),
             ("identify", block.identifies),
             ("fact", block.facts),
-            ("attribute_by_name", block.attributes),
+            ("identifier", unknown),
             ("quarantine", block.quarantined),
             ("arrival", block.arrivals),
         ):
-            if inserted:
-                self._insert_rows(name, inserted, token)
+            self._insert_rows(name, inserted, token)
+        self._remember(block.identifiers)
+        self._customers.touch({(row[0], row[1]) for row in seen} | changes.recount, changed)
+
+    def _count_anew(self, keys: set[tuple[str, bytes]], changed: int) -> None:
+        """Make the rows of these keys in `seen` from `event`."""
+        if keys:
+            # App ids are ours and the rest is hexadecimal: nothing in it needs to be bound.
+            listed = ", ".join(f"('{app}', unhex('{key.hex()}'))" for app, key in sorted(keys))
+            self._warehouse.client.command(_EMPTY.format(keys=listed))
+            self._warehouse.client.command(_COUNT_ANEW.format(keys=listed, changed=changed))
+
+    def _remember(self, identifiers: Iterable[bytes]) -> None:
+        if len(self._known) > KNOWN_IDENTIFIERS:
+            self._known.clear()
+        self._known.update(identifiers)
 
     def _insert_rows(self, name: str, inserted: list[tuple[Any, ...]], token: str) -> None:
+        if not inserted:
+            return
         columns = rows.COLUMNS[name]
         self._warehouse.client.insert(
             name,

@@ -23,8 +23,10 @@ from tenure.identity import (
     element_ids,
     event_ids,
     identifiers,
+    identity_key,
 )
 from tenure.loader import facts
+from tenure.wire.times import EARLIEST, LATEST
 
 _IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "email", "anonymous_id", "user_id"), "String")
 _OPERATION = "Enum8('unset' = 1, 'set_once' = 2, 'set' = 3, 'increment' = 4, 'member' = 5, 'list' = 6)"
@@ -118,18 +120,21 @@ COLUMNS: dict[str, dict[str, str]] = {
         "part": "UInt16",
         "precedence": "UInt128",
     },
-    "attribute_by_name": {
+    "seen": {
         "app": "LowCardinality(String)",
-        "name": "String",
         "customer_key": "FixedString(16)",
-        "set_at": "DateTime64(3, 'UTC')",
-        "operation": _OPERATION,
-        "element_id": "FixedString(16)",
-        "verified": "Bool",
+        "name": "LowCardinality(String)",
+        "events": "SimpleAggregateFunction(sum, UInt64)",
+        "verified": "SimpleAggregateFunction(sum, UInt64)",
+        "first": "SimpleAggregateFunction(min, DateTime64(3, 'UTC'))",
+        "last": "SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
+        "changed": "SimpleAggregateFunction(max, DateTime64(6, 'UTC'))",
+    },
+    "identifier": {
+        "app": "LowCardinality(String)",
+        "customer_key": "FixedString(16)",
+        "kind": "LowCardinality(String)",
         "value": "String",
-        "dialect": "LowCardinality(String)",
-        "received_at": "DateTime64(6, 'UTC')",
-        "precedence": "UInt128",
     },
 }
 """Columns and ClickHouse types of each table, in the order of its rows here; a test holds them to the schema."""
@@ -172,8 +177,11 @@ class Block(msgspec.Struct):
     quarantined: list[tuple[Any, ...]] = []
     identifies: list[tuple[Any, ...]] = []
     facts: list[tuple[Any, ...]] = []
-    attributes: list[tuple[Any, ...]] = []
     links: list[Link] = []
+    identifiers: dict[bytes, tuple[str, bytes, str, str]] = {}
+    """Rows for `identifier` by key: every identifier that is mentioned."""
+    mentions: set[tuple[str | None, ...]] = set()
+    """The combinations of identifiers that `identifiers` has already: most events repeat one."""
     oldest: int = 0
     """Time of receipt of the oldest entry, microseconds since 1970 UTC."""
 
@@ -231,6 +239,51 @@ def event_rows(
     return events, firsts
 
 
+class Changes(NamedTuple):
+    """What a block does to the counts in `seen`, of keys with their app."""
+
+    new: list[Copy]
+    """Events that were not there: they are added."""
+    recount: set[tuple[str, bytes]]
+    """Keys of events that an earlier copy replaces. The least and greatest times cannot be taken back, so these are
+    counted anew from `event`, with what is new of them."""
+
+
+def changes(first: dict[bytes, Copy], kept: dict[bytes, Kept]) -> Changes:
+    """Which events are new, and whose are replaced, given what the warehouse kept before."""
+    new: list[Copy] = []
+    recount: set[tuple[str, bytes]] = set()
+    for event_id, copy in first.items():
+        rival = kept.get(event_id)
+        if rival is None:
+            new.append(copy)
+        elif copy.precedence > rival.precedence:
+            recount |= {(copy.row[0], copy.customer_key), (copy.row[0], rival.customer_key)}
+    return Changes([copy for copy in new if (copy.row[0], copy.customer_key) not in recount], recount)
+
+
+def seen_rows(new: Iterable[Copy], identifies: Iterable[tuple[Any, ...]], changed: int) -> list[tuple[Any, ...]]:
+    """Rows for `seen`: the new events of each key and name, and each key that an identify was sent under.
+
+    `changed` is the time now, in microseconds since 1970 UTC.
+    """
+    found: dict[tuple[str, bytes, str], list[int]] = {}
+    for copy in new:
+        row, at = copy.row, copy.occurred_at
+        seen = found.get(place := (row[0], copy.customer_key, row[4]))
+        if seen is None:
+            seen = found[place] = [0, 0, at, at]
+        seen[0] += 1
+        seen[1] += row[17]
+        if at < seen[2]:
+            seen[2] = at
+        elif at > seen[3]:
+            seen[3] = at
+    for row in identifies:
+        found[row[0], row[1], ""] = [0, 0, LATEST, EARLIEST]
+    return [(*place, *seen, changed) for place, seen in found.items()]
+
+
 def _add_events(made: Block, entry: Entry) -> None:
     if not entry.events:
         return
@@ -250,6 +303,7 @@ def _add_events(made: Block, entry: Entry) -> None:
             received_at, receipt, index, dialect, entry.verified or event.signed, order, 0,
         )  # fmt: skip
         made.copies.append(Copy(event_id, order, content, key, occurred_at, row))
+        _add_identifiers(made, app, event)
         made.arrivals.append((app, receipt, "event", index, 0, event_id, content, received_at, dialect, "accepted", ""))
         _add_links(made, entry, event)
         if dialect == churn_event.DIALECT and event.name in churn_event.OPENING:
@@ -285,10 +339,20 @@ def _add_identify(made: Block, entry: Entry, part: int, identify: Identify, elem
     order = precedence(entry.received_at, receipt) - identify.index
     said = facts.Said(entry.app, key, set_at, element_id, verified, entry.dialect, entry.received_at, receipt,
                       identify.index, part, order)  # fmt: skip
-    found, by_name = facts.rows(said, facts.statements(identify))
-    made.facts += found
-    made.attributes += by_name
+    made.facts += facts.rows(said, facts.statements(identify))
     _add_links(made, entry, identify)
+    _add_identifiers(made, entry.app, identify)
+
+
+def _add_identifiers(made: Block, app: str, item: Event | Identify) -> None:
+    churn_event_id = item.churn_event_id if isinstance(item, Event) else None
+    said = (app, item.customer_id, item.uid, item.email, item.anonymous_id, churn_event_id)
+    if said in made.mentions:
+        return
+    made.mentions.add(said)
+    for found in identifiers(item):
+        key = identity_key(app, found)
+        made.identifiers[key] = (app, key, found.kind, found.value)
 
 
 def _add_refusals(made: Block, entry: Entry) -> None:

@@ -28,7 +28,9 @@ from tenure.settings import Settings
 vars(options).update(pd=None, np=None)
 
 ENGINE_USER = "tenure"
-TABLES = ("event", "first_copy", "arrival", "quarantine", "identify", "fact", "attribute_by_name", "canonical")
+TABLES = (
+    "event", "first_copy", "arrival", "quarantine", "identify", "fact", "canonical", "seen", "identifier", "customer",
+)  # fmt: skip
 READ_SECONDS = 30
 """Longest that a question of a reader may take."""
 

@@ -13,6 +13,7 @@ from tenure.churn_event import ChurnEvent
 from tenure.customers.attributes import CustomerAttributes
 from tenure.customers.catalogue import EventNames
 from tenure.customers.identity import Identity
+from tenure.customers.listing import Customers
 from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
 from tenure.customers.users import OneUser, Users
@@ -24,6 +25,7 @@ from tenure.wire import registry
 from tenure.wire.dialect import APP_ID, Operation
 
 RESULTS = {
+    "/v1/customers": Customers,
     "/v1/customers/{customer_id}": CustomerView,
     "/v1/customers/{customer_id}/identity": Identity,
     "/v1/customers/{customer_id}/timeline": Page,

@@ -27,24 +27,6 @@ PRIMARY KEY (app, customer_key, scope, subject, name)
 SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory = 1,
     non_replicated_deduplication_window = 1000;
 
--- The facts of customers' attributes once more, those of one attribute together: what a list of customers filters by.
-CREATE TABLE IF NOT EXISTS attribute_by_name (
-    app LowCardinality(String),
-    name String CODEC(ZSTD),
-    customer_key FixedString(16),
-    set_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
-    operation Enum8('unset' = 1, 'set_once' = 2, 'set' = 3, 'increment' = 4, 'member' = 5, 'list' = 6),
-    element_id FixedString(16) CODEC(ZSTD),
-    verified Bool,
-    value String CODEC(ZSTD),
-    dialect LowCardinality(String),
-    received_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD),
-    precedence UInt128 CODEC(ZSTD)
-) ENGINE = ReplacingMergeTree(precedence)
-ORDER BY (app, name, customer_key, set_at, operation, element_id, verified)
-PRIMARY KEY (app, name, customer_key)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 1000;
-
 -- A user is one of the customer that said so last, so the events of a user are looked up across customers.
 ALTER TABLE event ADD INDEX IF NOT EXISTS user_id user_id TYPE bloom_filter(0.01) GRANULARITY 1;
 ALTER TABLE event MATERIALIZE INDEX user_id;

@@ -1,0 +1,173 @@
+"""What a list of customers can be filtered by, as conditions on the table `customer`. Every value is bound."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tenure.errors import BadRequest
+from tenure.identity import CHURN_EVENT_ID, KINDS
+from tenure.loader.profile import fold
+from tenure.wire.times import EARLIEST
+
+MAX_ATTRIBUTES = 10
+"""Conditions on attributes in one question."""
+DAY_MS = 86_400_000
+
+_ATTRIBUTE = re.compile(r"(.+?):(eq|ne|gt|lt|exists|missing)(?::(.*))?", re.DOTALL)
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """What was asked. Times are milliseconds since 1970 UTC; None: not asked."""
+
+    q: str | None = None
+    """The beginning of an identifier or of the name, or `kind:value`."""
+    last_seen_after: int | None = None
+    last_seen_before: int | None = None
+    first_seen_after: int | None = None
+    first_seen_before: int | None = None
+    inactive_days: int | None = None
+    did: str | None = None
+    """A name of events."""
+    did_within_days: int | None = None
+    did_at_least: int | None = None
+    events_at_least: int | None = None
+    attributes: tuple[str, ...] = ()
+    """`name:op:value` each, op one of eq, ne, gt, lt; or `name:exists`, `name:missing`."""
+    verified: bool | None = None
+    now: int = 0
+    """When it was asked. Days are counted back from it."""
+
+
+class Conditions(NamedTuple):
+    """Conditions that all have to hold, and the values that are bound in them."""
+
+    where: list[str]
+    parameters: dict[str, Any]
+
+
+def conditions(asked: Filter) -> Conditions:
+    """What a row of `customer` must fulfil. Raises BadRequest."""
+    found = Conditions([], {})
+    _search(found, asked)
+    _times(found, asked)
+    _activity(found, asked)
+    if len(asked.attributes) > MAX_ATTRIBUTES:
+        raise _invalid("attribute", f"attribute may be given {MAX_ATTRIBUTES} times at the most")
+    for number, text in enumerate(asked.attributes):
+        _attribute(found, number, text)
+    return found
+
+
+def _search(found: Conditions, asked: Filter) -> None:
+    if not asked.q:
+        return
+    ways = ["arrayExists(text -> startsWith(text, {q:String}), search)", "startsWith(name_search, {q:String})"]
+    found.parameters["q"] = fold(asked.q)
+    kind, colon, value = asked.q.partition(":")
+    if colon and kind in (*KINDS, CHURN_EVENT_ID):
+        ways.append(
+            "arrayExists((text, kind) -> kind = {q_kind:String} AND startsWith(text, {q_value:String}), search, kinds)"
+        )
+        found.parameters.update({"q_kind": kind, "q_value": fold(value)})
+    found.where.append(f"({' OR '.join(ways)})")
+
+
+def _times(found: Conditions, asked: Filter) -> None:
+    bounds = {
+        "last_seen_after": ("last_seen >=", asked.last_seen_after),
+        "last_seen_before": ("last_seen <", asked.last_seen_before),
+        "first_seen_after": ("first_seen >=", asked.first_seen_after),
+        "first_seen_before": ("first_seen <", asked.first_seen_before),
+        "inactive": ("last_seen <", _ago(asked.now, asked.inactive_days)),
+    }
+    for name, (comparison, at) in bounds.items():
+        if at is not None:
+            found.where.append(f"events > 0 AND {comparison} fromUnixTimestamp64Milli({{{name}:Int64}})")
+            found.parameters[name] = at
+
+
+def _activity(found: Conditions, asked: Filter) -> None:
+    if asked.events_at_least is not None:
+        found.where.append("events >= {events_at_least:UInt64}")
+        found.parameters["events_at_least"] = asked.events_at_least
+    if asked.verified is not None:
+        found.where.append("verified > 0" if asked.verified else "verified = 0")
+    if asked.did is None:
+        for field in ("did_within_days", "did_at_least"):
+            if getattr(asked, field) is not None:
+                raise _invalid(field, f"{field} says more of `did`, which is missing")
+        return
+    found.parameters["did"] = asked.did
+    if asked.did_within_days is None:
+        found.where.append("counts[indexOf(names, {did:String})] >= {did_at_least:UInt64}")
+        found.parameters["did_at_least"] = asked.did_at_least or 1
+        return
+    found.parameters["did_since"] = _ago(asked.now, asked.did_within_days)
+    since = "fromUnixTimestamp64Milli({did_since:Int64})"
+    found.where.append(f"has(names, {{did:String}}) AND lasts[indexOf(names, {{did:String}})] >= {since}")
+    if (asked.did_at_least or 1) > 1:
+        found.where.append(f"customer IN ({_OFTEN_LATELY.format(since=since)})")
+        found.parameters["did_at_least"] = asked.did_at_least
+
+
+# How often within some days is in no table but `event`.
+_OFTEN_LATELY = """
+SELECT customer FROM (SELECT customer, arrayJoin(keys) AS key FROM customer FINAL) AS known
+INNER JOIN (
+    SELECT customer_key, count() AS times FROM event FINAL
+    WHERE name = {{did:String}} AND occurred_at >= {since} GROUP BY customer_key
+) AS lately ON known.key = lately.customer_key
+GROUP BY customer HAVING sum(times) >= {{did_at_least:UInt64}}
+"""
+
+
+def _attribute(found: Conditions, number: int, text: str) -> None:
+    match = _ATTRIBUTE.fullmatch(text)
+    if match is None or (match[3] is None) is (match[2] not in ("exists", "missing")):
+        raise _invalid(
+            "attribute", "attribute must be name:op:value with op one of eq, ne, gt, lt, or name:exists or name:missing"
+        )
+    name, operator, value = match.groups()
+    found.parameters[f"attribute_{number}"] = name
+    has = f"has(attribute_names, {{attribute_{number}:String}})"
+    if operator in ("exists", "missing"):
+        found.where.append(has if operator == "exists" else f"NOT {has}")
+        return
+    mine = f"attribute_values[indexOf(attribute_names, {{attribute_{number}:String}})]"
+    number_value = _number(value)
+    if operator in ("eq", "ne"):
+        found.parameters[f"value_{number}"] = [value, json.dumps(value, ensure_ascii=False)]
+        equal = f"has({{value_{number}:Array(String)}}, {mine})"
+        if number_value is not None:
+            found.parameters[f"number_{number}"] = number_value
+            equal = f"({equal} OR toFloat64OrNull({mine}) = {{number_{number}:Float64}})"
+        found.where.append(f"{has} AND {equal}" if operator == "eq" else f"{has} AND NOT coalesce({equal}, false)")
+        return
+    sign = ">" if operator == "gt" else "<"
+    if number_value is not None:
+        found.parameters[f"number_{number}"] = number_value
+        found.where.append(f"toFloat64OrNull({mine}) {sign} {{number_{number}:Float64}}")
+    else:
+        found.parameters[f"value_{number}"] = value
+        found.where.append(f"startsWith({mine}, '\"') AND JSONExtractString({mine}) {sign} {{value_{number}:String}}")
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(msgspec.json.decode(text, type=float, strict=True))
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _ago(now: int, days: int | None) -> int | None:
+    return None if days is None else max(now - days * DAY_MS, EARLIEST)
+
+
+def _invalid(field: str, message: str) -> BadRequest:
+    return BadRequest(message, field=field, code="invalid_parameter")

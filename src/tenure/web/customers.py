@@ -1,0 +1,88 @@
+"""The list of customers."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends, FastAPI, Query, Response
+
+from tenure.customers.conditions import Filter
+from tenure.customers.listing import MAX_LIMIT, SORTS, customers
+from tenure.web.access import Reader
+from tenure.web.answer import json_response
+from tenure.web.parameters import moment
+from tenure.wire.fields import NAME_LIMIT
+
+MAX_DAYS = 36_500
+MAX_TEXT = 1_024
+
+Days = Annotated[int | None, Query(ge=1, le=MAX_DAYS)]
+Count = Annotated[int | None, Query(ge=1, le=2**63)]
+Time = Annotated[str | None, Query(description="A time (ISO 8601)")]
+Condition = Annotated[str, Query(max_length=MAX_TEXT)]
+
+
+class _Activity(NamedTuple):
+    """What was asked of a customer's events."""
+
+    last_seen_after: int | None
+    last_seen_before: int | None
+    first_seen_after: int | None
+    first_seen_before: int | None
+    inactive_days: int | None
+
+
+def _activity(
+    last_seen_after: Time = None,
+    last_seen_before: Time = None,
+    first_seen_after: Time = None,
+    first_seen_before: Time = None,
+    inactive_days: Annotated[Days, Query(description="No event for so many days, but one before")] = None,
+) -> _Activity:
+    return _Activity(
+        moment("last_seen_after", last_seen_after),
+        moment("last_seen_before", last_seen_before),
+        moment("first_seen_after", first_seen_after),
+        moment("first_seen_before", first_seen_before),
+        inactive_days,
+    )
+
+
+def add_customers(api: FastAPI) -> None:
+    """Put the route into the application."""
+
+    @api.get("/v1/customers", tags=["read"], summary="The list of customers")
+    def list_customers(  # noqa: PLR0917 - query parameters, which are sent by name
+        tenant: Reader,
+        activity: Annotated[_Activity, Depends(_activity)],
+        q: Annotated[
+            str | None,
+            Query(
+                max_length=MAX_TEXT,
+                description="The beginning of an identifier, `kind:` before it or not, or of the name",
+            ),
+        ] = None,
+        did: Annotated[str | None, Query(max_length=NAME_LIMIT, description="Has events of this name")] = None,
+        did_within_days: Annotated[Days, Query(description="… within so many days")] = None,
+        did_at_least: Annotated[Count, Query(description="… at least so many times")] = None,
+        events_at_least: Annotated[Count, Query(description="Has at least so many events")] = None,
+        attribute: Annotated[
+            list[Condition] | None,
+            Query(
+                description="`name:op:value`, op eq, ne, gt or lt; `name:exists`, `name:missing`. All given must hold"
+            ),
+        ] = None,
+        verified: Annotated[bool | None, Query(description="Has verified events, or has none")] = None,
+        sort: Annotated[str, Query(description=f"{', '.join(SORTS)}; with `-` the greatest first")] = "-last_seen",
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: Annotated[str | None, Query(description="`next` of the page before, with the same filters")] = None,
+    ) -> Response:
+        """Every customer once, however many identifiers they have. An event is counted here within a second or two of
+        being on its timeline; while many wait to be loaded, somewhat later."""
+        asked = Filter(
+            q=q, **activity._asdict(), did=did, did_within_days=did_within_days, did_at_least=did_at_least,
+            events_at_least=events_at_least, attributes=tuple(attribute or ()), verified=verified,
+            now=time.time_ns() // 1_000_000,
+        )  # fmt: skip
+        return json_response(customers(tenant, asked, sort=sort, limit=limit, cursor=cursor))

@@ -1,0 +1,221 @@
+"""The list of customers follows what it is made of: in any order, after a crash, and when customers become one."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenure.control.database import connect, migrate
+from tenure.control.store import Store
+from tenure.customers.conditions import Filter
+from tenure.customers.listing import Customers, customers
+from tenure.entry import Entry
+from tenure.event import Event, Identify
+from tenure.identity import Identifier, identity_key
+from tenure.loader import rows
+from tenure.loader.backfill import STEPS
+from tenure.loader.canonical import Canonical
+from tenure.loader.customers import CustomerList
+from tenure.loader.loader import Loader
+from tenure.settings import Settings
+from tenure.warehouse.client import EngineAddress, Warehouse
+from tenure.warehouse.migrate import migrate as migrate_warehouse
+from tests.warehouse.conftest import Engine
+
+APP = "app_00000000000000aa"
+
+
+class Loading:
+    """A loader on an engine of its own, which is fed blocks of entries."""
+
+    def __init__(self, directory: Path, engine: Engine) -> None:
+        settings = Settings.load({"data": directory}, {})
+        EngineAddress(engine.port, engine.secret).write(directory)
+        database = connect(settings)
+        migrate(database)
+        self.warehouse = Warehouse(settings)
+        migrate_warehouse(self.warehouse.client, STEPS)
+        self.journals = directory / "journal"
+        self.journals.mkdir(exist_ok=True)
+        self.store = Store(database)
+        self.start()
+
+    def start(self) -> None:
+        """As after a crash: with what is on disk only."""
+        links = self.store.links
+        self.loader = Loader(self.journals, self.warehouse, links, Canonical(self.warehouse, links), 20_000)
+
+    def empty(self) -> None:
+        for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical"):
+            self.warehouse.client.command(f"TRUNCATE TABLE {table}")
+        (self.journals / "customers.json").unlink(missing_ok=True)
+        self.start()
+
+    def load(self, entries: list[Entry], token: str = "") -> None:
+        self.loader._insert(rows.block(entries), token or f"{random.random()}")
+
+    def link(self, one: str, head: str, version: int) -> None:
+        key, canonical = (identity_key(APP, Identifier("uid", uid)) for uid in (one, head))
+        self.warehouse.client.insert("canonical", [[APP, key, canonical, version]],
+                                     column_names=["app", "key", "canonical", "version"])  # fmt: skip
+
+    def follow(self) -> None:
+        """Until there is nothing more to do."""
+        following: CustomerList = self.loader._customers
+        for _ in range(3):
+            following.follow(busy=False)
+        assert following._behind is None
+        assert not following._touched
+
+    def listed(self, **filters: Any) -> Customers:
+        self.follow()
+        return customers(self.warehouse.tenant(APP), Filter(**filters), sort="-last_seen")
+
+    def counts(self, **filters: Any) -> dict[str, int]:
+        return {item.id: item.events for item in self.listed(**filters).items}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loading]:
+    directory = tmp_path_factory.mktemp("customers")
+    engine = Engine(directory)
+    yield Loading(directory, engine)
+    engine.stop()
+    engine.listener.close()
+
+
+@pytest.fixture
+def loading(running: Loading) -> Loading:
+    running.empty()
+    return running
+
+
+def entry(number: int, *events: Event, identifies: tuple[Identify, ...] = (), received_at: int = 0) -> Entry:
+    return Entry(app=APP, receipt=f"{number:032x}", received_at=received_at or 1_700_000_000_000_000 + number,
+                 dialect="native", verified=True, key_prefix="sk", events=list(events),
+                 identifies=list(identifies))  # fmt: skip
+
+
+def event(uid: str, message_id: str, at: int, name: str = "login") -> Event:
+    return Event(index=0, name=name, uid=uid, message_id=message_id, occurred_at=at)
+
+
+HISTORY = [
+    entry(1, event("a", "1", 5_000)),
+    entry(2, event("b", "1", 9_000)),  # the same message, received later: a's counts
+    entry(3, event("a", "2", 1_000, "export")),
+    entry(4, event("b", "3", 3_000)),
+    entry(5, event("b", "2", 500)),
+    entry(6, event("c", "4", 7_000), identifies=(Identify(index=0, uid="c", traits='{"name":"Cid"}'),)),
+    entry(7, event("c", "4", 2_000)),
+    entry(8, event("a", "5", 5_000)),
+]
+
+
+def test_any_order_and_repetition_gives_the_same_list(loading: Loading) -> None:
+    """Least and greatest times and the last name are exact also where an earlier copy takes an event's place."""
+    found = set()
+    for seed in range(6):
+        loading.empty()
+        shuffled = HISTORY + HISTORY[:3]
+        random.Random(seed).shuffle(shuffled)
+        for start in range(0, len(shuffled), 1 + seed % 3):
+            loading.load(shuffled[start : start + 1 + seed % 3])
+            loading.follow()
+        found.add(repr(loading.listed()))
+    assert len(found) == 1
+    assert loading.counts() == {"uid:c": 1, "uid:a": 3, "uid:b": 1}
+    a = next(item for item in loading.listed().items if item.id == "uid:a")
+    assert (a.first_seen, a.last_seen) == ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:05.000Z")
+
+
+@pytest.mark.parametrize("table", ["event", "seen", "first_copy", "identify", "identifier", "arrival"])
+def test_a_block_that_is_inserted_again_counts_once(
+    loading: Loading, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever insert a crash comes after, doing the block again under its token changes nothing more."""
+    loading.load(HISTORY[1:2])
+    insert = Loader._insert_rows
+
+    def crashing(self: Loader, name: str, *rest: Any) -> None:
+        insert(self, name, *rest)
+        if name == table:
+            raise ConnectionError
+
+    token = f"block-{table}-{time.time_ns()}"
+    with monkeypatch.context() as patched:
+        patched.setattr(Loader, "_insert_rows", crashing)
+        with pytest.raises(ConnectionError):
+            loading.load(HISTORY, token)
+    loading.start()
+    loading.load(HISTORY, token)
+    assert loading.counts() == {"uid:c": 1, "uid:a": 3, "uid:b": 1}
+
+
+def test_what_a_crash_left_undone_is_found(loading: Loading) -> None:
+    """A loader that starts lists what was stored before it, and without its file everything."""
+    loading.load(HISTORY[:1])
+    assert loading.counts() == {"uid:a": 1}
+    loading.load(HISTORY[2:4])
+    loading.start()
+    assert loading.counts() == {"uid:a": 2, "uid:b": 1}
+    loading.warehouse.client.command("TRUNCATE TABLE customer")
+    (loading.journals / "customers.json").unlink()
+    loading.start()
+    assert loading.counts() == {"uid:a": 2, "uid:b": 1}
+
+
+def test_customers_that_become_one_and_part_again(loading: Loading) -> None:
+    """A merge makes one row of two, with everything of both; a split gives both back as they were."""
+    loading.load(HISTORY)
+    before = loading.listed()
+    loading.link("a", "a", 1)
+    loading.link("c", "a", 1)
+    after = loading.listed()
+    assert {item.id: item.events for item in after.items} == {"uid:a": 4, "uid:b": 1}
+    merged = next(item for item in after.items if item.id == "uid:a")
+    assert (merged.identifiers, merged.name, merged.last_seen[:19]) == (
+        ["uid:a", "uid:c"], "Cid", "1970-01-01T00:00:07",
+    )  # fmt: skip
+    for filters in ({"q": "c"}, {"q": "cid"}, {"attributes": ("name:eq:Cid",)}):
+        assert loading.counts(**filters) == {"uid:a": 4}
+    assert loading.counts(did="login", did_at_least=3, did_within_days=1, now=8_000) == {"uid:a": 3 + 1}
+    loading.load([entry(9, event("c", "6", 8_000))])
+    assert loading.counts() == {"uid:a": 5, "uid:b": 1}
+    loading.link("c", "c", 2)
+    loading.link("a", "a", 2)
+    parted = loading.listed()
+    assert {item.id: item.events for item in parted.items} == {"uid:c": 2, "uid:a": 3, "uid:b": 1}
+    assert [item for item in parted.items if item.id != "uid:c"] == [
+        item for item in before.items if item.id != "uid:c"
+    ]
+
+
+def test_rows_that_were_replaced_do_not_show(loading: Loading) -> None:
+    """However many replaced rows lie before it, the page has the rows in force, in their order."""
+    loading.warehouse.client.command("SYSTEM STOP MERGES customer")
+    loading.load([entry(n, event(f"u{n}", f"{n}", n)) for n in range(1, 200)])
+    loading.follow()
+    loading.load([entry(1_000 + n, event(f"u{n}", f"x{n}", 1_000_000 - n)) for n in range(1, 190)])
+    loading.follow()
+    page = customers(loading.warehouse.tenant(APP), Filter(), sort="last_seen", limit=12)
+    assert [item.id for item in page.items] == [f"uid:u{n}" for n in [*range(190, 200), 189, 188]]
+
+
+def test_what_was_stored_before_there_was_a_list(loading: Loading) -> None:
+    """The schema's migration counts what is there, and doing it again changes nothing."""
+    loading.load(HISTORY)
+    expected = loading.listed()
+    for _ in range(2):
+        for table in ("seen", "identifier", "customer"):
+            loading.warehouse.client.command(f"DROP TABLE {table}")
+        loading.warehouse.client.command("DELETE FROM schema_migration WHERE number = 5")
+        assert migrate_warehouse(loading.warehouse.client, STEPS) == ["0005_customer.sql"]
+        (loading.journals / "customers.json").unlink(missing_ok=True)
+        loading.start()
+        assert loading.listed() == expected
