@@ -95,6 +95,7 @@ class Delivery:
     def _prune(self) -> None:
         while self._journal.prune():
             pass
+        self._journal.scrub()
 
     def _last_positions(self) -> dict[str, int]:
         """The position of the last entry of every journal that holds entries to load."""

@@ -55,6 +55,21 @@ def _tune_sqlite(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA busy_timeout=10000")
+    connection.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten, not only unlinked
+
+
+def forget_log(engine: Engine) -> bool:
+    """Empty SQLite's log of changes, which holds what was deleted still; whether it is done (readers may be in the way).
+
+    PostgreSQL recycles its log by itself.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()
+    try:
+        return connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0  # type: ignore[no-any-return, attr-defined]
+    finally:
+        connection.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

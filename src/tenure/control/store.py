@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tenure.control import keys
 from tenure.control.database import writing
+from tenure.control.erasures import Erasures
 from tenure.control.keys import Key
 from tenure.control.policy import Policy
 from tenure.control.signing import signing_state
@@ -64,6 +65,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = writing(engine)
+        self.erasures = Erasures(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken."""

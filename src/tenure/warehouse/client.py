@@ -28,7 +28,7 @@ from tenure.settings import Settings
 vars(options).update(pd=None, np=None)
 
 ENGINE_USER = "tenure"
-TABLES = ("event", "first_copy", "arrival", "quarantine", "identify")
+TABLES = ("event", "first_copy", "arrival", "quarantine", "identify", "erased_event")
 READ_SECONDS = 30
 """Longest that a question of a reader may take."""
 
