@@ -188,10 +188,13 @@ class Journal:
         SQLite leaves deleted rows in its file until their place is used again. `user_version` tells how far we are.
         A file that is large, because loading is behind, waits until it is small: this rewrites it.
         """
-        asked = Loaded.read(self.directory).scrub
+        loaded = Loaded.read(self.directory)
+        asked = loaded.scrub
         if asked <= self._db.execute("PRAGMA user_version").fetchone()[0]:
             return True
-        if self.bytes > SCRUB_BYTES:
+        unpruned = "SELECT 1 FROM entry WHERE position <= ? LIMIT 1"
+        through = loaded.positions.get(self.id, 0)
+        if self.bytes > SCRUB_BYTES or self._db.execute(unpruned, (through,)).fetchone():
             return False
         try:
             self._db.execute("PRAGMA busy_timeout=100")  # whoever appends waits for this

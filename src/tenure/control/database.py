@@ -59,7 +59,7 @@ def _tune_sqlite(connection: Any, _: Any) -> None:
 
 
 def forget_log(engine: Engine) -> bool:
-    """Empty SQLite's log of changes, which holds what was deleted still; whether it is done (readers may be in the way).
+    """Empty SQLite's log of changes, which holds what was deleted; whether it is done, for readers may be in the way.
 
     PostgreSQL recycles its log by itself.
     """
@@ -67,7 +67,9 @@ def forget_log(engine: Engine) -> bool:
         return True
     connection = engine.raw_connection()
     try:
-        return connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0  # type: ignore[no-any-return, attr-defined]
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return cursor.fetchone()[0] == 0  # type: ignore[index]
     finally:
         connection.close()
 

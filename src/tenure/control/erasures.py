@@ -21,9 +21,9 @@ from tenure.identity import Identifier, identity_key
 
 REQUESTED, HIDDEN, LOADED, PURGED, SCRUBBED, DONE = "requested", "hidden", "loaded", "purged", "scrubbed", "done"
 PHASES = (REQUESTED, HIDDEN, LOADED, PURGED, SCRUBBED, DONE)
-"""requested: readers that ask for the customer find nobody; hidden: no answer counts or shows the rows; loaded: what the
-journals held at the request has been sorted out; purged: the warehouse's files are free of it; scrubbed: the journals'
-files are; done: so is the control database."""
+"""requested: readers that ask for the customer find nobody; hidden: no answer counts or shows the rows; loaded: what
+the journals held at the request has been sorted out; purged: the warehouse's files are free of it; scrubbed: the
+journals' files are; done: so is the control database."""
 
 LINK_KEYS = ((link, ("key", "to_key")),)
 """Tables of links, and their columns that hold the key of an identifier in hex."""

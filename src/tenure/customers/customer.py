@@ -36,7 +36,10 @@ def find_customer(tenant: Tenant, store: Store, text: str) -> Customer:
     for identifier in meant:
         known = store.linked(tenant.app, [identifier])
         if len(known) > 1 or identity_key(tenant.app, identifier) in present:
-            return Customer(known, [identity_key(tenant.app, other) for other in known])
+            keys = [identity_key(tenant.app, other) for other in known]
+            if store.erasures.hides(tenant.app, keys):
+                break
+            return Customer(known, keys)
     raise NotFound("no customer of this app has that identifier", code="unknown_customer")
 
 

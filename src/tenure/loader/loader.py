@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,9 @@ from tenure.entry import Entry
 from tenure.errors import Unavailable
 from tenure.journal import JournalReader, Loaded, Row, prune_unclaimed, readers
 from tenure.loader import rows
+from tenure.loader.erasing import Erasing
 from tenure.loader.rows import Block, Kept
+from tenure.loader.tombstones import NOTHING_ERASED, Tombstones, ids_of
 from tenure.settings import MEBIBYTE
 from tenure.telemetry import (
     JOURNAL_DAMAGED,
@@ -50,6 +53,8 @@ Plan = dict[str, tuple[int, int]]
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 PRUNE_SECONDS, MEASURE_SECONDS = 10.0, 1.0
+ERASURE_SECONDS = 0.1
+"""How often it is looked for erasures that were asked for, between blocks."""
 BLOCK_BYTES = 16 * MEBIBYTE
 """Journal bytes that are loaded together at the most (a larger request alone)."""
 WORTH_GOING_ON = 0.5
@@ -60,6 +65,8 @@ SELECT event_id, precedence, customer_key, toUnixTimestamp64Milli(occurred_at)
 FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
 ORDER BY precedence DESC LIMIT 1 BY event_id
 """
+
+_ERASED = "SELECT event_id FROM erased_event WHERE event_id IN (SELECT event_id FROM ids)"
 
 
 class Found(NamedTuple):
@@ -85,9 +92,19 @@ class Loader:
         self._block_rows = block_rows
         self._loaded = Loaded.read(directory)
         self._readers: dict[str, JournalReader] = {}
+        self._erasing = Erasing(directory, warehouse, store.erasures)
+        self._tombstones = NOTHING_ERASED
+        self._erasures = 0
 
     def run(self, stop: threading.Event, interval: float, drain_seconds: float) -> None:
         """Load until `stop` is set, then what is left in the journals, for `drain_seconds` at the most."""
+        self._erasing.start()
+        try:
+            self._run(stop, interval, drain_seconds)
+        finally:
+            self._erasing.stop()
+
+    def _run(self, stop: threading.Event, interval: float, drain_seconds: float) -> None:
         retry, pruned_at, measured_at, deadline = FIRST_RETRY_SECONDS, 0.0, 0.0, float("inf")
         while True:
             if stop.is_set():
@@ -100,6 +117,8 @@ class Loader:
                 measured_at = time.monotonic()
             began = time.monotonic()
             try:
+                self._erasing.hide()
+                self._ask_for_scrub()
                 fullness = self.load_block()
                 retry = FIRST_RETRY_SECONDS
             except (Unavailable, ClickHouseError, SQLAlchemyError) as error:
@@ -116,7 +135,10 @@ class Loader:
             if time.monotonic() - pruned_at > PRUNE_SECONDS:
                 prune_unclaimed(self._directory)
                 pruned_at = time.monotonic()
-            stop.wait(began + interval - time.monotonic())  # so that the next block is worth its inserts
+            while not stop.is_set() and time.monotonic() < began + interval and not self._erasing.is_asked():
+                stop.wait(
+                    min(ERASURE_SECONDS, max(0, began + interval - time.monotonic()))
+                )  # a block is to be worth it
 
     def load_block(self) -> float:
         """Load one block; returns how full it was, from 0 (the journals hold nothing new) to 1.
@@ -127,12 +149,16 @@ class Loader:
         plan, found = self._planned() if self._loaded.plan else self._new_plan()
         if not plan:
             return 0
-        block = rows.block(entry for row in found if (entry := row.entry) is not None)
+        taken = [entry for row in found if (entry := row.entry) is not None]
+        tombstones = self._look_up(taken)
+        block = rows.block(taken, tombstones)
         self._insert(block, _token(plan))
         self._store.add_links(block.links)
         positions = self._loaded.positions | {journal: through for journal, (_, through) in plan.items()}
-        self._loaded = Loaded(positions)
+        self._loaded = Loaded(positions, scrub=self._loaded.scrub)
         self._loaded.write(self._directory)
+        if block.erased:
+            self._erasing.has_come_again()
         LOAD_BLOCKS.inc()
         if block.oldest:
             LOAD_LAG_SECONDS.set(time.time() - block.oldest / 1_000_000)
@@ -173,10 +199,32 @@ class Loader:
                 found += [self._find(reader, row) for row in reader.read(after, through=through, max_bytes=2**62)]
         return plan, found
 
+    def _look_up(self, taken: list[Entry]) -> Tombstones:
+        """What is erased, as far as it concerns these entries. An erasure that is asked for later is none of theirs:
+        they were all received before it, and what is then in the warehouse goes with it."""
+        count = self._store.erasures.count()
+        if count != self._erasures:
+            self._tombstones = Tombstones(self._store.erasures.tombstones())
+            self._erasures = count
+            self._erasing.hide()
+        if self._tombstones:
+            ids, old = ids_of(taken, self._tombstones)
+            self._tombstones.ids = old | {bytes(row[0]) for row in self._ask(_ERASED, ids)}
+        return self._tombstones
+
+    def _ask_for_scrub(self) -> None:
+        asked = self._erasing.wanted_scrub(self._loaded.scrub)
+        if asked > self._loaded.scrub:
+            self._loaded.scrub = asked
+            self._loaded.write(self._directory)
+
     def _insert(self, block: Block, token: str) -> None:
         first = rows.first_copies(block.copies)
-        events, firsts = rows.event_rows(first, self._kept(list(first)))
+        kept = self._kept([*first, *block.erased_ids])
+        events, firsts = rows.event_rows(first, kept)
+        erased = [(event_id, app, bytes(16)) for event_id, app in block.erased_ids.items() if event_id not in kept]
         for name, inserted in (
+            ("erased_event", erased),
             ("event", events),
             ("first_copy", firsts),
             ("identify", block.identifies),
@@ -200,11 +248,14 @@ class Loader:
 
     def _kept(self, ids: list[bytes]) -> dict[bytes, Kept]:
         """What the warehouse keeps already of the events with these ids."""
+        return {bytes(row[0]): Kept(int(row[1]), bytes(row[2]), int(row[3])) for row in self._ask(_KEPT, ids)}
+
+    def _ask(self, sql: str, ids: list[bytes]) -> Sequence[Sequence[Any]]:
+        """The rows of a query that looks up `ids`."""
         if not ids:
-            return {}
+            return []
         sent = ExternalData(file_name="ids", data=b"".join(ids), fmt="RowBinary", structure="event_id FixedString(16)")
-        result = self._warehouse.client.query(_KEPT, external_data=sent)
-        return {bytes(row[0]): Kept(int(row[1]), bytes(row[2]), int(row[3])) for row in result.result_rows}
+        return self._warehouse.client.query(sql, external_data=sent).result_rows
 
     def _find(self, reader: JournalReader, row: Row) -> Found:
         """What a journal row holds; a damaged one is set aside in a file, named and counted."""

@@ -16,6 +16,7 @@ from tenure.control.store import Link
 from tenure.entry import Entry
 from tenure.event import Identify
 from tenure.identity import CHURN_EVENT_ID, Identifier, content_hash, customer_key, event_ids, identifiers
+from tenure.loader.tombstones import NOTHING_ERASED, Tombstones
 
 _IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "email", "anonymous_id", "user_id"), "String")
 
@@ -58,8 +59,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "content": "FixedString(8)",
         "received_at": "DateTime64(6, 'UTC')",
         "dialect": "LowCardinality(String)",
-        "outcome": "Enum8('accepted' = 1, 'quarantined' = 2, 'rejected' = 3)",
+        "outcome": "Enum8('accepted' = 1, 'quarantined' = 2, 'rejected' = 3, 'erased' = 4)",
         "code": "LowCardinality(String)",
+    },
+    "erased_event": {
+        "event_id": "FixedString(16)",
+        "app": "LowCardinality(String)",
+        "erasure": "FixedString(16)",
     },
     "quarantine": {
         "app": "LowCardinality(String)",
@@ -128,6 +134,10 @@ class Block(msgspec.Struct):
     quarantined: list[tuple[Any, ...]] = []
     identifies: list[tuple[Any, ...]] = []
     links: list[Link] = []
+    erased_ids: dict[bytes, str] = {}
+    """Ids of events that were not kept because their customer is erased, with their app."""
+    erased: int = 0
+    """Elements that were not kept because of that."""
     oldest: int = 0
     """Time of receipt of the oldest entry, microseconds since 1970 UTC."""
 
@@ -141,15 +151,18 @@ def precedence(received_at: int, receipt: bytes) -> int:
     return (1 << 128) - 1 - (received_at << 64 | tie)
 
 
-def block(entries: Iterable[Entry]) -> Block:
-    """The rows of some entries."""
+def block(entries: Iterable[Entry], tombstones: Tombstones = NOTHING_ERASED) -> Block:
+    """The rows of some entries. Of what `tombstones` call erased, the arrival alone is left."""
     made = Block()
     for entry in entries:
         made.oldest = min(made.oldest or entry.received_at, entry.received_at)
-        _add_events(made, entry)
+        _add_events(made, entry, tombstones)
         for part, identify in enumerate(entry.identifies):
-            _add_identify(made, entry, part, identify)
-        _add_refusals(made, entry)
+            if tombstones and tombstones.is_old(entry, identify):
+                _add_erased(made, entry, "identify", identify.index, part)
+            else:
+                _add_identify(made, entry, part, identify)
+        _add_refusals(made, entry, tombstones)
     return made
 
 
@@ -186,7 +199,7 @@ def event_rows(
     return events, firsts
 
 
-def _add_events(made: Block, entry: Entry) -> None:
+def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> None:
     if not entry.events:
         return
     app, dialect, received_at = entry.app, entry.dialect, entry.received_at
@@ -195,6 +208,9 @@ def _add_events(made: Block, entry: Entry) -> None:
     ids = event_ids(app, dialect, entry.events, entry.receipt, entry.idempotency_key)
     for event, event_id in zip(entry.events, ids, strict=True):
         index = event.index
+        if tombstones and (event_id in tombstones.ids or tombstones.is_old(entry, event)):
+            _add_erased(made, entry, "event", index, 0, event_id)
+            continue
         key = customer_key(app, event)
         occurred_at = received_at // 1_000 if event.occurred_at is None else event.occurred_at
         order = first - index
@@ -233,18 +249,33 @@ def _add_identify(made: Block, entry: Entry, part: int, identify: Identify) -> N
         _add_links(made, entry, identifiers(identify))
 
 
-def _add_refusals(made: Block, entry: Entry) -> None:
+def _add_refusals(made: Block, entry: Entry, tombstones: Tombstones) -> None:
     receipt = bytes.fromhex(entry.receipt)
     for part, refusal in enumerate(entry.refusals):
-        outcome = "rejected" if refusal.reported else "quarantined"
+        erased = bool(tombstones) and tombstones.names(entry.app, refusal.payload)
+        outcome = "rejected" if refusal.reported else "erased" if erased else "quarantined"
         made.arrivals.append(
             (entry.app, receipt, "refusal", refusal.index or 0, part, _NO_ID, _NO_CONTENT, entry.received_at,
              entry.dialect, outcome, refusal.code)
         )  # fmt: skip
+        if erased:
+            made.erased += 1
+            continue
         made.quarantined.append(
             (entry.app, entry.received_at, receipt, refusal.index, part, entry.dialect, outcome, refusal.code,
              refusal.field or "", refusal.message, refusal.payload)
         )  # fmt: skip
+
+
+def _add_erased(made: Block, entry: Entry, kind: str, index: int, part: int, event_id: bytes = _NO_ID) -> None:
+    """The arrival of an element that is not kept, because its customer is erased."""
+    made.erased += 1
+    if event_id != _NO_ID:
+        made.erased_ids[event_id] = entry.app
+    receipt = bytes.fromhex(entry.receipt)
+    made.arrivals.append(
+        (entry.app, receipt, kind, index, part, event_id, _NO_CONTENT, entry.received_at, entry.dialect, "erased", "")
+    )
 
 
 def _add_links(made: Block, entry: Entry, known: list[Identifier]) -> None:
