@@ -69,7 +69,7 @@ def forget_log(engine: Engine) -> bool:
     try:
         cursor = connection.cursor()
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return cursor.fetchone()[0] == 0  # type: ignore[index]
+        return bool(cursor.fetchone()[0] == 0)  # type: ignore[index]
     finally:
         connection.close()
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, func, or_, select, update
 
 from tenure.control.database import forget_log, writing
 from tenure.control.tables import erased_key, erasure, link
@@ -129,6 +129,18 @@ class Erasures:
         with self._engine.begin() as db:
             return {bytes.fromhex(key): int(at) for key, at in db.execute(query)}
 
+    def links(self, app_id: str, keys: Sequence[bytes]) -> dict[str, list[dict[str, Any]]]:
+        """What the tables of links hold of these keys, by table."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        with self._engine.begin() as db:
+            for table, columns in LINK_KEYS:
+                rows: dict[Any, dict[str, Any]] = {}
+                for held in _held(table, columns, keys):
+                    query = select(table).where(table.c.app_id == app_id, held)
+                    rows.update((tuple(row), dict(row._mapping)) for row in db.execute(query))
+                found[table.name] = list(rows.values())
+        return found
+
     def record(self, asked: Erasure, removed: Mapping[str, Mapping[str, int]]) -> None:
         """Note what is about to be removed: of what was noted before a crash, the larger number stands."""
         with self._writer.begin() as db:
@@ -159,12 +171,18 @@ class Erasures:
 def _remove_links(db: Connection, asked: Erasure) -> dict[str, int]:
     removed = {}
     for table, columns in LINK_KEYS:
-        removed[table.name] = 0
-        for start in range(0, len(asked.keys), _CHUNK):
-            texts = [key.hex() for key in asked.keys[start : start + _CHUNK]]
-            held = or_(*(table.c[column].in_(texts) for column in columns))
-            removed[table.name] += db.execute(table.delete().where(table.c.app_id == asked.app, held)).rowcount
+        removed[table.name] = sum(
+            db.execute(table.delete().where(table.c.app_id == asked.app, held)).rowcount
+            for held in _held(table, columns, asked.keys)
+        )
     return removed
+
+
+def _held(table: Table, columns: Sequence[str], keys: Sequence[bytes]) -> Iterator[ColumnElement[bool]]:
+    """Conditions that together find the rows in which a column holds one of the keys."""
+    for start in range(0, len(keys), _CHUNK):
+        texts = [key.hex() for key in keys[start : start + _CHUNK]]
+        yield or_(*(table.c[column].in_(texts) for column in columns))
 
 
 def _record(db: Connection, erasure_id: str, removed: Mapping[str, Mapping[str, int]]) -> None:

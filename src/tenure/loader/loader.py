@@ -135,10 +135,13 @@ class Loader:
             if time.monotonic() - pruned_at > PRUNE_SECONDS:
                 prune_unclaimed(self._directory)
                 pruned_at = time.monotonic()
-            while not stop.is_set() and time.monotonic() < began + interval and not self._erasing.is_asked():
-                stop.wait(
-                    min(ERASURE_SECONDS, max(0, began + interval - time.monotonic()))
-                )  # a block is to be worth it
+            self._rest(stop, began + interval)
+
+    def _rest(self, stop: threading.Event, until: float) -> None:
+        """Wait, so that the next block is worth its inserts; but an erasure does not wait."""
+        while (left := until - time.monotonic()) > 0 and not self._erasing.is_asked():
+            if stop.wait(min(left, ERASURE_SECONDS)):
+                return
 
     def load_block(self) -> float:
         """Load one block; returns how full it was, from 0 (the journals hold nothing new) to 1.

@@ -7,16 +7,15 @@ first called, and say each time whether it has come to its end.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
-import msgspec
 from clickhouse_connect.driver.client import Client
 
 from tenure.control.erasures import Erasure
 from tenure.identity import Identifier, keys_in, normal
+from tenure.warehouse import personal
 from tenure.warehouse.personal import BY_EVENT, KEYED, PERSONAL, carrying, of_customer
 
 Step = Callable[[], bool]
@@ -35,10 +34,6 @@ INSERT INTO arrival (app, receipt, kind, position, part, event_id, content, rece
 SELECT app, receipt, 'identify', position, part, toFixedString('', 16), toFixedString('', 8), received_at, dialect,
     'erased', '' FROM identify FINAL WHERE """
 _OF_EVENTS = "event_id IN (SELECT event_id FROM erased_event WHERE erasure = {erasure:FixedString(16)})"
-_QUARANTINED = """
-SELECT receipt, part, payload FROM quarantine FINAL
-WHERE app = {app:String} AND multiSearchAnyCaseInsensitiveUTF8(payload, {needles:Array(String)})
-"""
 _ROW = "app = {app:String} AND concat(lower(hex(receipt)), '.', toString(part)) IN {rows:Array(String)}"
 _ERASED_REFUSALS = f"""
 INSERT INTO arrival (app, receipt, kind, position, part, event_id, content, received_at, dialect, outcome, code)
@@ -46,7 +41,8 @@ SELECT app, receipt, 'refusal', ifNull(position, 0), part, toFixedString('', 16)
     dialect, 'erased', code FROM quarantine FINAL WHERE outcome = 'quarantined' AND {_ROW}
 """  # noqa: S608 - every value is bound
 _OLD_PARTS = """
-SELECT table, name FROM system.parts WHERE database = currentDatabase() AND table IN {tables:Array(String)} AND NOT active
+SELECT table, name FROM system.parts
+WHERE database = currentDatabase() AND table IN {tables:Array(String)} AND NOT active
 """
 _WAITING = """
 SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = {table:String} AND NOT is_done
@@ -109,12 +105,12 @@ def remove_carrying(client: Client, asked: Erasure) -> Iterator[Step]:
 
 def quarantined(client: Client, asked: Erasure) -> list[str]:
     """The quarantined elements whose payload holds one of the identifiers, each as `receipt.part`."""
-    found = {}
-    for needles in _pieces(sorted(_needles(asked.identifiers)), NEEDLES):
+    found: dict[str, None] = {}
+    for needles in _pieces(personal.needles(asked.identifiers), NEEDLES):
         parameters = {"app": asked.app, "needles": needles}
-        for receipt, part, payload in client.query(_QUARANTINED, parameters).result_rows:
+        for receipt, part, payload in client.query(personal.PERHAPS_QUARANTINED, parameters).result_rows:
             if not set(asked.keys).isdisjoint(keys_in(asked.app, payload)):
-                found[f"{bytes(receipt).hex()}.{part}"] = True
+                found[f"{bytes(receipt).hex()}.{part}"] = None
     return list(found)
 
 
@@ -126,14 +122,13 @@ def remove_quarantined(client: Client, asked: Erasure, found: Sequence[str]) -> 
 
 
 def rewrite(client: Client, asked: Erasure) -> Iterator[Step]:
-    """Write every table that holds something personal anew without what is marked, and wait until the old files are gone."""
+    """Write every personal table anew without what is marked, and wait until the old files are gone."""
     _delete(client, asked, PREPARED, "erasure = {erasure:FixedString(16)}", wait=True)
     tables = [*PERSONAL, PREPARED]
     for name in tables:
         client.command(f"ALTER TABLE {name} MODIFY SETTING {_SETTINGS}")
         client.command(f"ALTER TABLE {name} APPLY DELETED MASK", settings={"mutations_sync": 0})
-    for name in tables:
-        yield lambda name=name: not _waiting(client, name)
+    yield lambda: not any(_waiting(client, name) for name in tables)
     old = _old_parts(client, tables)
     yield lambda: old.isdisjoint(_old_parts(client, tables))
 
@@ -179,13 +174,3 @@ def _waiting(client: Client, table: str) -> int:
 
 def _old_parts(client: Client, tables: Sequence[str]) -> set[tuple[str, str]]:
     return {(row[0], row[1]) for row in client.query(_OLD_PARTS, {"tables": list(tables)}).result_rows}
-
-
-def _needles(identifiers: Sequence[Identifier]) -> set[str]:
-    """Texts of which a payload that holds one of the identifiers holds one, in upper or lower case."""
-    forms = ("NFC", "NFD", "NFKC", "NFKD")
-    return {
-        msgspec.json.encode(unicodedata.normalize(form, identifier.value)).decode()[1:-1]
-        for identifier in identifiers
-        for form in forms
-    } | {msgspec.json.encode(identifier.value).decode()[1:-1] for identifier in identifiers}

@@ -159,7 +159,7 @@ def block(entries: Iterable[Entry], tombstones: Tombstones = NOTHING_ERASED) -> 
         _add_events(made, entry, tombstones)
         for part, identify in enumerate(entry.identifies):
             if tombstones and tombstones.is_old(entry, identify):
-                _add_erased(made, entry, "identify", identify.index, part)
+                _add_erased(made, entry, "identify", (identify.index, part))
             else:
                 _add_identify(made, entry, part, identify)
         _add_refusals(made, entry, tombstones)
@@ -209,7 +209,7 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> None:
     for event, event_id in zip(entry.events, ids, strict=True):
         index = event.index
         if tombstones and (event_id in tombstones.ids or tombstones.is_old(entry, event)):
-            _add_erased(made, entry, "event", index, 0, event_id)
+            _add_erased(made, entry, "event", (index, 0), event_id)
             continue
         key = customer_key(app, event)
         occurred_at = received_at // 1_000 if event.occurred_at is None else event.occurred_at
@@ -267,14 +267,14 @@ def _add_refusals(made: Block, entry: Entry, tombstones: Tombstones) -> None:
         )  # fmt: skip
 
 
-def _add_erased(made: Block, entry: Entry, kind: str, index: int, part: int, event_id: bytes = _NO_ID) -> None:
-    """The arrival of an element that is not kept, because its customer is erased."""
+def _add_erased(made: Block, entry: Entry, kind: str, place: tuple[int, int], event_id: bytes = _NO_ID) -> None:
+    """The arrival of an element (index, part) that is not kept, because its customer is erased."""
     made.erased += 1
     if event_id != _NO_ID:
         made.erased_ids[event_id] = entry.app
     receipt = bytes.fromhex(entry.receipt)
     made.arrivals.append(
-        (entry.app, receipt, kind, index, part, event_id, _NO_CONTENT, entry.received_at, entry.dialect, "erased", "")
+        (entry.app, receipt, kind, *place, event_id, _NO_CONTENT, entry.received_at, entry.dialect, "erased", "")
     )
 
 

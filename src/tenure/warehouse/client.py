@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -31,6 +31,8 @@ ENGINE_USER = "tenure"
 TABLES = ("event", "first_copy", "arrival", "quarantine", "identify", "erased_event")
 READ_SECONDS = 30
 """Longest that a question of a reader may take."""
+STREAM_SECONDS = 3600
+"""Longest that somebody may take to read a stream of rows."""
 
 _APP_ID = re.compile(r"app_[0-9a-f]{16}")
 
@@ -155,3 +157,13 @@ class Tenant:
         except ClickHouseError as error:
             raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error
         return result.result_rows
+
+    def stream(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+        """The rows of a query, read as they are taken: for what may be larger than memory. Raises Unavailable."""
+        settings = {"additional_table_filters": self._filter, "readonly": 2, "max_execution_time": STREAM_SECONDS}
+        try:
+            with self._warehouse.client.query_row_block_stream(sql, dict(parameters), settings=settings) as blocks:
+                for block in blocks:
+                    yield from block
+        except ClickHouseError as error:
+            raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error

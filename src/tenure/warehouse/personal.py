@@ -5,9 +5,13 @@ Erasing and exporting go by this list alone. A test fails while a table of the s
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from tenure.identity import KINDS
+import msgspec
+
+from tenure.identity import KINDS, Identifier
 
 
 class Keyed(NamedTuple):
@@ -46,7 +50,7 @@ IMPERSONAL = {
 
 def of_customer(table: Keyed) -> str:
     """The condition of a customer's rows: parameters `app`, `erasure` (FixedString(16)), `erased_at` (ms, Int64)."""
-    keyed = " OR ".join(f"{column} IN (SELECT key FROM erasing WHERE erasure = {_ERASURE})" for column in table.keys)
+    keyed = " OR ".join(f"{column} IN ({_KEYS})" for column in table.keys)
     return f"app = {{app:String}} AND ({keyed}){_until(table)}"
 
 
@@ -57,6 +61,7 @@ def carrying(table: Keyed) -> str:
 
 
 _ERASURE = "{erasure:FixedString(16)}"
+_KEYS = f"SELECT key FROM erasing WHERE erasure = {_ERASURE}"  # noqa: S608 - nothing but the above
 _FINGERPRINTS = f"SELECT fingerprint FROM erasing WHERE erasure = {_ERASURE}"  # noqa: S608 - nothing but the above
 
 
@@ -69,3 +74,20 @@ def _fingerprint(kind: str) -> str:
 def _until(table: Keyed) -> str:
     before = " OR ".join(f"{column} <= fromUnixTimestamp64Milli({{erased_at:Int64}})" for column in table.times)
     return f" AND ({before})" if before else ""
+
+
+PERHAPS_QUARANTINED = """
+SELECT receipt, part, payload FROM quarantine FINAL
+WHERE app = {app:String} AND multiSearchAnyCaseInsensitiveUTF8(payload, {needles:Array(String)})
+"""
+"""Quarantined elements that hold one of `needles`: whether one is an identifier, `identity.keys_in` tells."""
+
+
+def needles(identifiers: Iterable[Identifier]) -> list[str]:
+    """Texts of which a payload that holds one of the identifiers holds one, in upper or lower case."""
+    found = set()
+    for identifier in identifiers:
+        composed = unicodedata.normalize("NFC", identifier.value)
+        decomposed = unicodedata.normalize("NFD", identifier.value)
+        found.update(msgspec.json.encode(value).decode()[1:-1] for value in (identifier.value, composed, decomposed))
+    return sorted(found)

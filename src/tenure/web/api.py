@@ -28,6 +28,7 @@ from tenure.web import scripts
 from tenure.web.access import Reader
 from tenure.web.answer import error_response, json_response
 from tenure.web.churn import add_churn
+from tenure.web.erasure import add_erasure
 from tenure.web.openapi import describe
 from tenure.wire import times
 
@@ -54,6 +55,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     _add_errors(api)
     _add_reading(api)
     add_churn(api)
+    add_erasure(api)
     _add_operating(api)
     scripts.add(api)
     api.openapi = lambda: describe(api)  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from tenure.churn_event import ChurnEvent
 from tenure.customers.catalogue import EventNames
+from tenure.customers.erasure import Certificate
 from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
 from tenure.web.churn import ChurnEvents
@@ -25,6 +26,7 @@ RESULTS = {
     "/api/v1/projects/{slug}/churn-events/{churn_event_id}": ChurnEvent,
     "/v1/events": EventNames,
     "/v1/receipts/{receipt}": Receipt,
+    "/v1/erasures/{erasure_id}": Certificate,
 }
 
 
