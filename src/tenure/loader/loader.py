@@ -225,9 +225,8 @@ class Loader:
         first = rows.first_copies(block.copies)
         kept = self._kept([*first, *block.erased_ids])
         events, firsts = rows.event_rows(first, kept)
-        erased = [(event_id, app, bytes(16)) for event_id, app in block.erased_ids.items() if event_id not in kept]
         for name, inserted in (
-            ("erased_event", erased),
+            ("erased_event", rows.erased_event_rows(block.erased_ids, kept)),
             ("event", events),
             ("first_copy", firsts),
             ("identify", block.identifies),

@@ -6,7 +6,7 @@ of their column: `occurred_at` and `set_at` in milliseconds, `received_at` in mi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -197,6 +197,11 @@ def event_rows(
         events.append(copy.row)
         firsts.append(_first_copy_row(copy))
     return events, firsts
+
+
+def erased_event_rows(erased: Mapping[bytes, str], kept: Mapping[bytes, Kept]) -> list[tuple[Any, ...]]:
+    """Rows for `erased_event`: ids of events that were not kept, save those of which the warehouse keeps a copy."""
+    return [(event_id, app, bytes(16)) for event_id, app in erased.items() if event_id not in kept]
 
 
 def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> None:

@@ -85,7 +85,7 @@ WHERE app = {app:String} AND multiSearchAnyCaseInsensitiveUTF8(payload, {needles
 
 def needles(identifiers: Iterable[Identifier]) -> list[str]:
     """Texts of which a payload that holds one of the identifiers holds one, in upper or lower case."""
-    found = set()
+    found: set[str] = set()
     for identifier in identifiers:
         composed = unicodedata.normalize("NFC", identifier.value)
         decomposed = unicodedata.normalize("NFD", identifier.value)
