@@ -8,10 +8,12 @@ first called, and say each time whether it has come to its end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from tenure.control.erasures import Erasure
 from tenure.identity import Identifier, keys_in, normal
@@ -25,8 +27,7 @@ NEEDLES, ROWS = 100, 500
 """Texts looked for in one query; rows removed by one statement."""
 
 # Old parts of a table are its bytes from before: they are to go within seconds. Merged parts are made durable first.
-_SETTINGS = "old_parts_lifetime = 1, cleanup_delay_period = 1, max_cleanup_delay_period = 2, \
-cleanup_delay_period_random_add = 0, min_rows_to_fsync_after_merge = 1"
+_SETTINGS = "old_parts_lifetime = 1, min_rows_to_fsync_after_merge = 1"
 
 _ERASED_EVENTS = "INSERT INTO erased_event SELECT event_id, app, {erasure:FixedString(16)} FROM event FINAL WHERE "
 _ERASED_IDENTIFIES = """
@@ -130,7 +131,19 @@ def rewrite(client: Client, asked: Erasure) -> Iterator[Step]:
         client.command(f"ALTER TABLE {name} APPLY DELETED MASK", settings={"mutations_sync": 0})
     yield lambda: not any(_waiting(client, name) for name in tables)
     old = _old_parts(client, tables)
-    yield lambda: old.isdisjoint(_old_parts(client, tables))
+
+    def are_gone() -> bool:
+        for name in tables:
+            _clean_up(client, name)
+        return old.isdisjoint(_old_parts(client, tables))
+
+    yield are_gone
+
+
+def _clean_up(client: Client, table: str) -> None:
+    """Have old parts removed now. A server that does not let us does it in its own time, within a minute or so."""
+    with suppress(ClickHouseError):
+        client.command(f"SYSTEM START CLEANUP {table}")
 
 
 def _deleting(client: Client, asked: Erasure, table: str, condition: str, **more: Any) -> Step:

@@ -156,9 +156,9 @@ def block(entries: Iterable[Entry], tombstones: Tombstones = NOTHING_ERASED) -> 
     made = Block()
     for entry in entries:
         made.oldest = min(made.oldest or entry.received_at, entry.received_at)
-        _add_events(made, entry, tombstones)
+        gone = _add_events(made, entry, tombstones)
         for part, identify in enumerate(entry.identifies):
-            if tombstones and tombstones.is_old(entry, identify):
+            if tombstones and (identify.index in gone or tombstones.is_old(entry, identify)):
                 _add_erased(made, entry, "identify", (identify.index, part))
             else:
                 _add_identify(made, entry, part, identify)
@@ -204,9 +204,11 @@ def erased_event_rows(erased: Mapping[bytes, str], kept: Mapping[bytes, Kept]) -
     return [(event_id, app, bytes(16)) for event_id, app in erased.items() if event_id not in kept]
 
 
-def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> None:
+def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
+    """Returns the indexes of the events that are erased: what came in the same element goes with them."""
+    gone: set[int] = set()
     if not entry.events:
-        return
+        return gone
     app, dialect, received_at = entry.app, entry.dialect, entry.received_at
     receipt = bytes.fromhex(entry.receipt)
     first = precedence(received_at, receipt)
@@ -215,6 +217,7 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> None:
         index = event.index
         if tombstones and (event_id in tombstones.ids or tombstones.is_old(entry, event)):
             _add_erased(made, entry, "event", (index, 0), event_id)
+            gone.add(index)
             continue
         key = customer_key(app, event)
         occurred_at = received_at // 1_000 if event.occurred_at is None else event.occurred_at
@@ -232,6 +235,7 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> None:
         if dialect == churn_event.DIALECT and event.name in churn_event.OPENING:
             own = Identifier(CHURN_EVENT_ID, churn_event.churn_event_id(app, event_id))
             _add_links(made, entry, [identifiers(event)[0], own])
+    return gone
 
 
 def _add_identify(made: Block, entry: Entry, part: int, identify: Identify) -> None:
