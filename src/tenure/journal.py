@@ -31,7 +31,7 @@ PRUNE_ROWS = 500
 """Rows removed in one transaction, so that pruning never delays an append by much."""
 RETRY_SECONDS = 5
 """When a client that was refused is to try again."""
-SCRUB_BYTES = 64 * 1024 * 1024
+SCRUB_BYTES = 32 * 1024 * 1024
 """Payloads in a journal with which it is rewritten at the most."""
 GROUP_REQUESTS = 512
 """Requests committed together at the most."""

@@ -178,6 +178,18 @@ def test_who_may_ask_and_for_whom(server: Server, keys: Keys) -> None:
     assert ask(bearer(keys)).status_code == 404
 
 
+def test_a_shared_address_names_nobody(server: Server, keys: Keys) -> None:
+    """An e-mail address that two customers have is refused, and neither loses anything; by an id of theirs one goes."""
+    office = {"event": "login", "email": "office@example.com"}
+    body = {"events": [office, {**office, "uid": "jane"}, {**office, "uid": "john"}]}
+    send(server, keys, Person(), [{"url": "/v1/ingest", "headers": {"X-API-Key": "secret_key"}, "json": body}])
+    server.wait_loaded()
+    answer = server.http.delete("/v1/customers/office@example.com", headers=bearer(keys))
+    assert (answer.status_code, answer.json()["error"]) == (400, "ambiguous_customer")
+    certificate_when_done(server, keys, erase(server, keys, "jane"))
+    assert len(server.read("/v1/customers/john/timeline", keys)["items"]) >= 1
+
+
 def test_without_a_warehouse_nothing_is_promised(new_server: Callable[..., Server]) -> None:
     """While it cannot be told who the customer is, the answer is 503 and nothing is erased."""
     server = new_server(TENURE_WAREHOUSE_URL="http://127.0.0.1:9/")

@@ -8,9 +8,9 @@ import msgspec
 
 from tenure.control.erasures import DONE, Erasure, Removed
 from tenure.control.store import Store
-from tenure.customers.customer import candidates, find_customer
+from tenure.customers.customer import Customer, candidates, find_customer
 from tenure.customers.freshness import wait_until_loaded
-from tenure.errors import NotFound, Unavailable
+from tenure.errors import BadRequest, NotFound, Unavailable
 from tenure.identity import identity_key
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
@@ -55,8 +55,9 @@ def certificate(asked: Erasure) -> Certificate:
 def request_erasure(tenant: Tenant, store: Store, journals: Path, text: str) -> Erasure:
     """Have the customer with this identifier erased: durably asked for when it returns, and found by nobody any more.
 
-    Asked again before it is done, and nothing new is known of the customer: the same erasure. Raises NotFound, and
-    Unavailable when the customer may still be on the way into the warehouse.
+    Asked again before it is done, and nothing new is known of the customer: the same erasure. Raises NotFound,
+    BadRequest when several customers share the identifier, and Unavailable when the customer may still be on the way
+    into the warehouse.
     """
     fresh = wait_until_loaded(journals, PATIENCE_SECONDS)
     try:
@@ -69,4 +70,14 @@ def request_erasure(tenant: Tenant, store: Store, journals: Path, text: str) -> 
             message = "what was sent last is not in the warehouse yet"
             raise Unavailable(message, code="not_loaded_yet", retry_after=2) from None
         raise
+    if _is_shared(tenant, store, customer):
+        message = "several customers have that e-mail address; ask by another identifier of the one that is meant"
+        raise BadRequest(message, code="ambiguous_customer")
     return store.erasures.request(tenant.app, customer.identifiers)
+
+
+def _is_shared(tenant: Tenant, store: Store, customer: Customer) -> bool:
+    """Whether this is an e-mail address that has links and yet belongs to no customer: rows of others carry it."""
+    if [known.kind for known in customer.identifiers] != ["email"]:
+        return False
+    return any(store.erasures.links(tenant.app, customer.keys).values())

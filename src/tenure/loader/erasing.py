@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy.exc import SQLAlchemyError
 
 from tenure.control import erasures
 from tenure.control.erasures import Erasure, Erasures
-from tenure.errors import Unavailable
 from tenure.journal import Loaded, prune_unclaimed, readers
 from tenure.loader import removal
 from tenure.warehouse.client import Warehouse
@@ -93,9 +91,12 @@ class Erasing:
         return max(last, self._scrub)
 
     def _run(self) -> None:
-        retry = POLL_SECONDS
+        retry, is_first = POLL_SECONDS, True
         while not self._stopping.wait(retry):
             try:
+                if is_first and self._store.count():
+                    self.has_come_again()  # perhaps, and a crash came before the scrub
+                is_first = False
                 for asked in self._store.pending(*self._phases):
                     self._carry_on(asked)
                 if self._came_again.is_set() and time.monotonic() - self._scrubbed_at > SCRUB_AGAIN_SECONDS:
@@ -104,7 +105,7 @@ class Erasing:
                 retry = POLL_SECONDS
             except Stopped:
                 return
-            except (Unavailable, ClickHouseError, SQLAlchemyError, OSError) as error:
+            except Exception as error:  # whatever it is: a thread that has ended would leave it undone
                 log.warning("erasure not carried on; will try again", error=type(error).__name__, retry_seconds=retry)
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
 
