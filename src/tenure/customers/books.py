@@ -18,9 +18,9 @@ class Books(msgspec.Struct):
     stored: int
     duplicates: int
     quarantined: int
-    erased: int
     rejected: int
     identifies: int
+    erased: int = 0
 
     @property
     def balanced(self) -> bool:
