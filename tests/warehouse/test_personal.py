@@ -7,7 +7,7 @@ import re
 from tenure.control.erasures import LINK_KEYS
 from tenure.control.tables import metadata
 from tenure.identity import KINDS
-from tenure.warehouse.client import TABLES
+from tenure.warehouse.client import TABLES, WITH_CUSTOMER_KEY
 from tenure.warehouse.migrate import migrations
 from tenure.warehouse.personal import BY_EVENT, BY_PAYLOAD, IMPERSONAL, KEYED, PERSONAL
 
@@ -34,6 +34,7 @@ def test_every_personal_table_has_the_columns_that_it_is_searched_by() -> None:
     assert all("event_id" in COLUMNS[name] for name in BY_EVENT)
     assert all("payload" in COLUMNS[name] for name in BY_PAYLOAD)
     assert set(PERSONAL) <= set(TABLES)
+    assert {name for name in PERSONAL if "customer_key" in COLUMNS[name]} == set(WITH_CUSTOMER_KEY)
 
 
 def test_every_table_of_the_control_database_is_known_to_erasing() -> None:

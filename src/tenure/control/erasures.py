@@ -103,16 +103,20 @@ class Erasures:
             row = db.execute(query).first()
             return None if row is None else _erasure(db, row)
 
-    def hides(self, app_id: str, keys: Iterable[bytes]) -> bool:
-        """Whether one of these keys is to be erased while its rows are in the warehouse still."""
+    def hidden(self, app_id: str) -> set[bytes]:
+        """The keys that are to be erased while their rows are in the warehouse still: mostly none."""
         query = (
             select(erased_key.c.key)
             .join(erasure, erased_key.c.erasure_id == erasure.c.id)
             .where(erasure.c.phase == REQUESTED, erasure.c.app_id == app_id)
         )
         with self._engine.begin() as db:
-            hidden = set(db.execute(query).scalars())
-        return bool(hidden) and not hidden.isdisjoint(key.hex() for key in keys)
+            return {bytes.fromhex(key) for key in db.execute(query).scalars()}
+
+    def hides(self, app_id: str, keys: Iterable[bytes]) -> bool:
+        """Whether one of these keys is among the hidden."""
+        hidden = self.hidden(app_id)
+        return bool(hidden) and not hidden.isdisjoint(keys)
 
     def count(self) -> int:
         """How many there ever were: cheap to ask for, so that who remembers `tombstones` knows when to ask again."""

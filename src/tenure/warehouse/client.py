@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -29,6 +29,8 @@ vars(options).update(pd=None, np=None)
 
 ENGINE_USER = "tenure"
 TABLES = ("event", "first_copy", "arrival", "quarantine", "identify", "erased_event")
+WITH_CUSTOMER_KEY = ("event", "first_copy", "identify")
+"""Tables whose rows can be hidden by the column `customer_key`."""
 READ_SECONDS = 30
 """Longest that a question of a reader may take."""
 STREAM_SECONDS = 3600
@@ -114,9 +116,9 @@ class Warehouse:
         if client is not None:
             client.close()
 
-    def tenant(self, app: str) -> Tenant:
-        """The warehouse as one app sees it."""
-        return Tenant(self, app)
+    def tenant(self, app: str, hidden: Iterable[bytes] = ()) -> Tenant:
+        """The warehouse as one app sees it, without the rows kept under the keys `hidden`."""
+        return Tenant(self, app, hidden)
 
     def _connect(self) -> Client:
         try:
@@ -135,11 +137,15 @@ class Warehouse:
 class Tenant:
     """The warehouse as one app sees it: every table holds that app's rows only."""
 
-    def __init__(self, warehouse: Warehouse, app: str) -> None:
+    def __init__(self, warehouse: Warehouse, app: str, hidden: Iterable[bytes] = ()) -> None:
         if not _APP_ID.fullmatch(app):
             raise ValueError("not an app id")
         self._warehouse = warehouse
-        self._filter = "{" + ", ".join(f"'{table}': 'app = \\'{app}\\''" for table in TABLES) + "}"
+        filters = dict.fromkeys(TABLES, f"app = \\'{app}\\'")
+        keys = ", ".join(f"unhex(\\'{key.hex()}\\')" for key in hidden)
+        if keys:
+            filters |= {table: f"{filters[table]} AND customer_key NOT IN ({keys})" for table in WITH_CUSTOMER_KEY}
+        self._filter = "{" + ", ".join(f"'{table}': '{condition}'" for table, condition in filters.items()) + "}"
         self.app = app
 
     def rows(
