@@ -180,3 +180,50 @@ def test_request_whose_client_went_away_is_kept(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert {row.receipt for row in readers(tmp_path)[0].read(0)} == {"gone", "stays"}
+
+
+def test_a_scrub_frees_the_files_of_what_is_pruned(tmp_path: Path) -> None:
+    """What was loaded is in the files still after pruning, and after a scrub in none; what waits stays."""
+    journal = Journal.claim(tmp_path, ROOM)
+    journal.append([("a", b"canary" * 1_000), ("b", b"waits")])
+    Loaded({journal.id: 1}).write(tmp_path)
+    assert journal.prune() == 1
+    assert journal.scrub()
+    assert has_bytes(tmp_path, b"canary")
+    Loaded({journal.id: 1}, scrub=7).write(tmp_path)
+    assert journal.scrub()
+    assert not has_bytes(tmp_path, b"canary")
+    reader = JournalReader(journal.path)
+    assert ([row.payload for row in reader.read(0)], reader.scrubbed()) == ([b"waits"], 7)
+    journal.append([("c", b"later")])
+    assert reader.last() == 3
+
+
+def test_a_scrub_waits_for_pruning_and_for_readers(tmp_path: Path) -> None:
+    """It is not done while something that is loaded is there, or a reader keeps the log from being emptied."""
+    journal = Journal.claim(tmp_path, ROOM)
+    journal.append([("a", b"canary"), ("b", b"waits")])
+    Loaded({journal.id: 1}, scrub=1).write(tmp_path)
+    assert not journal.scrub()
+    journal.prune()
+    with sqlite3.connect(journal.path, isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM entry").fetchall()
+        assert not journal.scrub()
+        reader.execute("COMMIT")
+    assert journal.scrub()
+    assert not has_bytes(tmp_path, b"canary")
+
+
+def test_journals_of_the_dead_are_scrubbed_too(tmp_path: Path) -> None:
+    """Whoever prunes an abandoned journal also frees its file."""
+    journal = Journal.claim(tmp_path, ROOM)
+    journal.append([("a", b"canary")])
+    journal.close()
+    Loaded({journal.id: 1}, scrub=1).write(tmp_path)
+    prune_unclaimed(tmp_path)
+    assert not has_bytes(tmp_path, b"canary")
+
+
+def has_bytes(directory: Path, sought: bytes) -> bool:
+    return any(sought in path.read_bytes() for path in directory.glob("*.sqlite*"))

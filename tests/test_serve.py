@@ -217,7 +217,9 @@ def test_check_finds_a_whole_installation_whole(server: Server, keys: dict[str, 
     server.wait_loaded()
     findings = json.loads(tenure("check", "--json", data=server.data))
     assert all(finding["holds"] for finding in findings)
-    assert "received 8 = stored 4 + duplicates 4 + quarantined 0" in [finding["seen"] for finding in findings]
+    assert "received 8 = stored 4 + duplicates 4 + quarantined 0 + erased 0" in [
+        finding["seen"] for finding in findings
+    ]
 
 
 def test_check_without_a_server_says_so(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ class HttpApplication:
     async def _prune(self) -> None:
         while self._journal.journal.prune():
             await asyncio.sleep(0)  # requests first
+        self._journal.journal.scrub()
         self._intake.measure()
         self._limiter.measure()
 

@@ -76,6 +76,6 @@ def _books(warehouse: Warehouse, app: str, name: str) -> Finding:
         return Finding(f"books of {name}", False, str(error))
     seen = (
         f"received {counted.received:,} = stored {counted.stored:,} + duplicates {counted.duplicates:,} "
-        f"+ quarantined {counted.quarantined:,}"
+        f"+ quarantined {counted.quarantined:,} + erased {counted.erased:,}"
     )
     return Finding(f"books of {name}", counted.balanced, seen)

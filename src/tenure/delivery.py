@@ -22,14 +22,45 @@ Waits = Callable[[int], None]
 """Called again and again while entries, so many, are waited for."""
 
 
+class Running:
+    """Sees to it that a loader (and the engine) runs on a data directory, starting both where no server does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._supervisor: Supervisor | None = None
+
+    def tend(self) -> None:
+        """Keep them running. Cheap to call often."""
+        if self._supervisor is not None:
+            self._supervisor.tend()
+            return
+        supervisor = Supervisor(self._settings, with_http=False)
+        try:
+            supervisor.start()
+        except AlreadyRunning:
+            return  # a server has the directory
+        self._supervisor = supervisor
+
+    def __enter__(self) -> Self:
+        self.tend()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what was started here."""
+        if self._supervisor is not None:
+            self._supervisor.stop()
+
+
 class Delivery:
     """Appends entries and sees to it that they are loaded."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._directory = settings.journal_directory
         self._journal = Journal.claim(self._directory, settings.journal_max_mb * MEBIBYTE)
-        self._supervisor: Supervisor | None = None
+        self._running = Running(settings)
         self._tended_at = 0.0
 
     def append(self, entries: Sequence[tuple[str, bytes]], waits: Waits) -> None:
@@ -65,10 +96,7 @@ class Delivery:
         if time.monotonic() - self._tended_at < TEND_SECONDS:
             return
         self._prune()
-        if self._supervisor is None:
-            self._supervise()
-        else:
-            self._supervisor.tend()
+        self._running.tend()
         self._tended_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -80,21 +108,13 @@ class Delivery:
 
     def close(self) -> None:
         """Stop what was started here. What is in the journal still is loaded by whoever runs next."""
-        if self._supervisor is not None:
-            self._supervisor.stop()
+        self._running.close()
         self._journal.close()
-
-    def _supervise(self) -> None:
-        supervisor = Supervisor(self._settings, with_http=False)
-        try:
-            supervisor.start()
-        except AlreadyRunning:
-            return  # a server has the directory, and its loader reads this journal
-        self._supervisor = supervisor
 
     def _prune(self) -> None:
         while self._journal.prune():
             pass
+        self._journal.scrub()
 
     def _last_positions(self) -> dict[str, int]:
         """The position of the last entry of every journal that holds entries to load."""

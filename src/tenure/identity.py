@@ -6,8 +6,9 @@ give the same input, with a personalisation per purpose, so that no two purposes
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -19,6 +20,10 @@ KINDS = ("customer_id", "uid", "email", "anonymous_id")
 """Kinds of customer identifier that senders give, strongest first: an event is kept under the first that it carries."""
 CHURN_EVENT_ID = "churn_event_id"
 """Our own id of a churn event, under which the reasons that are reported for it are kept."""
+
+
+_VALUES = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9]+')
+"""Texts and integers of a JSON text, be it cut off at its end."""
 
 
 class Identifier(msgspec.Struct, frozen=True, order=True):
@@ -63,6 +68,19 @@ def customer_key(app: str, item: Event | Identify) -> bytes:
 def identity_key(app: str, identifier: Identifier) -> bytes:
     """16 bytes that stand for one identifier in one app."""
     return _identity_key(app, identifier.kind, identifier.value)
+
+
+def keys_in(app: str, payload: str) -> Iterator[bytes]:
+    """The identity keys of everything in a JSON text that could be an identifier."""
+    for found in _VALUES.finditer(payload):
+        value = found[0]
+        if value.startswith('"'):
+            try:
+                value = msgspec.json.decode(value, type=str)
+            except msgspec.DecodeError:
+                continue
+        for kind in KINDS:
+            yield identity_key(app, Identifier(kind, normal(kind, value)))
 
 
 @lru_cache(maxsize=50_000)

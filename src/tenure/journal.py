@@ -31,6 +31,8 @@ PRUNE_ROWS = 500
 """Rows removed in one transaction, so that pruning never delays an append by much."""
 RETRY_SECONDS = 5
 """When a client that was refused is to try again."""
+SCRUB_BYTES = 32 * 1024 * 1024
+"""Payloads in a journal with which it is rewritten at the most."""
 GROUP_REQUESTS = 512
 """Requests committed together at the most."""
 MEBIBYTE = 1024 * 1024
@@ -67,6 +69,8 @@ class Loaded(msgspec.Struct):
 
     positions: dict[str, int] = {}
     plan: dict[str, tuple[int, int]] = {}
+    scrub: int = 0
+    """Grows when writers are to free their files of what is pruned (see `Journal.scrub`)."""
 
     @classmethod
     def read(cls, directory: Path) -> Loaded:
@@ -112,6 +116,7 @@ class Journal:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA journal_size_limit=67108864")
+        self._db.execute("PRAGMA temp_store=MEMORY")  # no copy of the journal elsewhere when it is rewritten
         self._db.executescript(_SCHEMA)
         self.id = self._own_id()
         sync_directory(directory)
@@ -176,6 +181,32 @@ class Journal:
         self.bytes -= size
         self.rows -= rows
         return int(rows)
+
+    def scrub(self) -> bool:
+        """Free the file and its log of what has been pruned, if the loader asks for it; whether nothing is left to do.
+
+        SQLite leaves deleted rows in its file until their place is used again. `user_version` tells how far we are.
+        A file that is large, because loading is behind, waits until it is small: this rewrites it.
+        """
+        loaded = Loaded.read(self.directory)
+        asked = loaded.scrub
+        if asked <= self._db.execute("PRAGMA user_version").fetchone()[0]:
+            return True
+        unpruned = "SELECT 1 FROM entry WHERE position <= ? LIMIT 1"
+        through = loaded.positions.get(self.id, 0)
+        if self.bytes > SCRUB_BYTES or self._db.execute(unpruned, (through,)).fetchone():
+            return False
+        try:
+            self._db.execute("PRAGMA busy_timeout=100")  # whoever appends waits for this
+            self._db.execute("VACUUM")
+            if self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                return False  # a reader is in the way
+            self._db.execute(f"PRAGMA user_version={asked}")
+        except sqlite3.Error:
+            return False
+        finally:
+            self._db.execute("PRAGMA busy_timeout=10000")
+        return True
 
     @property
     def refusing(self) -> str | None:
@@ -249,6 +280,10 @@ class JournalReader:
         ).fetchone()
         return int(row[0]), int(row[1])
 
+    def scrubbed(self) -> int:
+        """The last scrub that its writer has done."""
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
     def last(self) -> int:
         """The last position that is not pruned yet; 0 when there is none."""
         return int(self._db.execute("SELECT coalesce(max(position), 0) FROM entry").fetchone()[0])
@@ -270,7 +305,7 @@ def readers(directory: Path) -> list[JournalReader]:
 
 
 def prune_unclaimed(directory: Path) -> None:
-    """Prune the journals whose writer is gone for good (fewer workers than before, an import that ended)."""
+    """Prune and scrub the journals whose writer is gone for good (fewer workers than before, an import that ended)."""
     for path in directory.glob("*.sqlite"):
         lock = _try_lock(directory, int(path.stem))
         if lock is None:
@@ -279,6 +314,7 @@ def prune_unclaimed(directory: Path) -> None:
         try:
             while journal.prune():
                 pass
+            journal.scrub()
         finally:
             journal.close()
 

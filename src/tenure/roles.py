@@ -45,7 +45,7 @@ def engine(settings: Settings) -> None:
 def loader(settings: Settings) -> None:
     """The loader: migrates the warehouse, then loads the journals until it is told to stop."""
     from tenure.control.database import connect
-    from tenure.control.links import Links
+    from tenure.control.store import Store
     from tenure.loader.canonical import Canonical
     from tenure.loader.loader import Loader
     from tenure.warehouse.client import Warehouse
@@ -59,10 +59,10 @@ def loader(settings: Settings) -> None:
             return
     directory = settings.journal_directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    links = Links(connect(settings))
-    canonical = Canonical(Warehouse(settings), links)
+    store = Store(connect(settings))
+    canonical = Canonical(Warehouse(settings), store.links)
     threading.Thread(target=canonical.run, args=(stop,), daemon=True).start()
-    loading = Loader(directory, warehouse, links, canonical, settings.load_rows)
+    loading = Loader(directory, warehouse, store, canonical, settings.load_rows)
     loading.run(stop, settings.load_interval_ms / 1_000, settings.drain_seconds)
 
 

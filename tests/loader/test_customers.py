@@ -47,8 +47,8 @@ class Loading:
 
     def start(self) -> None:
         """As after a crash: with what is on disk only."""
-        links = self.store.links
-        self.loader = Loader(self.journals, self.warehouse, links, Canonical(self.warehouse, links), 20_000)
+        canonical = Canonical(self.warehouse, self.store.links)
+        self.loader = Loader(self.journals, self.warehouse, self.store, canonical, 20_000)
 
     def empty(self) -> None:
         for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical"):

@@ -56,6 +56,23 @@ def _tune_sqlite(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA busy_timeout=10000")
     connection.execute("PRAGMA cache_size=-32000")  # KiB: links go all over their indexes; taken only as it fills
+    connection.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten, not only unlinked
+
+
+def forget_log(engine: Engine) -> bool:
+    """Empty SQLite's log of changes, which holds what was deleted; whether it is done, for readers may be in the way.
+
+    PostgreSQL recycles its log by itself.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return bool(cursor.fetchone()[0] == 0)  # type: ignore[index]
+    finally:
+        connection.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -94,6 +94,16 @@ class Links:
         with self._guard:
             self._known.clear()
 
+    def of(self, app_id: str, identifiers: Iterable[Identifier]) -> list[Link]:
+        """Every fact that names one of these identifiers, in the order of its evidence."""
+        keys = [identity_key(app_id, identifier).hex() for identifier in identifiers]
+        found: dict[str, Link] = {}
+        with self._engine.begin() as db:
+            for chunk in _chunks(keys):
+                rows = db.execute(select(link).where(or_(link.c.key.in_(chunk), link.c.to_key.in_(chunk))))
+                found.update((row.id, _link(row)) for row in rows)
+        return sorted(found.values(), key=lambda fact: fact.evidence)
+
     def known(self, app_id: str, identifiers: Sequence[Identifier]) -> set[Identifier]:
         """Those that any fact is about."""
         keys = {identity_key(app_id, identifier).hex(): identifier for identifier in identifiers}

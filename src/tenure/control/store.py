@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, func, or_, select, union_all, update
 
 from tenure.control import keys
 from tenure.control.database import writing
+from tenure.control.erasures import Erasures
 from tenure.control.keys import Key
 from tenure.control.links import Links
 from tenure.control.policy import Policy
@@ -52,6 +53,7 @@ class Store:
         self._engine = engine
         self._writer = writing(engine)
         self.links = Links(engine)
+        self.erasures = Erasures(engine, self.links)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken."""

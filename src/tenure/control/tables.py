@@ -81,6 +81,25 @@ api_key = Table(
     Column("signing_state", LargeBinary),  # of a secret key: see `signing`
 )
 
+erasure = Table(  # one customer's erasure: see `erasures`
+    "erasure",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("app_id", String(64), ForeignKey("app.id"), nullable=False),
+    Column("phase", String(16), nullable=False, index=True),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("identifiers", Text),  # JSON, while they are needed to find what holds them; NULL when it is done
+    Column("reached", Text, nullable=False),  # JSON: when each phase was reached
+    Column("removed", Text, nullable=False),  # JSON: how much was removed, by store and table
+)
+
+erased_key = Table(  # what is kept for ever, so that old events that come again are recognised
+    "erased_key",
+    metadata,
+    Column("key", String(32), primary_key=True),  # `identity_key` in hex
+    Column("erasure_id", String(32), ForeignKey("erasure.id"), primary_key=True, index=True),
+)
+
 link = Table(  # one fact a row: see `link.Link`
     "link",
     metadata,

@@ -1,4 +1,4 @@
-"""The books of an app: everything received is stored, a duplicate, quarantined, or waits in the journal."""
+"""The books of an app: everything received is stored, a duplicate, quarantined, erased, or waits in the journal."""
 
 from __future__ import annotations
 
@@ -20,30 +20,33 @@ class Books(msgspec.Struct):
     quarantined: int
     rejected: int
     identifies: int
+    erased: int = 0
 
     @property
     def balanced(self) -> bool:
-        """Whether received = stored + duplicates + quarantined, from independent counts."""
-        return self.received == self.stored + self.duplicates + self.quarantined
+        """Whether received = stored + duplicates + quarantined + erased, from independent counts."""
+        return self.received == self.stored + self.duplicates + self.quarantined + self.erased
 
 
 _ARRIVALS = """
-SELECT countIf(kind = 'event'), uniqExactIf(event_id, kind = 'event'),
-    countIf(kind = 'refusal' AND outcome = 'quarantined'), countIf(kind = 'refusal' AND outcome = 'rejected'),
-    countIf(kind = 'identify')
+WITH outcome = 'erased' OR (kind = 'event' AND event_id IN (SELECT event_id FROM erased_event)) AS gone
+SELECT countIf(kind = 'event' AND NOT gone), uniqExactIf(event_id, kind = 'event' AND NOT gone),
+    countIf(kind = 'refusal' AND outcome = 'quarantined'), countIf(gone AND kind != 'identify'),
+    countIf(kind = 'refusal' AND outcome = 'rejected'), countIf(kind = 'identify' AND NOT gone)
 FROM arrival FINAL
 """
 
 
 def books(tenant: Tenant) -> Books:
     """The books as of now. Raises Unavailable."""
-    copies, ids, quarantined, rejected, identifies = tenant.rows(_ARRIVALS)[0]
+    copies, ids, quarantined, erased, rejected, identifies = tenant.rows(_ARRIVALS)[0]
     stored = tenant.rows("SELECT count() FROM event FINAL")[0][0]
     return Books(
-        received=copies + quarantined,
+        received=copies + quarantined + erased,
         stored=stored,
         duplicates=copies - ids,
         quarantined=quarantined,
+        erased=erased,
         rejected=rejected,
         identifies=identifies,
     )

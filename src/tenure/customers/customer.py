@@ -49,7 +49,10 @@ def find_customer(tenant: Tenant, store: Store, text: str, as_of: int | None = N
         facts = store.links.facts(tenant.app, identifier) if identifier in linked else []
         links = partition(facts, None if as_of is None else as_of * 1_000 + 999)
         if identifier in links.customers or identity_key(tenant.app, identifier) in present:
-            return customer_of(tenant.app, identifier, links)
+            customer = customer_of(tenant.app, identifier, links)
+            if store.erasures.hides(tenant.app, customer.keys):
+                break
+            return customer
     raise NotFound("no customer of this app has that identifier", code="unknown_customer")
 
 

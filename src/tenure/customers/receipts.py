@@ -21,7 +21,8 @@ class Element(msgspec.Struct, omit_defaults=True):
     """One element of a request and what became of it.
 
     `outcome` is pending, stored, duplicate (then `of` is the receipt that came first, and `conflict` tells
-    whether that one said something else), quarantined or rejected (then `code`, `field` and `message` say why).
+    whether that one said something else), quarantined or rejected (then `code`, `field` and `message` say why), or
+    erased (its customer was).
     """
 
     index: int | None
@@ -121,11 +122,15 @@ def _in_warehouse(tenant: Tenant, receipt: str) -> Receipt | None:
 
 def _element(row: Any, receipt: str, first: dict[bytes, Any], refusals: dict[int, Any]) -> Element:
     kind, position, part, event_id, content, outcome, code, _, _ = row
+    if kind == "refusal" and outcome == "erased":
+        return Element(position, kind, outcome, code=code)
     if kind == "refusal":
         index, field, message = refusals.get(part, (position, "", ""))
         return Element(index, kind, outcome, code=code, field=field or None, message=message or None)
     if kind == "identify":
-        return Element(position, kind, "stored")
+        return Element(position, kind, "erased" if outcome == "erased" else "stored")
+    if outcome == "erased" or bytes(event_id) not in first:
+        return Element(position, kind, "erased", event_id=event_id.hex())
     first_receipt, first_position, first_content = first[bytes(event_id)]
     if (first_receipt.hex(), first_position) == (receipt, position):
         return Element(position, kind, "stored", event_id=event_id.hex())

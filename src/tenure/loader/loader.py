@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,15 +30,19 @@ from msgspec import DecodeError
 from sqlalchemy.exc import SQLAlchemyError
 
 from tenure import entry as entries
-from tenure.control.links import Links
+from tenure.control.store import Store
 from tenure.entry import Entry
 from tenure.errors import Unavailable
+from tenure.identity import identity_key
 from tenure.journal import JournalReader, Loaded, Row, prune_unclaimed, readers
 from tenure.loader import rows
 from tenure.loader.canonical import Canonical
 from tenure.loader.customers import CustomerList
+from tenure.loader.erasing import Erasing
 from tenure.loader.facts import weight
+from tenure.loader.recount import count_anew
 from tenure.loader.rows import Block, Kept
+from tenure.loader.tombstones import NOTHING_ERASED, Tombstones, ids_of
 from tenure.settings import MEBIBYTE
 from tenure.telemetry import (
     JOURNAL_DAMAGED,
@@ -57,6 +61,8 @@ Plan = dict[str, tuple[int, int]]
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 PRUNE_SECONDS, MEASURE_SECONDS = 10.0, 1.0
+ERASURE_SECONDS = 0.1
+"""How often it is looked for erasures that were asked for, between blocks."""
 BLOCK_BYTES = 16 * MEBIBYTE
 """Journal bytes that are loaded together at the most (a larger request alone)."""
 WORTH_GOING_ON = 0.5
@@ -68,14 +74,8 @@ FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
 ORDER BY precedence DESC LIMIT 1 BY event_id
 """
 
-_EMPTY = "DELETE FROM seen WHERE (app, customer_key) IN ({keys}) AND name != '' SETTINGS lightweight_deletes_sync = 2"
-_COUNT_ANEW = """
-INSERT INTO seen
-SELECT app, customer_key, name, count(), countIf(verified), min(occurred_at), max(occurred_at),
-    fromUnixTimestamp64Micro({changed})
-FROM event FINAL WHERE (app, customer_key) IN ({keys}) GROUP BY app, customer_key, name
-SETTINGS insert_deduplicate = 0
-"""
+_ERASED = "SELECT event_id FROM erased_event WHERE event_id IN (SELECT event_id FROM ids)"
+_SEEN = "SELECT DISTINCT customer_key FROM seen WHERE customer_key IN (SELECT event_id FROM ids)"
 KNOWN_IDENTIFIERS = 100_000
 """So many identifiers are remembered as written, so that each block writes new ones only."""
 
@@ -97,20 +97,30 @@ class Loader:
     """Loads the journals of one directory. One loader a directory at a time (the supervisor sees to that)."""
 
     def __init__(
-        self, directory: Path, warehouse: Warehouse, links: Links, canonical: Canonical, block_rows: int
+        self, directory: Path, warehouse: Warehouse, store: Store, canonical: Canonical, block_rows: int
     ) -> None:
         self._directory = directory
         self._warehouse = warehouse
-        self._links = links
+        self._store = store
         self._canonical = canonical
         self._block_rows = block_rows
         self._loaded = Loaded.read(directory)
         self._readers: dict[str, JournalReader] = {}
         self._customers = CustomerList(directory, warehouse)
         self._known: set[bytes] = set()
+        self._erasing = Erasing(directory, warehouse, store.erasures)
+        self._tombstones = NOTHING_ERASED
+        self._erasures = 0
 
     def run(self, stop: threading.Event, interval: float, drain_seconds: float) -> None:
         """Load until `stop` is set, then what is left in the journals, for `drain_seconds` at the most."""
+        self._erasing.start()
+        try:
+            self._run(stop, interval, drain_seconds)
+        finally:
+            self._erasing.stop()
+
+    def _run(self, stop: threading.Event, interval: float, drain_seconds: float) -> None:
         retry, pruned_at, measured_at, deadline = FIRST_RETRY_SECONDS, 0.0, 0.0, float("inf")
         while True:
             if stop.is_set():
@@ -123,6 +133,8 @@ class Loader:
                 measured_at = time.monotonic()
             began = time.monotonic()
             try:
+                self._hide()
+                self._ask_for_scrub()
                 fullness = self.load_block()
                 retry = FIRST_RETRY_SECONDS
             except (Unavailable, ClickHouseError, SQLAlchemyError) as error:
@@ -141,7 +153,13 @@ class Loader:
             if time.monotonic() - pruned_at > PRUNE_SECONDS:
                 prune_unclaimed(self._directory)
                 pruned_at = time.monotonic()
-            stop.wait(began + interval - time.monotonic())  # so that the next block is worth its inserts
+            self._rest(stop, began + interval)
+
+    def _rest(self, stop: threading.Event, until: float) -> None:
+        """Wait, so that the next block is worth its inserts; but an erasure does not wait."""
+        while (left := until - time.monotonic()) > 0 and not self._erasing.is_asked():
+            if stop.wait(min(left, ERASURE_SECONDS)):
+                return
 
     def load_block(self) -> float:
         """Load one block; returns how full it was, from 0 (the journals hold nothing new) to 1.
@@ -152,13 +170,17 @@ class Loader:
         plan, found = self._planned() if self._loaded.plan else self._new_plan()
         if not plan:
             return 0
-        block = rows.block(entry for row in found if (entry := row.entry) is not None)
+        taken = [entry for row in found if (entry := row.entry) is not None]
+        tombstones = self._look_up(taken)
+        block = rows.block(taken, tombstones)
         self._insert(block, _token(plan))
-        self._links.add(block.links)
+        self._store.links.add(block.links)
         self._canonical.follow()
         positions = self._loaded.positions | {journal: through for journal, (_, through) in plan.items()}
-        self._loaded = Loaded(positions)
+        self._loaded = Loaded(positions, scrub=self._loaded.scrub)
         self._loaded.write(self._directory)
+        if block.erased:
+            self._erasing.has_come_again()
         LOAD_BLOCKS.inc()
         if block.oldest:
             LOAD_LAG_SECONDS.set(time.time() - block.oldest / 1_000_000)
@@ -199,15 +221,48 @@ class Loader:
                 found += [self._find(reader, row) for row in reader.read(after, through=through, max_bytes=2**62)]
         return plan, found
 
+    def _look_up(self, taken: list[Entry]) -> Tombstones:
+        """What is erased, as far as it concerns these entries. An erasure that is asked for later is none of theirs:
+        they were all received before it, and what is then in the warehouse goes with it."""
+        count = self._store.erasures.count()
+        if count != self._erasures:
+            self._tombstones = Tombstones(self._store.erasures.tombstones())
+            self._erasures = count
+            self._hide()
+        if self._tombstones:
+            ids, old = ids_of(taken, self._tombstones)
+            self._tombstones.ids = old | {bytes(row[0]) for row in self._ask(_ERASED, ids)}
+        return self._tombstones
+
+    def _hide(self) -> None:
+        """Hide those whose erasure was asked for. What came of them since is counted anew: a new customer."""
+        for asked in self._erasing.hide():
+            changed = time.time_ns() // 1_000
+            places = {(asked.app, key) for key in asked.keys}
+            count_anew(self._warehouse.client, places, changed)
+            alive = {bytes(row[0]) for row in self._ask(_SEEN, asked.keys)}
+            keyed = [(identity_key(asked.app, identifier), identifier) for identifier in asked.identifiers]
+            again = [(asked.app, key, identifier.kind, identifier.value) for key, identifier in keyed if key in alive]
+            self._insert_rows("identifier", again, asked.id)
+            self._known.clear()
+            self._customers.touch(places, changed)
+
+    def _ask_for_scrub(self) -> None:
+        asked = self._erasing.wanted_scrub(self._loaded.scrub)
+        if asked > self._loaded.scrub:
+            self._loaded.scrub = asked
+            self._loaded.write(self._directory)
+
     def _insert(self, block: Block, token: str) -> None:
         first = rows.first_copies(block.copies)
-        kept = self._kept(list(first))
+        kept = self._kept([*first, *block.erased_ids])
         events, firsts = rows.event_rows(first, kept)
         changes, changed = rows.changes(first, kept), time.time_ns() // 1_000
         seen = rows.seen_rows(changes.new, block.identifies, changed)
         unknown = [row for key, row in block.identifiers.items() if key not in self._known]
+        self._insert_rows("erased_event", rows.erased_event_rows(block.erased_ids, kept), token)
         self._insert_rows("event", events, token)
-        self._count_anew(changes.recount, changed)
+        count_anew(self._warehouse.client, changes.recount, changed)
         for name, inserted in (
             ("seen", seen),
             ("first_copy", firsts),
@@ -220,14 +275,6 @@ class Loader:
             self._insert_rows(name, inserted, token)
         self._remember(block.identifiers)
         self._customers.touch({(row[0], row[1]) for row in seen} | changes.recount, changed)
-
-    def _count_anew(self, keys: set[tuple[str, bytes]], changed: int) -> None:
-        """Make the rows of these keys in `seen` from `event`."""
-        if keys:
-            # App ids are ours and the rest is hexadecimal: nothing in it needs to be bound.
-            listed = ", ".join(f"('{app}', unhex('{key.hex()}'))" for app, key in sorted(keys))
-            self._warehouse.client.command(_EMPTY.format(keys=listed))
-            self._warehouse.client.command(_COUNT_ANEW.format(keys=listed, changed=changed))
 
     def _remember(self, identifiers: Iterable[bytes]) -> None:
         if len(self._known) > KNOWN_IDENTIFIERS:
@@ -250,11 +297,14 @@ class Loader:
 
     def _kept(self, ids: list[bytes]) -> dict[bytes, Kept]:
         """What the warehouse keeps already of the events with these ids."""
+        return {bytes(row[0]): Kept(int(row[1]), bytes(row[2]), int(row[3])) for row in self._ask(_KEPT, ids)}
+
+    def _ask(self, sql: str, ids: list[bytes]) -> Sequence[Sequence[Any]]:
+        """The rows of a query that looks up `ids`."""
         if not ids:
-            return {}
+            return []
         sent = ExternalData(file_name="ids", data=b"".join(ids), fmt="RowBinary", structure="event_id FixedString(16)")
-        result = self._warehouse.client.query(_KEPT, external_data=sent)
-        return {bytes(row[0]): Kept(int(row[1]), bytes(row[2]), int(row[3])) for row in result.result_rows}
+        return self._warehouse.client.query(sql, external_data=sent).result_rows
 
     def _find(self, reader: JournalReader, row: Row) -> Found:
         """What a journal row holds; a damaged one is set aside in a file, named and counted."""

@@ -6,7 +6,7 @@ of their column: `occurred_at` and `set_at` in milliseconds, `received_at` in mi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,6 +26,7 @@ from tenure.identity import (
     identity_key,
 )
 from tenure.loader import facts
+from tenure.loader.tombstones import NOTHING_ERASED, Tombstones
 from tenure.wire.times import EARLIEST, LATEST
 
 _IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "email", "anonymous_id", "user_id"), "String")
@@ -70,8 +71,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "content": "FixedString(8)",
         "received_at": "DateTime64(6, 'UTC')",
         "dialect": "LowCardinality(String)",
-        "outcome": "Enum8('accepted' = 1, 'quarantined' = 2, 'rejected' = 3)",
+        "outcome": "Enum8('accepted' = 1, 'quarantined' = 2, 'rejected' = 3, 'erased' = 4)",
         "code": "LowCardinality(String)",
+    },
+    "erased_event": {
+        "event_id": "FixedString(16)",
+        "app": "LowCardinality(String)",
+        "erasure": "FixedString(16)",
     },
     "quarantine": {
         "app": "LowCardinality(String)",
@@ -182,6 +188,10 @@ class Block(msgspec.Struct):
     """Rows for `identifier` by key: every identifier that is mentioned."""
     mentions: set[tuple[str | None, ...]] = set()
     """The combinations of identifiers that `identifiers` has already: most events repeat one."""
+    erased_ids: dict[bytes, str] = {}
+    """Ids of events that were not kept because their customer is erased, with their app."""
+    erased: int = 0
+    """Elements that were not kept because of that."""
     oldest: int = 0
     """Time of receipt of the oldest entry, microseconds since 1970 UTC."""
 
@@ -195,14 +205,14 @@ def precedence(received_at: int, receipt: bytes) -> int:
     return (1 << 128) - 1 - (received_at << 64 | tie)
 
 
-def block(entries: Iterable[Entry]) -> Block:
-    """The rows of some entries."""
+def block(entries: Iterable[Entry], tombstones: Tombstones = NOTHING_ERASED) -> Block:
+    """The rows of some entries. Of what `tombstones` call erased, the arrival alone is left."""
     made = Block()
     for entry in entries:
         made.oldest = min(made.oldest or entry.received_at, entry.received_at)
-        _add_events(made, entry)
-        _add_identifies(made, entry)
-        _add_refusals(made, entry)
+        gone = _add_events(made, entry, tombstones)
+        _add_identifies(made, entry, gone, tombstones)
+        _add_refusals(made, entry, tombstones)
     return made
 
 
@@ -284,15 +294,26 @@ def seen_rows(new: Iterable[Copy], identifies: Iterable[tuple[Any, ...]], change
     return [(*place, *seen, changed) for place, seen in found.items()]
 
 
-def _add_events(made: Block, entry: Entry) -> None:
+def erased_event_rows(erased: Mapping[bytes, str], kept: Mapping[bytes, Kept]) -> list[tuple[Any, ...]]:
+    """Rows for `erased_event`: ids of events that were not kept, save those of which the warehouse keeps a copy."""
+    return [(event_id, app, bytes(16)) for event_id, app in erased.items() if event_id not in kept]
+
+
+def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
+    """Returns the indexes of the events that are erased: what came in the same element goes with them."""
+    gone: set[int] = set()
     if not entry.events:
-        return
+        return gone
     app, dialect, received_at = entry.app, entry.dialect, entry.received_at
     receipt = bytes.fromhex(entry.receipt)
     first = precedence(received_at, receipt)
     ids = event_ids(app, dialect, entry.events, entry.receipt, entry.idempotency_key)
     for event, event_id in zip(entry.events, ids, strict=True):
         index = event.index
+        if tombstones and (event_id in tombstones.ids or tombstones.is_old(entry, event)):
+            _add_erased(made, entry, "event", (index, 0), event_id)
+            gone.add(index)
+            continue
         key = customer_key(app, event)
         occurred_at = received_at // 1_000 if event.occurred_at is None else event.occurred_at
         order = first - index
@@ -309,14 +330,18 @@ def _add_events(made: Block, entry: Entry) -> None:
         if dialect == churn_event.DIALECT and event.name in churn_event.OPENING:
             own = Identifier(CHURN_EVENT_ID, churn_event.churn_event_id(app, event_id))
             made.links.append(_link(entry, event, CARRIED, (identifiers(event)[0], own)))
+    return gone
 
 
-def _add_identifies(made: Block, entry: Entry) -> None:
+def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombstones) -> None:
     if not entry.identifies:
         return
     ids = element_ids(entry.app, entry.dialect, entry.identifies, entry.receipt, entry.idempotency_key)
     for part, (identify, element_id) in enumerate(zip(entry.identifies, ids, strict=True)):
-        _add_identify(made, entry, part, identify, element_id)
+        if tombstones and (identify.index in gone or tombstones.is_old(entry, identify)):
+            _add_erased(made, entry, "identify", (identify.index, part))
+        else:
+            _add_identify(made, entry, part, identify, element_id)
 
 
 def _add_identify(made: Block, entry: Entry, part: int, identify: Identify, element_id: bytes) -> None:
@@ -355,14 +380,18 @@ def _add_identifiers(made: Block, app: str, item: Event | Identify) -> None:
         made.identifiers[key] = (app, key, found.kind, found.value)
 
 
-def _add_refusals(made: Block, entry: Entry) -> None:
+def _add_refusals(made: Block, entry: Entry, tombstones: Tombstones) -> None:
     receipt = bytes.fromhex(entry.receipt)
     for part, refusal in enumerate(entry.refusals):
-        outcome = "rejected" if refusal.reported else "quarantined"
+        erased = bool(tombstones) and tombstones.names(entry.app, refusal.payload)
+        outcome = "rejected" if refusal.reported else "erased" if erased else "quarantined"
         made.arrivals.append(
             (entry.app, receipt, "refusal", refusal.index or 0, part, _NO_ID, _NO_CONTENT, entry.received_at,
              entry.dialect, outcome, refusal.code)
         )  # fmt: skip
+        if erased:
+            made.erased += 1
+            continue
         made.quarantined.append(
             (entry.app, entry.received_at, receipt, refusal.index, part, entry.dialect, outcome, refusal.code,
              refusal.field or "", refusal.message, refusal.payload)
@@ -384,6 +413,17 @@ def _add_links(made: Block, entry: Entry, item: Event | Identify) -> None:
 def _link(entry: Entry, item: Event | Identify, how: str, pair: tuple[Identifier, Identifier]) -> Link:
     verified = entry.verified or item.signed
     return Link(entry.app, *pair, how, entry.dialect, verified, entry.received_at, entry.receipt, item.index)
+
+
+def _add_erased(made: Block, entry: Entry, kind: str, place: tuple[int, int], event_id: bytes = _NO_ID) -> None:
+    """The arrival of an element (index, part) that is not kept, because its customer is erased."""
+    made.erased += 1
+    if event_id != _NO_ID:
+        made.erased_ids[event_id] = entry.app
+    receipt = bytes.fromhex(entry.receipt)
+    made.arrivals.append(
+        (entry.app, receipt, kind, *place, event_id, _NO_CONTENT, entry.received_at, entry.dialect, "erased", "")
+    )
 
 
 def _first_copy_row(copy: Copy) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -30,9 +30,16 @@ vars(options).update(pd=None, np=None)
 ENGINE_USER = "tenure"
 TABLES = (
     "event", "first_copy", "arrival", "quarantine", "identify", "fact", "canonical", "seen", "identifier", "customer",
+    "erased_event",
 )  # fmt: skip
+HIDDEN_BY = dict.fromkeys(("event", "first_copy", "identify", "fact", "seen", "identifier"), "customer_key") | {
+    "customer": "customer"
+}
+"""Tables whose rows can be hidden, by a column that holds the key of an identifier."""
 READ_SECONDS = 30
 """Longest that a question of a reader may take."""
+STREAM_SECONDS = 3600
+"""Longest that somebody may take to read a stream of rows."""
 
 _APP_ID = re.compile(r"app_[0-9a-f]{16}")
 
@@ -114,9 +121,9 @@ class Warehouse:
         if client is not None:
             client.close()
 
-    def tenant(self, app: str) -> Tenant:
-        """The warehouse as one app sees it."""
-        return Tenant(self, app)
+    def tenant(self, app: str, hidden: Iterable[bytes] = ()) -> Tenant:
+        """The warehouse as one app sees it, without the rows kept under the keys `hidden`."""
+        return Tenant(self, app, hidden)
 
     def _connect(self) -> Client:
         try:
@@ -135,11 +142,15 @@ class Warehouse:
 class Tenant:
     """The warehouse as one app sees it: every table holds that app's rows only."""
 
-    def __init__(self, warehouse: Warehouse, app: str) -> None:
+    def __init__(self, warehouse: Warehouse, app: str, hidden: Iterable[bytes] = ()) -> None:
         if not _APP_ID.fullmatch(app):
             raise ValueError("not an app id")
         self._warehouse = warehouse
-        self._filter = "{" + ", ".join(f"'{table}': 'app = \\'{app}\\''" for table in TABLES) + "}"
+        filters = dict.fromkeys(TABLES, f"app = \\'{app}\\'")
+        keys = ", ".join(f"unhex(\\'{key.hex()}\\')" for key in hidden)
+        if keys:
+            filters |= {table: f"{filters[table]} AND {key} NOT IN ({keys})" for table, key in HIDDEN_BY.items()}
+        self._filter = "{" + ", ".join(f"'{table}': '{condition}'" for table, condition in filters.items()) + "}"
         self.app = app
 
     def rows(
@@ -157,3 +168,13 @@ class Tenant:
         except ClickHouseError as error:
             raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error
         return result.result_rows
+
+    def stream(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+        """The rows of a query, read as they are taken: for what may be larger than memory. Raises Unavailable."""
+        settings = {"additional_table_filters": self._filter, "readonly": 2, "max_execution_time": STREAM_SECONDS}
+        try:
+            with self._warehouse.client.query_row_block_stream(sql, dict(parameters), settings=settings) as blocks:
+                for block in blocks:
+                    yield from block
+        except ClickHouseError as error:
+            raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from tenure.control import keys
+from tenure.control.store import Store
 from tenure.errors import Unauthenticated
 from tenure.ingest.keyring import Keyring
 from tenure.warehouse.client import Tenant, Warehouse
@@ -38,7 +39,9 @@ def reader(request: Request, key: str | None, kinds: Set[str]) -> Tenant:
     """The warehouse as the app of a key of one of these kinds. Raises Unauthenticated and Forbidden."""
     keyring: Keyring = request.app.state.keyring
     warehouse: Warehouse = request.app.state.warehouse
-    return warehouse.tenant(keyring.authenticate(key or "", kinds).app)
+    store: Store = request.app.state.store
+    app = keyring.authenticate(key or "", kinds).app
+    return warehouse.tenant(app, store.erasures.hidden(app))
 
 
 Reader = Annotated[Tenant, Depends(tenant)]

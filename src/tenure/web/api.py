@@ -31,6 +31,7 @@ from tenure.web.attributes import add_attributes
 from tenure.web.churn import add_churn
 from tenure.web.customer import add_customer
 from tenure.web.customers import add_customers
+from tenure.web.erasure import add_erasure
 from tenure.web.identity import add_identity
 from tenure.web.openapi import describe
 from tenure.web.parameters import AsOf, moment
@@ -60,6 +61,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     add_churn(api)
     add_attributes(api)
     add_identity(api)
+    add_erasure(api)
     add_customers(api)
     add_customer(api)  # the last: its path takes whatever the others leave
     _add_operating(api)

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from tenure.churn_event import ChurnEvent
 from tenure.customers.attributes import CustomerAttributes
 from tenure.customers.catalogue import EventNames
+from tenure.customers.erasure import Certificate
 from tenure.customers.identity import Identity
 from tenure.customers.listing import Customers
 from tenure.customers.receipts import Receipt
@@ -37,6 +38,7 @@ RESULTS = {
     "/api/v1/projects/{slug}/churn-events/{churn_event_id}": ChurnEvent,
     "/v1/events": EventNames,
     "/v1/receipts/{receipt}": Receipt,
+    "/v1/erasures/{erasure_id}": Certificate,
 }
 CHANGES = {
     "/v1/links": Linked,

@@ -1,0 +1,195 @@
+"""Erasures of customers: what was asked, how far it has come, and the keys by which what is old is known for ever.
+
+An erasure goes through `PHASES` in order. The loader moves it on (`loader.erasing`); each phase is recorded when it has
+been reached, so that after a crash only the phase that was broken off is done again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, Row, func, select, update
+
+from tenure.control.database import forget_log, writing
+from tenure.control.links import Links
+from tenure.control.tables import erased_key, erasure
+from tenure.errors import NotFound
+from tenure.identity import Identifier, identity_key
+
+REQUESTED, HIDDEN, LOADED, PURGED, SCRUBBED, DONE = "requested", "hidden", "loaded", "purged", "scrubbed", "done"
+PHASES = (REQUESTED, HIDDEN, LOADED, PURGED, SCRUBBED, DONE)
+"""requested: readers that ask for the customer find nobody; hidden: no answer counts or shows the rows; loaded: what
+the journals held at the request has been sorted out; purged: the warehouse's files are free of it; scrubbed: the
+journals' files are; done: so is the control database."""
+
+Removed = dict[str, dict[str, int]]
+"""How much was removed, by store and table."""
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    """One erasure. Times are in milliseconds since 1970 UTC."""
+
+    id: str
+    app: str
+    phase: str
+    requested_at: int
+    """What was received, or said to have happened, until then is erased; what comes later is a new customer's."""
+    identifiers: list[Identifier]
+    """Empty when it is done."""
+    keys: list[bytes]
+    reached: dict[str, int]
+    """When each phase was reached."""
+    removed: Removed
+
+
+class Erasures:
+    """Erasures in the control database. Safe to share between threads."""
+
+    def __init__(self, engine: Engine, links: Links) -> None:
+        self._engine = engine
+        self._links = links
+        self._writer = writing(engine)
+
+    def request(self, app_id: str, identifiers: Sequence[Identifier]) -> Erasure:
+        """Ask for the erasure of the customer who has these identifiers. Durable when it returns."""
+        now = _now()
+        keys = list(dict.fromkeys(identity_key(app_id, identifier).hex() for identifier in identifiers))
+        row = {
+            "id": secrets.token_hex(16),
+            "app_id": app_id,
+            "phase": REQUESTED,
+            "requested_at": now,
+            "identifiers": _text([[identifier.kind, identifier.value] for identifier in identifiers]),
+            "reached": _text({REQUESTED: now}),
+            "removed": "{}",
+        }
+        with self._writer.begin() as db:
+            db.execute(erasure.insert(), row)
+            db.execute(erased_key.insert(), [{"key": key, "erasure_id": row["id"]} for key in keys])
+        return self.find(app_id, str(row["id"]))
+
+    def find(self, app_id: str, erasure_id: str) -> Erasure:
+        """An erasure of this app. Raises NotFound."""
+        with self._engine.begin() as db:
+            row = db.execute(select(erasure).where(erasure.c.id == erasure_id, erasure.c.app_id == app_id)).first()
+            if row is None:
+                raise NotFound("this app has no erasure with that id", code="unknown_erasure")
+            return _erasure(db, row)
+
+    def pending(self, *phases: str) -> list[Erasure]:
+        """Erasures that have come to one of these phases and not further, oldest first; without any, all not done."""
+        which = erasure.c.phase.in_(phases) if phases else erasure.c.phase != DONE
+        with self._engine.begin() as db:
+            rows = db.execute(select(erasure).where(which).order_by(erasure.c.requested_at, erasure.c.id)).all()
+            return [_erasure(db, row) for row in rows]
+
+    def pending_of(self, keys: Iterable[bytes]) -> Erasure | None:
+        """The latest erasure of one of these keys that is not done."""
+        texts = [key.hex() for key in keys]
+        query = (
+            select(erasure)
+            .join(erased_key, erased_key.c.erasure_id == erasure.c.id)
+            .where(erased_key.c.key.in_(texts), erasure.c.phase != DONE)
+            .order_by(erasure.c.requested_at.desc())
+        )
+        with self._engine.begin() as db:
+            row = db.execute(query).first()
+            return None if row is None else _erasure(db, row)
+
+    def hidden(self, app_id: str) -> set[bytes]:
+        """The keys that are to be erased while their rows are in the warehouse still: mostly none."""
+        query = (
+            select(erased_key.c.key)
+            .join(erasure, erased_key.c.erasure_id == erasure.c.id)
+            .where(erasure.c.phase == REQUESTED, erasure.c.app_id == app_id)
+        )
+        with self._engine.begin() as db:
+            return {bytes.fromhex(key) for key in db.execute(query).scalars()}
+
+    def hides(self, app_id: str, keys: Iterable[bytes]) -> bool:
+        """Whether one of these keys is among the hidden."""
+        hidden = self.hidden(app_id)
+        return bool(hidden) and not hidden.isdisjoint(keys)
+
+    def count(self) -> int:
+        """How many there ever were: cheap to ask for, so that who remembers `tombstones` knows when to ask again."""
+        with self._engine.begin() as db:
+            return int(db.execute(select(func.count()).select_from(erasure)).scalar_one())
+
+    def tombstones(self) -> dict[bytes, int]:
+        """Every key that was ever erased, and when last (ms)."""
+        query = (
+            select(erased_key.c.key, func.max(erasure.c.requested_at))
+            .join(erasure, erased_key.c.erasure_id == erasure.c.id)
+            .group_by(erased_key.c.key)
+        )
+        with self._engine.begin() as db:
+            return {bytes.fromhex(key): int(at) for key, at in db.execute(query)}
+
+    def record(self, asked: Erasure, removed: Mapping[str, Mapping[str, int]]) -> None:
+        """Note what is about to be removed: of what was noted before a crash, the larger number stands."""
+        with self._writer.begin() as db:
+            _record(db, asked.id, removed)
+
+    def reach(self, asked: Erasure, phase: str) -> None:
+        """Record that a phase has been reached."""
+        with self._writer.begin() as db:
+            _reach(db, asked.id, phase)
+
+    def hide(self, asked: Erasure) -> None:
+        """Remove the customer's links, and record that nothing shows the customer any more."""
+        self.record(asked, {"control": {"link": len(self._links.of(asked.app, asked.identifiers))}})
+        self._links.forget(asked.app, asked.identifiers)
+        self.reach(asked, HIDDEN)
+
+    def finish(self, asked: Erasure) -> bool:
+        """Forget the identifiers, and record that all is done; whether it could be, for readers may be in the way."""
+        with self._writer.begin() as db:
+            db.execute(update(erasure).where(erasure.c.id == asked.id).values(identifiers=None))
+        if not forget_log(self._engine):
+            return False
+        self.reach(asked, DONE)
+        return True
+
+
+def _record(db: Connection, erasure_id: str, removed: Mapping[str, Mapping[str, int]]) -> None:
+    text = db.execute(select(erasure.c.removed).where(erasure.c.id == erasure_id)).scalar_one()
+    known = msgspec.json.decode(text, type=Removed)
+    for store, tables in removed.items():
+        for table, count in tables.items():
+            of_store = known.setdefault(store, {})
+            of_store[table] = max(count, of_store.get(table, 0))
+    db.execute(update(erasure).where(erasure.c.id == erasure_id).values(removed=_text(known)))
+
+
+def _reach(db: Connection, erasure_id: str, phase: str) -> None:
+    text = db.execute(select(erasure.c.reached).where(erasure.c.id == erasure_id)).scalar_one()
+    reached = msgspec.json.decode(text, type=dict[str, int]) | {phase: _now()}
+    db.execute(update(erasure).where(erasure.c.id == erasure_id).values(phase=phase, reached=_text(reached)))
+
+
+def _erasure(db: Connection, row: Row[Any]) -> Erasure:
+    keys = db.execute(select(erased_key.c.key).where(erased_key.c.erasure_id == row.id).order_by(erased_key.c.key))
+    known = msgspec.json.decode(row.identifiers or "[]", type=list[tuple[str, str]])
+    return Erasure(
+        id=row.id,
+        app=row.app_id,
+        phase=row.phase,
+        requested_at=row.requested_at,
+        identifiers=[Identifier(kind, value) for kind, value in known],
+        keys=[bytes.fromhex(key) for key in keys.scalars()],
+        reached=msgspec.json.decode(row.reached, type=dict[str, int]),
+        removed=msgspec.json.decode(row.removed, type=Removed),
+    )
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,194 @@
+"""The statements that take a customer out of the warehouse, from the list of tables in `personal`.
+
+ClickHouse keeps the text of a DELETE or an ALTER in files for long: so none of these texts holds an identifier, only
+hashes, ids of erasures and receipts. What may take long is given as steps: functions that begin something when they are
+first called, and say each time whether it has come to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from tenure.control.erasures import Erasure
+from tenure.identity import Identifier, keys_in, normal
+from tenure.warehouse import personal
+from tenure.warehouse.personal import BY_EVENT, BY_IDENTIFY, KEYED, PERSONAL, carrying, of_customer
+
+Step = Callable[[], bool]
+
+PREPARED = "erasing"
+NEEDLES, ROWS = 100, 500
+"""Texts looked for in one query; rows removed by one statement."""
+
+# Old parts of a table are its bytes from before: they are to go within seconds. Merged parts are made durable first.
+_SETTINGS = "old_parts_lifetime = 1, min_rows_to_fsync_after_merge = 1"
+
+_ERASED_EVENTS = "INSERT INTO erased_event SELECT event_id, app, {erasure:FixedString(16)} FROM event FINAL WHERE "
+_ERASED_IDENTIFIES = """
+INSERT INTO arrival (app, receipt, kind, position, part, event_id, content, received_at, dialect, outcome, code)
+SELECT app, receipt, 'identify', position, part, toFixedString('', 16), toFixedString('', 8), received_at, dialect,
+    'erased', '' FROM identify FINAL WHERE """
+_OF_EVENTS = "event_id IN (SELECT event_id FROM erased_event WHERE erasure = {erasure:FixedString(16)})"
+_OF_IDENTIFIES = f"""app = {{app:String}} AND (receipt, position, part) IN (
+    SELECT receipt, position, part FROM identify WHERE {carrying(KEYED["identify"])})
+"""  # noqa: S608 - a condition of ours, every value is bound
+_ROW = "app = {app:String} AND concat(lower(hex(receipt)), '.', toString(part)) IN {rows:Array(String)}"
+_ERASED_REFUSALS = f"""
+INSERT INTO arrival (app, receipt, kind, position, part, event_id, content, received_at, dialect, outcome, code)
+SELECT app, receipt, 'refusal', ifNull(position, 0), part, toFixedString('', 16), toFixedString('', 8), received_at,
+    dialect, 'erased', code FROM quarantine FINAL WHERE outcome = 'quarantined' AND {_ROW}
+"""  # noqa: S608 - every value is bound
+_OLD_PARTS = """
+SELECT table, name FROM system.parts
+WHERE database = currentDatabase() AND table IN {tables:Array(String)} AND NOT active
+"""
+_WAITING = """
+SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = {table:String} AND NOT is_done
+"""
+
+
+def fingerprint(identifier: Identifier) -> bytes:
+    """32 bytes by which rows that carry an identifier are found; `personal` says the same in SQL."""
+    return sha256(f"{identifier.kind}:{normal(identifier.kind, identifier.value)}".encode()).digest()
+
+
+def prepare(client: Client, asked: Erasure) -> None:
+    """Put what the statements look for into the warehouse. Raises ClickHouseError, as all here."""
+    erasure = bytes.fromhex(asked.id)
+    prints = [fingerprint(identifier) for identifier in asked.identifiers]
+    rows = [[erasure, key, bytes(32)] for key in asked.keys] + [[erasure, one[:16], one] for one in prints]
+    client.insert(
+        PREPARED, rows, column_names=["erasure", "key", "fingerprint"],
+        column_type_names=["FixedString(16)", "FixedString(16)", "FixedString(32)"],
+    )  # fmt: skip
+
+
+def count(client: Client, asked: Erasure) -> dict[str, int]:
+    """How many rows of each table are the customer's."""
+    return {name: _count(client, asked, name, of_customer(table)) for name, table in KEYED.items()}
+
+
+def hide(client: Client, asked: Erasure) -> None:
+    """Remove the customer's rows from all answers: the rows are marked, and in the files still.
+
+    First it is written down which events and elements they are: what is broken off in between is found again.
+    """
+    client.command(_ERASED_EVENTS + of_customer(KEYED["event"]), _parameters(asked))
+    client.command(_ERASED_IDENTIFIES + of_customer(KEYED["identify"]), _parameters(asked))
+    for name, table in KEYED.items():
+        _delete(client, asked, name, of_customer(table), wait=True)
+    for name in BY_EVENT:
+        _delete(client, asked, name, _OF_EVENTS, wait=True)
+
+
+def count_carrying(client: Client, asked: Erasure) -> dict[str, int]:
+    """How many rows of each table carry one of the identifiers under another customer's key."""
+    return {
+        f"{name} of others": _count(client, asked, name, carrying(table))
+        for name, table in KEYED.items()
+        if table.identifiers
+    }
+
+
+def remove_carrying(client: Client, asked: Erasure) -> Iterator[Step]:
+    """Remove the rows that carry one of the identifiers, whatever customer they are kept under."""
+    client.command(_ERASED_EVENTS + carrying(KEYED["event"]), _parameters(asked))
+    client.command(_ERASED_IDENTIFIES + carrying(KEYED["identify"]), _parameters(asked))
+    for name in BY_IDENTIFY:  # before the elements themselves, by which they are found
+        yield _deleting(client, asked, name, _OF_IDENTIFIES)
+    for name, table in KEYED.items():
+        if table.identifiers:
+            yield _deleting(client, asked, name, carrying(table))
+    for name in BY_EVENT:
+        yield _deleting(client, asked, name, _OF_EVENTS)
+
+
+def quarantined(client: Client, asked: Erasure) -> list[str]:
+    """The quarantined elements whose payload holds one of the identifiers, each as `receipt.part`."""
+    found: dict[str, None] = {}
+    for needles in _pieces(personal.needles(asked.identifiers), NEEDLES):
+        parameters = {"app": asked.app, "needles": needles}
+        for receipt, part, payload in client.query(personal.PERHAPS_QUARANTINED, parameters).result_rows:
+            if not set(asked.keys).isdisjoint(keys_in(asked.app, payload)):
+                found[f"{bytes(receipt).hex()}.{part}"] = None
+    return list(found)
+
+
+def remove_quarantined(client: Client, asked: Erasure, found: Sequence[str]) -> Iterator[Step]:
+    """Remove these elements; their arrivals say that they are erased."""
+    for rows in _pieces(found, ROWS):
+        client.command(_ERASED_REFUSALS, {"app": asked.app, "rows": rows})
+        yield _deleting(client, asked, "quarantine", _ROW, rows=rows)
+
+
+def rewrite(client: Client, asked: Erasure) -> Iterator[Step]:
+    """Write every personal table anew without what is marked, and wait until the old files are gone."""
+    _delete(client, asked, PREPARED, "erasure = {erasure:FixedString(16)}", wait=True)
+    tables = [*PERSONAL, PREPARED]
+    for name in tables:
+        client.command(f"ALTER TABLE {name} MODIFY SETTING {_SETTINGS}")
+        client.command(f"ALTER TABLE {name} APPLY DELETED MASK", settings={"mutations_sync": 0})
+    yield lambda: not any(_waiting(client, name) for name in tables)
+    old = _old_parts(client, tables)
+
+    def are_gone() -> bool:
+        for name in tables:
+            _clean_up(client, name)
+        return old.isdisjoint(_old_parts(client, tables))
+
+    yield are_gone
+
+
+def _clean_up(client: Client, table: str) -> None:
+    """Have old parts removed now. A server that does not let us does it in its own time, within a minute or so."""
+    with suppress(ClickHouseError):
+        client.command(f"SYSTEM START CLEANUP {table}")
+
+
+def _deleting(client: Client, asked: Erasure, table: str, condition: str, **more: Any) -> Step:
+    begun = False
+
+    def step() -> bool:
+        nonlocal begun
+        if not begun:
+            _delete(client, asked, table, condition, wait=False, **more)
+            begun = True
+        return not _waiting(client, table)
+
+    return step
+
+
+def _delete(client: Client, asked: Erasure, table: str, condition: str, *, wait: bool, **more: Any) -> None:
+    client.command(
+        f"DELETE FROM {table} WHERE {condition}",  # noqa: S608 - names and conditions of ours, every value bound
+        _parameters(asked) | more,
+        settings={"lightweight_deletes_sync": int(wait)},
+    )
+
+
+def _count(client: Client, asked: Erasure, table: str, condition: str) -> int:
+    sql = f"SELECT count() FROM {table} FINAL WHERE {condition}"  # noqa: S608 - as above
+    return int(client.query(sql, _parameters(asked)).result_rows[0][0])
+
+
+def _parameters(asked: Erasure) -> dict[str, Any]:
+    return {"app": asked.app, "erasure": bytes.fromhex(asked.id), "erased_at": asked.requested_at}
+
+
+def _pieces(values: Sequence[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(values), size):
+        yield list(values[start : start + size])
+
+
+def _waiting(client: Client, table: str) -> int:
+    return int(client.query(_WAITING, {"table": table}).result_rows[0][0])
+
+
+def _old_parts(client: Client, tables: Sequence[str]) -> set[tuple[str, str]]:
+    return {(row[0], row[1]) for row in client.query(_OLD_PARTS, {"tables": list(tables)}).result_rows}

@@ -1,0 +1,50 @@
+"""What the loader knows of erased customers: keys that were erased and when, and ids of events that were. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tenure.entry import Entry
+from tenure.event import Event, Identify
+from tenure.identity import event_ids, identifiers, identity_key, keys_in
+
+
+class Tombstones:
+    """Tells what is old: of a customer who has been erased since."""
+
+    def __init__(self, erased_at: Mapping[bytes, int] | None = None) -> None:
+        """`erased_at`: every erased identity key, and when (ms)."""
+        self._erased_at = erased_at or {}
+        self.ids: set[bytes] = set()
+        """Ids of events that count as erased whatever their time, among those looked at."""
+
+    def __bool__(self) -> bool:
+        return bool(self._erased_at)
+
+    def is_old(self, entry: Entry, item: Event | Identify) -> bool:
+        """Whether an element carries an identifier that was erased after it was received, or after its own time."""
+        said = item.occurred_at if isinstance(item, Event) else item.set_at
+        at = entry.received_at // 1_000 if said is None else min(said, entry.received_at // 1_000)
+        return any(
+            at <= self._erased_at.get(identity_key(entry.app, identifier), -1) for identifier in identifiers(item)
+        )
+
+    def names(self, app: str, payload: str) -> bool:
+        """Whether a JSON text holds an erased identifier as a text or an integer."""
+        return any(key in self._erased_at for key in keys_in(app, payload))
+
+
+NOTHING_ERASED = Tombstones()
+
+
+def ids_of(entries: Iterable[Entry], tombstones: Tombstones) -> tuple[list[bytes], set[bytes]]:
+    """The ids of all events of some entries, and those of them that are old."""
+    every: list[bytes] = []
+    old: set[bytes] = set()
+    for entry in entries:
+        ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
+        every += ids
+        old.update(
+            event_id for event, event_id in zip(entry.events, ids, strict=True) if tombstones.is_old(entry, event)
+        )
+    return every, old

@@ -1,0 +1,70 @@
+"""Erasing a customer, the certificate of it, and the export of all that is kept of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from tenure.control import keys
+from tenure.control.store import Store
+from tenure.customers.customer import find_customer
+from tenure.customers.erasure import certificate, request_erasure
+from tenure.customers.export import export
+from tenure.errors import Unauthenticated
+from tenure.warehouse.client import Tenant
+from tenure.web.access import Reader, reader
+from tenure.web.answer import json_response
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="SecretKey", description="A secret key (`sk_…`)")
+_Given = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def _owner(request: Request, credentials: _Given) -> Tenant:
+    return _tenant(request, credentials, {keys.SECRET})
+
+
+def _owner_or_reader(request: Request, credentials: _Given) -> Tenant:
+    return _tenant(request, credentials, {keys.SECRET, keys.READ})
+
+
+def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | None, kinds: set[str]) -> Tenant:
+    if credentials is None:
+        raise Unauthenticated("send the header Authorization: Bearer <key>", code="missing_key", field="Authorization")
+    return reader(request, credentials.credentials, kinds)
+
+
+def add_erasure(api: FastAPI) -> None:
+    """Put the routes into the application."""
+    store: Store = api.state.store
+    journals: Path = api.state.journals
+
+    @api.delete("/v1/customers/{customer_id:path}", tags=["erase"], summary="Erase a customer", status_code=202)
+    def erase(tenant: Annotated[Tenant, Depends(_owner)], customer_id: str) -> Response:
+        """Gone from every answer within a second and from every file within minutes; the certificate tells. Old events
+        that are sent again stay erased; what happens from now on is a new customer's."""
+        asked = request_erasure(tenant, store, journals, customer_id)
+        response = json_response(certificate(asked))
+        response.status_code = 202
+        response.headers["Location"] = f"/v1/erasures/{asked.id}"
+        return response
+
+    @api.get("/v1/erasures/{erasure_id}", tags=["erase"], summary="The certificate of an erasure")
+    def one(tenant: Annotated[Tenant, Depends(_owner_or_reader)], erasure_id: str) -> Response:
+        """What was removed and when; complete when `state` is `done`. It never names the customer."""
+        return json_response(certificate(store.erasures.find(tenant.app, erasure_id)))
+
+    @api.get(
+        "/v1/customers/{customer_id:path}/export",
+        tags=["read"],
+        summary="All that is kept of a customer",
+        response_class=StreamingResponse,
+    )
+    def whole(tenant: Reader, customer_id: str) -> StreamingResponse:
+        """A zip with `manifest.json` and a file of JSON Lines for each kind of record."""
+        pieces = export(tenant, store, find_customer(tenant, store, customer_id))
+        headers = {"Content-Disposition": 'attachment; filename="customer.zip"', "Cache-Control": "no-store"}
+        return StreamingResponse(pieces, media_type="application/zip", headers=headers)

@@ -1,0 +1,44 @@
+"""No table can be forgotten when a customer is erased."""
+
+from __future__ import annotations
+
+import re
+
+from tenure.control.tables import metadata
+from tenure.identity import KINDS
+from tenure.warehouse.client import HIDDEN_BY, TABLES
+from tenure.warehouse.migrate import migrations
+from tenure.warehouse.personal import BY_EVENT, BY_PAYLOAD, IMPERSONAL, KEYED, PERSONAL
+
+SCHEMA = "\n".join(statement for _, _, statements in migrations() for statement in statements)
+COLUMNS = {
+    name: re.findall(r"^\s{4}(\w+) ", columns, re.MULTILINE)
+    for name, columns in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\n\) ENGINE", SCHEMA, re.DOTALL)
+}
+LINKS = {"link", "cluster", "cluster_member"}
+"""Tables of the control database that `Links.forget` removes a customer from."""
+WITHOUT_CUSTOMERS = {"app", "app_origin", "rate_limit", "api_key", "erasure", "erased_key"}
+"""Tables of the control database that hold nothing of a customer: an erasure sees to its own."""
+
+
+def test_every_table_is_known_to_erasing() -> None:
+    """Each table of the warehouse is either erased from, or said to hold nothing personal."""
+    assert set(COLUMNS) | {"schema_migration"} == set(PERSONAL) | set(IMPERSONAL)
+    assert not set(PERSONAL) & set(IMPERSONAL)
+
+
+def test_every_personal_table_has_the_columns_that_it_is_searched_by() -> None:
+    """Keys, times and identifiers are columns of the table; readers see the rows of their app alone."""
+    for name, table in KEYED.items():
+        assert {"app", *table.keys, *table.times, *table.lists} <= set(COLUMNS[name])
+        assert table.identifiers == (set(KINDS) <= set(COLUMNS[name]))
+    assert all("event_id" in COLUMNS[name] for name in BY_EVENT)
+    assert all("payload" in COLUMNS[name] for name in BY_PAYLOAD)
+    assert set(PERSONAL) <= set(TABLES)
+    assert {name for name in PERSONAL if {"customer_key", "keys"} & set(COLUMNS[name])} == set(HIDDEN_BY)
+    assert all(key in COLUMNS[name] for name, key in HIDDEN_BY.items())
+
+
+def test_every_table_of_the_control_database_is_known_to_erasing() -> None:
+    """Each is either a table of links, or holds nothing of a customer."""
+    assert set(metadata.tables) == LINKS | WITHOUT_CUSTOMERS
