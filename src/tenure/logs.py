@@ -40,3 +40,5 @@ def configure(settings: Settings, role: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # Warns of each connection to the warehouse beyond those that it keeps open: no fault, only many questions at once.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)

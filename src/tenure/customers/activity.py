@@ -66,7 +66,7 @@ FROM (
     SELECT name, verified, toUnixTimestamp64Milli(occurred_at) AS at, {{now:Int64}} - at AS age
     FROM event FINAL WHERE customer_key IN {{keys:Array(FixedString(16))}} AND RECEIVED
 )
-GROUP BY GROUPING SETS ((), (name)) ORDER BY grouping(name), count() DESC, name LIMIT {{limit:UInt32}}
+GROUP BY GROUPING SETS ((), (name)) ORDER BY grouping(name) DESC, count() DESC, name LIMIT {{limit:UInt32}}
 """  # noqa: S608 - the numbers are those above; every value is bound
 
 
