@@ -12,6 +12,7 @@ from tenure.entry import Entry
 from tenure.event import Event, Identify, Refusal
 from tenure.loader import profile, rows
 from tenure.loader.rows import Copy, Kept
+from tenure.loader.seen import changes, seen_rows
 from tenure.warehouse.migrate import migrations
 
 APP = "app_0000000000000001"
@@ -51,20 +52,20 @@ class Model:
     def load(self, found: list[Entry]) -> None:
         first = rows.first_copies(rows.block(found).copies)
         events, firsts = rows.event_rows(first, self.first)
-        changes = rows.changes(first, self.first)
+        made = changes(first, self.first)
         for row in events:
             place, order = (row[1], row[2], row[3]), row[18]
             if place not in self.events or order >= self.events[place][0]:
                 self.events[place] = (order, row)
         for event_id, _, order, _, _, _, key, occurred_at in firsts:
             self.first[event_id] = Kept(order, key, occurred_at)
-        self.count_anew(changes.recount)
-        self.add(rows.seen_rows(changes.new, [], 1))
+        self.count_anew(made.recount)
+        self.add(seen_rows(made.new, [], 1))
 
     def count_anew(self, keys: set[tuple[str, bytes]]) -> None:
         self.seen = {place: seen for place, seen in self.seen.items() if place[:2] not in keys}
         copies = [Copy(row[3], row[18], b"", row[1], row[2], row) for row in self.stored() if row[:2] in keys]
-        self.add(rows.seen_rows(copies, [], 1))
+        self.add(seen_rows(copies, [], 1))
 
     def add(self, found: list[tuple[Any, ...]]) -> None:
         for *place, events, verified, least, greatest, _ in found:
@@ -86,7 +87,7 @@ def test_any_order_and_batching_keeps_the_first_received_copy(found: list[Entry]
 
     expected: dict[bytes, Copy] = rows.first_copies(rows.block(found).copies)
     assert model.stored() == sorted((copy.row for copy in expected.values()), key=lambda row: row[3])
-    counted = {tuple(row[:3]): list(row[3:7]) for row in rows.seen_rows(expected.values(), [], 1)}
+    counted = {tuple(row[:3]): list(row[3:7]) for row in seen_rows(expected.values(), [], 1)}
     assert model.seen == counted
 
 
@@ -172,7 +173,7 @@ def test_rows_are_as_long_as_their_columns() -> None:
         ]
     )
     events, firsts = rows.event_rows(rows.first_copies(made.copies), {})
-    seen = rows.seen_rows(rows.changes(rows.first_copies(made.copies), {}).new, made.identifies, 1)
+    seen = seen_rows(changes(rows.first_copies(made.copies), {}).new, made.identifies, 1)
     found = {"event": events, "first_copy": firsts, "arrival": made.arrivals, "quarantine": made.quarantined,
              "identify": made.identifies, "fact": made.facts, "seen": seen,
              "identifier": [*made.identifiers.values()],

@@ -6,7 +6,7 @@ The order of the steps of one block is what makes a crash harmless:
     2. `event` before `first_copy`: an id that is in `first_copy` has its event, always; and between them `seen`. What
        is new in a block is told by `first_copy`, so that until it is written a repetition comes to the same rows for
        `seen`, which the token then keeps out; and once it is written, nothing is new, and nothing is counted again.
-       Keys that are counted anew (`rows.Changes`) are emptied and filled from `event`: that may be repeated, too;
+       Keys that are counted anew (`seen.Changes`) are emptied and filled from `event`: that may be repeated, too;
     3. `arrival` and the rest: what receipts and the books are read from;
     4. links, in the control database, and the canonical customers that they make;
     5. the plan is replaced by the new positions; from then on the journals may be pruned.
@@ -42,6 +42,7 @@ from tenure.loader.erasing import Erasing
 from tenure.loader.facts import weight
 from tenure.loader.recount import count_anew
 from tenure.loader.rows import Block, Kept
+from tenure.loader.seen import changes, seen_rows
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones, ids_of
 from tenure.settings import MEBIBYTE
 from tenure.telemetry import (
@@ -257,14 +258,14 @@ class Loader:
         first = rows.first_copies(block.copies)
         kept = self._kept([*first, *block.erased_ids])
         events, firsts = rows.event_rows(first, kept)
-        changes, changed = rows.changes(first, kept), time.time_ns() // 1_000
-        seen = rows.seen_rows(changes.new, block.identifies, changed)
+        made, changed = changes(first, kept), time.time_ns() // 1_000
+        counts = seen_rows(made.new, block.identifies, changed)
         unknown = [row for key, row in block.identifiers.items() if key not in self._known]
         self._insert_rows("erased_event", rows.erased_event_rows(block.erased_ids, kept), token)
         self._insert_rows("event", events, token)
-        count_anew(self._warehouse.client, changes.recount, changed)
+        count_anew(self._warehouse.client, made.recount, changed)
         for name, inserted in (
-            ("seen", seen),
+            ("seen", counts),
             ("first_copy", firsts),
             ("identify", block.identifies),
             ("fact", block.facts),
@@ -274,7 +275,7 @@ class Loader:
         ):
             self._insert_rows(name, inserted, token)
         self._remember(block.identifiers)
-        self._customers.touch({(row[0], row[1]) for row in seen} | changes.recount, changed)
+        self._customers.touch({(row[0], row[1]) for row in counts} | made.recount, changed)
 
     def _remember(self, identifiers: Iterable[bytes]) -> None:
         if len(self._known) > KNOWN_IDENTIFIERS:

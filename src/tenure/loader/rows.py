@@ -27,7 +27,6 @@ from tenure.identity import (
 )
 from tenure.loader import facts
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones
-from tenure.wire.times import EARLIEST, LATEST
 
 _IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "email", "anonymous_id", "user_id"), "String")
 _OPERATION = "Enum8('unset' = 1, 'set_once' = 2, 'set' = 3, 'increment' = 4, 'member' = 5, 'list' = 6)"
@@ -249,51 +248,6 @@ def event_rows(
     return events, firsts
 
 
-class Changes(NamedTuple):
-    """What a block does to the counts in `seen`, of keys with their app."""
-
-    new: list[Copy]
-    """Events that were not there: they are added."""
-    recount: set[tuple[str, bytes]]
-    """Keys of events that an earlier copy replaces. The least and greatest times cannot be taken back, so these are
-    counted anew from `event`, with what is new of them."""
-
-
-def changes(first: dict[bytes, Copy], kept: dict[bytes, Kept]) -> Changes:
-    """Which events are new, and whose are replaced, given what the warehouse kept before."""
-    new: list[Copy] = []
-    recount: set[tuple[str, bytes]] = set()
-    for event_id, copy in first.items():
-        rival = kept.get(event_id)
-        if rival is None:
-            new.append(copy)
-        elif copy.precedence > rival.precedence:
-            recount |= {(copy.row[0], copy.customer_key), (copy.row[0], rival.customer_key)}
-    return Changes([copy for copy in new if (copy.row[0], copy.customer_key) not in recount], recount)
-
-
-def seen_rows(new: Iterable[Copy], identifies: Iterable[tuple[Any, ...]], changed: int) -> list[tuple[Any, ...]]:
-    """Rows for `seen`: the new events of each key and name, and each key that an identify was sent under.
-
-    `changed` is the time now, in microseconds since 1970 UTC.
-    """
-    found: dict[tuple[str, bytes, str], list[int]] = {}
-    for copy in new:
-        row, at = copy.row, copy.occurred_at
-        seen = found.get(place := (row[0], copy.customer_key, row[4]))
-        if seen is None:
-            seen = found[place] = [0, 0, at, at]
-        seen[0] += 1
-        seen[1] += row[17]
-        if at < seen[2]:
-            seen[2] = at
-        elif at > seen[3]:
-            seen[3] = at
-    for row in identifies:
-        found[row[0], row[1], ""] = [0, 0, LATEST, EARLIEST]
-    return [(*place, *seen, changed) for place, seen in found.items()]
-
-
 def erased_event_rows(erased: Mapping[bytes, str], kept: Mapping[bytes, Kept]) -> list[tuple[Any, ...]]:
     """Rows for `erased_event`: ids of events that were not kept, save those of which the warehouse keeps a copy."""
     return [(event_id, app, bytes(16)) for event_id, app in erased.items() if event_id not in kept]
@@ -401,8 +355,10 @@ def _add_refusals(made: Block, entry: Entry, tombstones: Tombstones) -> None:
 def _add_links(made: Block, entry: Entry, item: Event | Identify) -> None:
     """A secret key is believed that all identifiers are one customer. Without one only a visitor can become known: by
     Whisperr's identify, which has no other keys, or by a signature, which speaks for the strongest identifier alone."""
-    owner, *others = identifiers(item)
     promotes = entry.dialect in PROMOTING and isinstance(item, Identify)
+    if not (entry.verified or item.signed or promotes):
+        return
+    owner, *others = identifiers(item)
     for other in others:
         if other.kind == "anonymous_id" and (promotes or (item.signed and not entry.verified)):
             made.links.append(_link(entry, item, PROMOTION, (owner, other)))
