@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import random
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -296,3 +297,23 @@ def test_users_in_pages_and_users_that_are_not_there(server: Server, keys: Keys)
     assert found == ids
     answer = server.http.get("/v1/customers/u/users/nobody", headers={"Authorization": f"Bearer {keys['read_key']}"})
     assert (answer.status_code, answer.json()["error"]) == (404, "unknown_user")
+
+
+def test_of_two_contents_under_one_message_id_the_first_counts(server: Server, keys: Keys) -> None:
+    """In attributes, among users and on the list: what only the second one says was never said."""
+    first: dict[str, Any] = {"customer_id": "c", "message_id": "m", "traits": {"a": 1}, "user": {"id": "one"}}
+    for element in (
+        first,
+        first | {"traits": {"b": 2}, "user": {"id": "two"}},
+        {"customer_id": "c", "traits": {"c": 3}},
+    ):
+        answer = server.http.post("/v1/ingest", headers={"X-API-Key": keys["secret_key"]}, json={"events": [element]})
+        assert answer.status_code == 202
+        server.wait_loaded()
+    whole = server.read("/v1/customers/c", keys)
+    assert (list(whole["attributes"]), [user["id"] for user in whole["users"]["items"]]) == (["a", "c"], ["one"])
+    deadline = time.monotonic() + 30
+    while not server.read("/v1/customers", keys, attribute=["a:exists", "c:exists"])["items"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert server.read("/v1/customers", keys, attribute="b:exists")["items"] == []

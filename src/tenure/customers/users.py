@@ -131,8 +131,13 @@ SELECT id, sum(events), minIf(first, events > 0), maxIf(last, events > 0) FROM (
     UNION ALL
     SELECT DISTINCT subject, 0, 0, 0
     FROM fact WHERE customer_key IN {keys:Array(FixedString(16))} AND scope = 'user' AND RECEIVED
+        AND (element_id, verified, precedence) IN (
+            SELECT element_id, verified, max(precedence) FROM fact
+            WHERE customer_key IN {keys:Array(FixedString(16))} AND scope = 'user' AND RECEIVED
+            GROUP BY element_id, verified)
 ) WHERE WANTED GROUP BY id ORDER BY id LIMIT {limit:UInt32}
 """
+# Of several deliveries of one element the first received counts, also where a later one names another user.
 # Of what is said in a row between two lists, only the first changes anything.
 _SAID = """
 SELECT user_id, here, at FROM (
@@ -147,6 +152,11 @@ SELECT user_id, here, at FROM (
         SELECT subject, customer_key, customer_key IN {keys:Array(FixedString(16))}, toUnixTimestamp64Milli(set_at)
         FROM fact FINAL
         WHERE scope = 'user' AND subject IN {users:Array(String)} AND operation = 'member' AND verified AND RECEIVED
+            AND (customer_key, element_id, precedence) IN (
+                SELECT customer_key, element_id, max(precedence) FROM fact
+                WHERE customer_key IN (SELECT customer_key FROM fact
+                    WHERE scope = 'user' AND subject IN {users:Array(String)} AND operation = 'member')
+                AND scope = 'user' AND verified AND RECEIVED GROUP BY customer_key, element_id)
     )
 ) WHERE (here, lists_before) != before ORDER BY user_id, at, customer_key
 """

@@ -27,12 +27,15 @@ SELECT customer, name, value FROM (
                 toString(toFloat64OrZero(acc) + toFloat64OrZero(fact.3)))
         ), later, if(bases = 0, '', base.3)) AS value
     FROM (
-        SELECT owner.customer AS customer, said.name AS name,
-            argMax((said.set_at, said.operation, said.value, said.dialect, said.element_id), said.precedence) AS first,
-            first.2 IN ('set', 'unset') AS sets
-        FROM fact AS said INNER JOIN owner ON owner.key = said.customer_key
-        WHERE said.customer_key IN (SELECT key FROM owner) AND said.scope = 'customer' AND said.verified
-        GROUP BY customer, name, said.element_id
+        SELECT customer, copy.1 AS name, copy.2 AS first, first.2 IN ('set', 'unset') AS sets FROM (
+            SELECT owner.customer AS customer, max(said.precedence) AS earliest,
+                groupArray((said.name, (said.set_at, said.operation, said.value, said.dialect, said.element_id),
+                    said.precedence)) AS copies,
+                arrayJoin(arrayDistinct(arrayFilter(copy -> copy.3 = earliest, copies))) AS copy
+            FROM fact AS said INNER JOIN owner ON owner.key = said.customer_key
+            WHERE said.customer_key IN (SELECT key FROM owner) AND said.scope = 'customer' AND said.verified
+            GROUP BY customer, said.element_id
+        )
     ) GROUP BY customer, name
 ) WHERE value != '' AND length(value) <= {value_bytes:UInt32}
 ORDER BY customer, length(name), name LIMIT {attributes:UInt32} BY customer

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from tenure.control import erasures
 from tenure.control.erasures import Erasure, Erasures
 from tenure.journal import Loaded, prune_unclaimed, readers
 from tenure.loader import removal
+from tenure.loader.removal import Place
 from tenure.warehouse.client import Warehouse
 
 log = structlog.get_logger()
@@ -46,6 +48,7 @@ class Erasing:
         self._thread = threading.Thread(target=self._run, name="erasing", daemon=True)
         self._scrub = 0
         self._came_again = threading.Event()
+        self._others: SimpleQueue[set[Place]] = SimpleQueue()
         self._scrubbed_at = float("-inf")
         self._phases: dict[str, Callable[[Erasure], None]] = {
             erasures.HIDDEN: self._wait_until_loaded,
@@ -83,6 +86,11 @@ class Erasing:
             self._store.hide(asked)
             log.info("customer hidden", erasure=asked.id, app=asked.app)
         return found
+
+    def others(self) -> Iterator[set[Place]]:
+        """Keys of others of whom something went since: what is counted of them has to be counted anew."""
+        while not self._others.empty():
+            yield self._others.get()
 
     def has_come_again(self) -> None:
         """Something that is erased was in the journals again, and is to leave no trace there."""
@@ -128,8 +136,14 @@ class Erasing:
     def _purge(self, asked: Erasure) -> None:
         client = self._warehouse.client
         self._store.record(asked, {"warehouse": removal.count_carrying(client, asked)})
+        others = removal.note_others(client, asked)
         for step in removal.remove_carrying(client, asked):
             self._wait_for(step)
+        if others:
+            version = time.time_ns() // 1_000
+            self._others.put(others)
+            for step in removal.remove_replaced(client, asked, others, version):
+                self._wait_for(step)
         found = removal.quarantined(client, asked)
         self._store.record(asked, {"warehouse": {"quarantine": len(found)}})
         for step in removal.remove_quarantined(client, asked, found):

@@ -18,9 +18,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from tenure.control.erasures import Erasure
 from tenure.identity import Identifier, keys_in, normal
 from tenure.warehouse import personal
-from tenure.warehouse.personal import BY_EVENT, BY_IDENTIFY, KEYED, PERSONAL, carrying, of_customer
+from tenure.warehouse.personal import BY_EVENT, BY_IDENTIFY, KEYED, PERSONAL, Keyed, carrying, of_customer
 
 Step = Callable[[], bool]
+Place = tuple[str, bytes]
+"""A key and, before it, its app."""
 
 PREPARED = "erasing"
 NEEDLES, ROWS = 100, 500
@@ -30,6 +32,11 @@ NEEDLES, ROWS = 100, 500
 _SETTINGS = "old_parts_lifetime = 1, min_rows_to_fsync_after_merge = 1"
 
 _ERASED_EVENTS = "INSERT INTO erased_event SELECT event_id, app, {erasure:FixedString(16)} FROM event FINAL WHERE "
+_ERASED_ELEMENTS = """
+INSERT INTO erased_event SELECT event_id, app, {erasure:FixedString(16)} FROM arrival FINAL
+WHERE app = {app:String} AND kind = 'identify' AND event_id != toFixedString('', 16)
+    AND (receipt, position, part) IN (SELECT receipt, position, part FROM identify FINAL WHERE CONDITION)
+"""
 _ERASED_IDENTIFIES = """
 INSERT INTO arrival (app, receipt, kind, position, part, event_id, content, received_at, dialect, outcome, code)
 SELECT app, receipt, 'identify', position, part, toFixedString('', 16), toFixedString('', 8), received_at, dialect,
@@ -44,6 +51,8 @@ INSERT INTO arrival (app, receipt, kind, position, part, event_id, content, rece
 SELECT app, receipt, 'refusal', ifNull(position, 0), part, toFixedString('', 16), toFixedString('', 8), received_at,
     dialect, 'erased', code FROM quarantine FINAL WHERE outcome = 'quarantined' AND {_ROW}
 """  # noqa: S608 - every value is bound
+# Rows of `customer` that were made before the loader made those of these keys anew, still in force or not.
+_STALE = "app = {app:String} AND version < {version:UInt64} AND hasAny(keys, {keys:Array(FixedString(16))})"
 _OLD_PARTS = """
 SELECT table, name FROM system.parts
 WHERE database = currentDatabase() AND table IN {tables:Array(String)} AND NOT active
@@ -79,8 +88,7 @@ def hide(client: Client, asked: Erasure) -> None:
 
     First it is written down which events and elements they are: what is broken off in between is found again.
     """
-    client.command(_ERASED_EVENTS + of_customer(KEYED["event"]), _parameters(asked))
-    client.command(_ERASED_IDENTIFIES + of_customer(KEYED["identify"]), _parameters(asked))
+    _note(client, asked, of_customer)
     for name, table in KEYED.items():
         _delete(client, asked, name, of_customer(table), wait=True)
     for name in BY_EVENT:
@@ -98,8 +106,7 @@ def count_carrying(client: Client, asked: Erasure) -> dict[str, int]:
 
 def remove_carrying(client: Client, asked: Erasure) -> Iterator[Step]:
     """Remove the rows that carry one of the identifiers, whatever customer they are kept under."""
-    client.command(_ERASED_EVENTS + carrying(KEYED["event"]), _parameters(asked))
-    client.command(_ERASED_IDENTIFIES + carrying(KEYED["identify"]), _parameters(asked))
+    _note(client, asked, carrying)
     for name in BY_IDENTIFY:  # before the elements themselves, by which they are found
         yield _deleting(client, asked, name, _OF_IDENTIFIES)
     for name, table in KEYED.items():
@@ -107,6 +114,49 @@ def remove_carrying(client: Client, asked: Erasure) -> Iterator[Step]:
             yield _deleting(client, asked, name, carrying(table))
     for name in BY_EVENT:
         yield _deleting(client, asked, name, _OF_EVENTS)
+
+
+def note_others(client: Client, asked: Erasure) -> set[Place]:
+    """The keys of other customers of whom something will go with what carries an identifier. Kept until the erasure is
+    done, for after a crash it may be gone already."""
+    keys = f"SELECT key FROM {PREPARED} WHERE erasure = {{erasure:FixedString(16)}}"  # noqa: S608 - as above
+    sides = " UNION ALL ".join(
+        f"SELECT customer_key FROM {name} WHERE {carrying(table)} AND customer_key NOT IN ({keys})"  # noqa: S608
+        for name, table in KEYED.items()
+        if table.identifiers
+    )
+    parameters = _parameters(asked)
+    others = {"others": _others(asked)}
+    client.command(
+        f"INSERT INTO {PREPARED} SELECT DISTINCT {{others:FixedString(16)}}, customer_key, toFixedString('', 32) "  # noqa: S608
+        f"FROM ({sides})",
+        parameters | others,
+    )
+    found = client.query(f"SELECT DISTINCT key FROM {PREPARED} WHERE erasure = {{others:FixedString(16)}}", others)  # noqa: S608
+    return {(asked.app, bytes(row[0])) for row in found.result_rows}
+
+
+def remove_replaced(client: Client, asked: Erasure, others: set[Place], version: int) -> Iterator[Step]:
+    """Remove rows of the list that others had before `version`, once they have newer ones."""
+    parameters = {"app": asked.app, "version": version, "keys": [key for _, key in others]}
+    sql = f"SELECT count() FROM customer FINAL WHERE {_STALE}"  # noqa: S608 - as above
+    yield lambda: client.query(sql, parameters).result_rows[0][0] == 0
+    yield _deleting(client, asked, "customer", _STALE, **parameters)
+
+
+def _others(asked: Erasure) -> bytes:
+    """The id under which the keys of others are kept beside those of the erasure."""
+    return sha256(f"others {asked.id}".encode()).digest()[:16]
+
+
+def _note(client: Client, asked: Erasure, condition: Callable[[Keyed], str]) -> None:
+    """Write down which events and identifies are about to go: their ids before their arrivals are emptied of them."""
+    for statement in (
+        _ERASED_EVENTS + condition(KEYED["event"]),
+        _ERASED_ELEMENTS.replace("CONDITION", condition(KEYED["identify"])),
+        _ERASED_IDENTIFIES + condition(KEYED["identify"]),
+    ):
+        client.command(statement, _parameters(asked))
 
 
 def quarantined(client: Client, asked: Erasure) -> list[str]:
@@ -129,7 +179,8 @@ def remove_quarantined(client: Client, asked: Erasure, found: Sequence[str]) -> 
 
 def rewrite(client: Client, asked: Erasure) -> Iterator[Step]:
     """Write every personal table anew without what is marked, and wait until the old files are gone."""
-    _delete(client, asked, PREPARED, "erasure = {erasure:FixedString(16)}", wait=True)
+    ids = "erasure IN ({erasure:FixedString(16)}, {others:FixedString(16)})"
+    _delete(client, asked, PREPARED, ids, wait=True, others=_others(asked))
     tables = [*PERSONAL, PREPARED]
     for name in tables:
         client.command(f"ALTER TABLE {name} MODIFY SETTING {_SETTINGS}")

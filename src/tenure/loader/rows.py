@@ -292,7 +292,8 @@ def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombs
         return
     ids = element_ids(entry.app, entry.dialect, entry.identifies, entry.receipt, entry.idempotency_key)
     for part, (identify, element_id) in enumerate(zip(entry.identifies, ids, strict=True)):
-        if tombstones and (identify.index in gone or tombstones.is_old(entry, identify)):
+        known = identify.index in gone or element_id in tombstones.ids
+        if tombstones and (known or tombstones.is_old(entry, identify)):
             _add_erased(made, entry, "identify", (identify.index, part))
         else:
             _add_identify(made, entry, part, identify, element_id)
@@ -312,8 +313,8 @@ def _add_identify(made: Block, entry: Entry, part: int, identify: Identify, elem
         )
     )  # fmt: skip
     made.arrivals.append(
-        (entry.app, receipt, "identify", identify.index, part, _NO_ID, _NO_CONTENT, entry.received_at, entry.dialect,
-         "accepted", "")
+        (entry.app, receipt, "identify", identify.index, part, element_id, _NO_CONTENT, entry.received_at,
+         entry.dialect, "accepted", "")
     )  # fmt: skip
     order = precedence(entry.received_at, receipt) - identify.index
     said = facts.Said(entry.app, key, set_at, element_id, verified, entry.dialect, entry.received_at, receipt,

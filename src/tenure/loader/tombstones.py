@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tenure.entry import Entry
 from tenure.event import Event, Identify
-from tenure.identity import event_ids, identifiers, identity_key, keys_in
+from tenure.identity import element_ids, event_ids, identifiers, identity_key, keys_in
 
 
 class Tombstones:
@@ -16,7 +16,7 @@ class Tombstones:
         """`erased_at`: every erased identity key, and when (ms)."""
         self._erased_at = erased_at or {}
         self.ids: set[bytes] = set()
-        """Ids of events that count as erased whatever their time, among those looked at."""
+        """Ids of events and identifies that count as erased whatever their time, among those looked at."""
 
     def __bool__(self) -> bool:
         return bool(self._erased_at)
@@ -38,12 +38,13 @@ NOTHING_ERASED = Tombstones()
 
 
 def ids_of(entries: Iterable[Entry], tombstones: Tombstones) -> tuple[list[bytes], set[bytes]]:
-    """The ids of all events of some entries, and those of them that are old."""
+    """The ids of all events and identifies of some entries, and those of events that are old."""
     every: list[bytes] = []
     old: set[bytes] = set()
     for entry in entries:
         ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
         every += ids
+        every += element_ids(entry.app, entry.dialect, entry.identifies, entry.receipt, entry.idempotency_key)
         old.update(
             event_id for event, event_id in zip(entry.events, ids, strict=True) if tombstones.is_old(entry, event)
         )

@@ -32,6 +32,7 @@ from tenure.web.churn import add_churn
 from tenure.web.customer import add_customer
 from tenure.web.customers import add_customers
 from tenure.web.erasure import add_erasure
+from tenure.web.identifier_path import KeepSlashes
 from tenure.web.identity import add_identity
 from tenure.web.openapi import describe
 from tenure.web.parameters import AsOf, moment
@@ -57,6 +58,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     api.state.journals = intake.journal.journal.directory
     api.state.intake = intake
     _add_errors(api)
+    api.add_middleware(KeepSlashes)
     _add_reading(api)
     add_churn(api)
     add_attributes(api)
@@ -74,7 +76,9 @@ def _add_reading(api: FastAPI) -> None:
     store: Store = api.state.store
     journals: Path = api.state.journals
 
-    @api.get("/v1/customers/{customer_id:path}/timeline", tags=["read"], summary="A customer's events, newest first")
+    @api.get(
+        "/v1/customers/{customer_id:identifier}/timeline", tags=["read"], summary="A customer's events, newest first"
+    )
     def customer_timeline(  # noqa: PLR0917 - query parameters, which are sent by name
         tenant: Reader,
         customer_id: str,

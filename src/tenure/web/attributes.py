@@ -20,7 +20,7 @@ def add_attributes(api: FastAPI) -> None:
     """Put the routes into the application."""
     store: Store = api.state.store
 
-    @api.get("/v1/customers/{customer_id:path}/attributes", tags=["read"], summary="A customer's attributes")
+    @api.get("/v1/customers/{customer_id:identifier}/attributes", tags=["read"], summary="A customer's attributes")
     def customer_attributes(
         tenant: Reader, customer_id: str, limit: Changes = attributes.DEFAULT_LIMIT, as_of: AsOf = None
     ) -> Response:
@@ -31,7 +31,7 @@ def add_attributes(api: FastAPI) -> None:
         known = attributes.customer_attributes(tenant, customer, limit=limit, as_of=at)
         return json_response(known)
 
-    @api.get("/v1/customers/{customer_id:path}/users", tags=["read"], summary="A customer's users")
+    @api.get("/v1/customers/{customer_id:identifier}/users", tags=["read"], summary="A customer's users")
     def customer_users(
         tenant: Reader,
         customer_id: str,
@@ -44,7 +44,11 @@ def add_attributes(api: FastAPI) -> None:
         customer = find_customer(tenant, store, customer_id, at)
         return json_response(users.users(tenant, customer, limit=limit, cursor=cursor, as_of=at))
 
-    @api.get("/v1/customers/{customer_id:path}/users/{user_id:path}", tags=["read"], summary="A user of a customer")
+    @api.get(
+        "/v1/customers/{customer_id:identifier}/users/{user_id:identifier}",
+        tags=["read"],
+        summary="A user of a customer",
+    )
     def customer_user(
         tenant: Reader,
         customer_id: str,

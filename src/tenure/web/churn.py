@@ -29,7 +29,7 @@ def add_churn(api: FastAPI) -> None:
     store: Store = api.state.store
     journals: Path = api.state.journals
 
-    @api.get("/v1/customers/{customer_id:path}/churn-events", tags=["read"], summary="A customer's churn events")
+    @api.get("/v1/customers/{customer_id:identifier}/churn-events", tags=["read"], summary="A customer's churn events")
     def of_customer(tenant: Reader, customer_id: str, as_of: AsOf = None) -> Response:
         """Cancellations and cancel flows, newest first, each with the reason that was reported last."""
         at = moment("as_of", as_of)

@@ -42,7 +42,7 @@ def add_erasure(api: FastAPI) -> None:
     store: Store = api.state.store
     journals: Path = api.state.journals
 
-    @api.delete("/v1/customers/{customer_id:path}", tags=["erase"], summary="Erase a customer", status_code=202)
+    @api.delete("/v1/customers/{customer_id:identifier}", tags=["erase"], summary="Erase a customer", status_code=202)
     def erase(tenant: Annotated[Tenant, Depends(_owner)], customer_id: str) -> Response:
         """Gone from every answer within a second and from every file within minutes; the certificate tells. Old events
         that are sent again stay erased; what happens from now on is a new customer's."""
@@ -58,7 +58,7 @@ def add_erasure(api: FastAPI) -> None:
         return json_response(certificate(store.erasures.find(tenant.app, erasure_id)))
 
     @api.get(
-        "/v1/customers/{customer_id:path}/export",
+        "/v1/customers/{customer_id:identifier}/export",
         tags=["read"],
         summary="All that is kept of a customer",
         response_class=StreamingResponse,

@@ -74,7 +74,7 @@ def add_identity(api: FastAPI) -> None:
     store: Store = api.state.store
     journals: Path = api.state.journals
 
-    @api.get("/v1/customers/{customer_id:path}/identity", tags=["read"], summary="Why these are one customer")
+    @api.get("/v1/customers/{customer_id:identifier}/identity", tags=["read"], summary="Why these are one customer")
     def of_customer(tenant: Reader, customer_id: str, as_of: AsOf = None) -> Response:
         """Every identifier of the customer with the evidence that ties it to the others; ambiguous e-mail addresses,
         conflicting claims, and what was undone."""
@@ -90,7 +90,7 @@ def add_identity(api: FastAPI) -> None:
         joined = joining.link_by_hand(store.links, tenant.app, one, other, note)
         return json_response(Linked(joined.link, whole(joined.customer)))
 
-    @api.post("/v1/customers/{customer_id:path}/merge", tags=["identity"], summary="Make one customer of two",
+    @api.post("/v1/customers/{customer_id:identifier}/merge", tags=["identity"], summary="Make one customer of two",
               openapi_extra=_takes(_MERGE))  # fmt: skip
     def merge(tenant: Writer, customer_id: str, body: Body) -> Response:
         """With a secret key. `with` is any identifier of the other customer. `split` undoes it."""
@@ -100,7 +100,7 @@ def add_identity(api: FastAPI) -> None:
         joined = joining.merge(store.links, tenant.app, one, other)
         return json_response(Merged(joined.link, whole(joined.customer)))
 
-    @api.post("/v1/customers/{customer_id:path}/split", tags=["identity"], summary="Undo a merge, or take apart",
+    @api.post("/v1/customers/{customer_id:identifier}/split", tags=["identity"], summary="Undo a merge, or take apart",
               openapi_extra=_takes(_SPLIT))  # fmt: skip
     def split(tenant: Writer, customer_id: str, body: Body) -> Response:
         """With a secret key. Either `merge`, the id of a merge (or link by hand), which alone is undone; or
