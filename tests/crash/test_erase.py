@@ -10,6 +10,7 @@ import pytest
 
 from tenure.control.database import connect
 from tenure.control.erasures import HIDDEN, LOADED, PHASES, PURGED, REQUESTED, SCRUBBED, Erasures
+from tenure.control.store import Store
 from tenure.customers.books import books
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
@@ -23,7 +24,7 @@ def test_an_erasure_survives_a_kill_in_any_phase(new_server: Callable[..., Serve
     """One person after the other is erased, with a kill in another phase each, beside events of others."""
     server = new_server()
     keys = create_app(server.data)
-    erasures = Erasures(connect(Settings.load({"data": server.data}, {})))
+    erasures = Store(connect(Settings.load({"data": server.data}, {}))).erasures
     people = [Person() for _ in (REQUESTED, HIDDEN, LOADED, PURGED, SCRUBBED)]
     old = {person.mark: requests_of(person)[:RECOGNISED] for person in people}
     for person in people:

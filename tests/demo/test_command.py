@@ -85,7 +85,7 @@ def test_customers_are_found_by_each_of_their_ids(running: Server) -> None:
 
 
 def test_printed_commands_work_as_printed(running: Server) -> None:
-    """Each dialect's event is taken and comes up on the timeline that the last one prints."""
+    """Each dialect's event is taken and comes up on the timeline; the view and the list answer."""
     said = demo(running)
     assert said["base_url"] == running.url
     replies = {dialect: shell(said["curls"][dialect]) for dialect in DIALECTS}
@@ -96,6 +96,12 @@ def test_printed_commands_work_as_printed(running: Server) -> None:
     running.wait_loaded()
     newest = shell(said["curls"]["timeline"])["items"][:4]
     assert {item["dialect"] for item in newest} == set(DIALECTS)
+    whole = shell(said["curls"]["customer"])
+    assert said["customers"][0]["customer_id"] in whole["id"]
+    assert whole["activity"]["count"] >= len(newest)
+    listed = shell(said["curls"]["customers"])["items"]
+    assert len(listed) == 5
+    assert whole["id"] not in [customer["id"] for customer in listed]
     assert {"login", "page_viewed", "trial_started"} <= {
         name["name"] for name in shell(said["curls"]["events"])["items"]
     }
@@ -105,7 +111,7 @@ def test_text_has_the_same_commands_whole(running: Server) -> None:
     """What a person copies from the terminal is not wrapped or coloured."""
     text = tenure("demo", "--port", str(running.port), data=running.data)
     blocks = [block for block in text.split("\n\n") if block.startswith("# ")]
-    assert len(blocks) == len(DIALECTS) + 2
+    assert len(blocks) == len(DIALECTS) + 4
     for block in blocks:
         assert "error" not in shell(block), block
     assert f"{running.url}/docs" in text

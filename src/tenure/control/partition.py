@@ -72,7 +72,8 @@ def _standing(facts: Iterable[Link], as_of: int | None) -> tuple[list[Link], lis
     undone: list[Link] = []
     for link in known:
         gone = link.pair in ended if link.automatic else link.undone_by(as_of)
-        (undone if gone else standing).append(link)
+        later = link.undone_at is not None and not link.undone_by(as_of)
+        (undone if gone else standing).append(link._replace(undone_at=None) if later else link)
     return standing, undone
 
 

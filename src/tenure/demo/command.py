@@ -170,8 +170,10 @@ _TITLES = {
     "windback": "as a client of Windback does",
     "customerscore": "as a client of Customerscore does",
     "whisperr": "as a client of Whisperr does",
-    "timeline": "Read this customer's timeline",
-    "events": "Read the names of all events",
+    "customer": "Read all that is known of this customer",
+    "timeline": "this customer's timeline",
+    "customers": "the customers who were last seen two weeks ago or more",
+    "events": "the names of all events",
 }
 
 

@@ -58,8 +58,11 @@ def sending(base_url: str, app: str, keys: dict[str, str], customer: Highlight) 
 def reading(base_url: str, keys: dict[str, str], customer: Highlight) -> dict[str, str]:
     """Commands that show what is there."""
     header = {"Authorization": f"Bearer {keys['read_key']}"}
+    whole = f"{base_url}/v1/customers/{quote_path(customer.email)}"
     return {
-        "timeline": _curl(f"{base_url}/v1/customers/{quote_path(customer.email)}/timeline?limit=5", header),
+        "customer": _curl(whole, header),
+        "timeline": _curl(f"{whole}/timeline?limit=5", header),
+        "customers": _curl(f"{base_url}/v1/customers?inactive_days=14&limit=5", header),
         "events": _curl(f"{base_url}/v1/events", header),
     }
 
