@@ -48,7 +48,8 @@ class Loading:
     def start(self) -> None:
         """As after a crash: with what is on disk only."""
         canonical = Canonical(self.warehouse, self.store.links)
-        self.loader = Loader(self.journals, self.warehouse, self.store, canonical, 20_000)
+        self.following = CustomerList(self.journals, self.warehouse)
+        self.loader = Loader(self.journals, self.warehouse, self.store, canonical, self.following, 20_000)
 
     def empty(self) -> None:
         for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical"):
@@ -66,11 +67,8 @@ class Loading:
 
     def follow(self) -> None:
         """Until there is nothing more to do."""
-        following: CustomerList = self.loader._customers
-        for _ in range(3):
-            following.follow(busy=False)
-        assert following._behind is None
-        assert not following._touched
+        while self.following.follow():
+            pass
 
     def listed(self, **filters: Any) -> Customers:
         self.follow()
