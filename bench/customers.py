@@ -17,8 +17,8 @@ CUSTOMERS, EVENTS, BLOCK = 100_000, 10_000_000, 1_000_000
 ROUNDS = 20
 SMALL_BLOCKS = {
     "max_threads": 1,
-    "max_block_size": 32_768,
-    "min_insert_block_size_rows": 131_072,
+    "max_block_size": 8_192,
+    "min_insert_block_size_rows": 32_768,
     "min_insert_block_size_bytes": 16 * 1024 * 1024,
 }
 """So that a filling statement fits into the engine's memory."""
@@ -41,8 +41,8 @@ SELECT app, customer_key, name, count(), countIf(verified), min(occurred_at), ma
 FROM event GROUP BY app, customer_key, name SETTINGS optimize_aggregation_in_order = 1
 """
 _FACTS = """
-INSERT INTO fact SELECT app, customer_key, 'customer', '', said.1, now64(3), 'set', sipHash128('x', value), true, said.2,
-    'native', now64(6), sipHash128('r', value), 0, 0, 1
+INSERT INTO fact SELECT app, customer_key, 'customer', '', said.1, now64(3), 'set', sipHash128('x', value), true,
+    said.2, 'native', now64(6), sipHash128('r', value), 0, 0, 1
 FROM (SELECT *, toUInt64(substring(value, 5)) AS number FROM identifier) ARRAY JOIN [
     ('name', concat('"Jane ', toString(number), '"')), ('plan', ['"pro"', '"free"'][1 + number % 2]),
     ('seats', toString(number % 100))] AS said
