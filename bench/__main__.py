@@ -1,4 +1,7 @@
-"""Runs the benchmarks: `python -m bench [--events N]`. Everything stays on loopback and in a temporary directory."""
+"""Runs the benchmarks: `python -m bench [--events N] [--only PART]`.
+
+Everything stays on loopback and in a temporary directory.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +27,29 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--events", type=int, default=5_000_000, help="events in the warehouse when memory is read")
     parser.add_argument("--data", type=Path, help="where to put the data directory (default: a temporary one)")
+    parser.add_argument("--only", choices=("events", "customers"), help="one part alone (default: all)")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=wanted.data) as directory:
-        data = Path(directory) / "data"
-        data.mkdir()
-        print(f"{os.cpu_count()} cores; fdatasync of 4 KiB: {fsync_milliseconds(data)}")
-        decoding_rate = acknowledged(data)
-        with tenure_server(data) as server:
-            print(f"second start: {server.ready_seconds:.1f} s until /readyz")
-            queryable(server, decoding_rate)
-            visible(server)
-            memory(server, wanted.events)
-            read(server)
-        customers = Path(directory) / "customers"
-        customers.mkdir()
-        listing(customers)
+        if wanted.only != "customers":
+            data = Path(directory) / "data"
+            data.mkdir()
+            events(data, wanted.events)
+        if wanted.only != "events":
+            data = Path(directory) / "customers"
+            data.mkdir()
+            listing(data)
+
+
+def events(data: Path, resident_at: int) -> None:
+    """Taking events in, and reading them; memory when the warehouse holds `resident_at` of them."""
+    print(f"{os.cpu_count()} cores; fdatasync of 4 KiB: {fsync_milliseconds(data)}")
+    decoding_rate = acknowledged(data)
+    with tenure_server(data) as server:
+        print(f"second start: {server.ready_seconds:.1f} s until /readyz")
+        queryable(server, decoding_rate)
+        visible(server)
+        memory(server, resident_at)
+        read(server)
 
 
 def fsync_milliseconds(directory: Path, count: int = 500) -> str:

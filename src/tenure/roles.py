@@ -47,6 +47,7 @@ def loader(settings: Settings) -> None:
     from tenure.control.database import connect
     from tenure.control.store import Store
     from tenure.loader.canonical import Canonical
+    from tenure.loader.customers import CustomerList
     from tenure.loader.loader import Loader
     from tenure.warehouse.client import Warehouse
 
@@ -62,7 +63,8 @@ def loader(settings: Settings) -> None:
     store = Store(connect(settings))
     canonical = Canonical(Warehouse(settings), store.links)
     threading.Thread(target=canonical.run, args=(stop,), daemon=True).start()
-    loading = Loader(directory, warehouse, store, canonical, settings.load_rows)
+    customers = CustomerList(directory, Warehouse(settings))
+    loading = Loader(directory, warehouse, store, canonical, customers, settings.load_rows)
     loading.run(stop, settings.load_interval_ms / 1_000, settings.drain_seconds)
 
 

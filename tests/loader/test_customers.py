@@ -17,6 +17,7 @@ from tenure.customers.listing import Customers, customers
 from tenure.entry import Entry
 from tenure.event import Event, Identify
 from tenure.identity import Identifier, identity_key
+from tenure.loader import customers as customer_list
 from tenure.loader import rows
 from tenure.loader.backfill import STEPS
 from tenure.loader.canonical import Canonical
@@ -48,7 +49,8 @@ class Loading:
     def start(self) -> None:
         """As after a crash: with what is on disk only."""
         canonical = Canonical(self.warehouse, self.store.links)
-        self.loader = Loader(self.journals, self.warehouse, self.store, canonical, 20_000)
+        self.following = CustomerList(self.journals, self.warehouse)
+        self.loader = Loader(self.journals, self.warehouse, self.store, canonical, self.following, 20_000)
 
     def empty(self) -> None:
         for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical"):
@@ -66,11 +68,8 @@ class Loading:
 
     def follow(self) -> None:
         """Until there is nothing more to do."""
-        following: CustomerList = self.loader._customers
-        for _ in range(3):
-            following.follow(busy=False)
-        assert following._behind is None
-        assert not following._touched
+        while self.following.follow():
+            pass
 
     def listed(self, **filters: Any) -> Customers:
         self.follow()
@@ -219,3 +218,78 @@ def test_what_was_stored_before_there_was_a_list(loading: Loading) -> None:
         (loading.journals / "customers.json").unlink(missing_ok=True)
         loading.start()
         assert loading.listed() == expected
+
+
+def test_what_was_computed_before_a_hiding_is_not_written_after_it(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A customer who is hidden while their row is being made stays hidden, and those beside them are made again."""
+    loading.load(HISTORY)
+    hidden = identity_key(APP, Identifier("uid", "a"))
+    attributes = customer_list.attributes_in_force
+
+    def hiding(*arguments: Any) -> Any:
+        with loading.following.hiding():
+            for table in ("seen", "identifier"):
+                loading.warehouse.client.command(f"DELETE FROM {table} WHERE customer_key = unhex('{hidden.hex()}')")
+        return attributes(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(customer_list, "attributes_in_force", hiding)
+        assert loading.following.follow()
+    assert not customers(loading.warehouse.tenant(APP), Filter()).items
+    assert loading.counts() == {"uid:c": 1, "uid:b": 1}
+
+
+def test_a_thread_follows_until_it_is_stopped_whatever_fails(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure is tried again, and stopping ends the thread."""
+    make, failures = CustomerList._make, [ConnectionError(), ZeroDivisionError()]
+
+    def failing(*arguments: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        return make(*arguments)
+
+    monkeypatch.setattr(CustomerList, "_make", failing)
+    loading.following.start()
+    loading.load(HISTORY)
+    deadline = time.monotonic() + 20
+    while not (page := customers(loading.warehouse.tenant(APP), Filter())).items:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert {item.id for item in page.items} == {"uid:a", "uid:b", "uid:c"}
+    loading.following.stop()
+    assert not loading.following._thread.is_alive()
+
+
+def test_a_block_whose_last_inserts_failed_is_listed(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Done again in the same process, it finds nothing new; its customers are made all the same."""
+    insert = Loader._insert_rows
+
+    def failing(self: Loader, name: str, *rest: Any) -> None:
+        if name == "arrival":
+            raise ConnectionError
+        insert(self, name, *rest)
+
+    loading.follow()
+    with monkeypatch.context() as patched:
+        patched.setattr(Loader, "_insert_rows", failing)
+        with pytest.raises(ConnectionError):
+            loading.load(HISTORY, "failing")
+    loading.load(HISTORY, "failing")
+    assert loading.counts() == {"uid:c": 1, "uid:a": 3, "uid:b": 1}
+
+
+def test_a_list_that_is_made_anew_has_nobody_of_before(loading: Loading) -> None:
+    """Without its file the list is made again, and rows of those who are no customers any more go."""
+    loading.load(HISTORY)
+    assert len(loading.counts()) == 3
+    loading.link("a", "a", 1)
+    loading.link("c", "a", 1)
+    (loading.journals / "customers.json").unlink()
+    loading.start()
+    loading.follow()
+    deadline = time.monotonic() + 20
+    while loading.counts() != {"uid:a": 4, "uid:b": 1}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

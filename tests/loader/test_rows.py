@@ -155,7 +155,10 @@ def test_rows_have_the_columns_of_the_schema() -> None:
     for name, columns in (rows.COLUMNS | {"customer": profile.COLUMNS}).items():
         described = re.search(rf"CREATE TABLE IF NOT EXISTS {name} \((.*?)\) ENGINE", text, re.DOTALL)
         assert described
-        lines = [re.sub(r" CODEC\(.*", "", line.strip().removesuffix(",")) for line in described[1].strip().split("\n")]
+        lines = [
+            re.sub(r" (CODEC|SETTINGS) ?\(.*", "", line.strip().removesuffix(","))
+            for line in described[1].strip().split("\n")
+        ]
         types = dict(line.split(" ", 1) for line in lines if not line.startswith("INDEX "))
         types |= {column: altered for table, column, altered in changed if table == name}
         assert types == columns

@@ -2,8 +2,9 @@
 
 A row is replaced by a newer one with the same key, and to merge away what was replaced when reading (FINAL) costs
 more than all the rest. So a page is found in two steps: the first rows in order, among which are replaced ones; then of
-just those customers the rows in force, asked the same question again. Whoever belongs on the page is among the first,
-since their row in force is one of the rows.
+just those customers the newest version. Whoever belongs on the page is among the first, since their row in force is one
+of the rows. The second step looks at no row that was written after the first: else one who was written anew, the same,
+in between would be lost.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,13 +22,13 @@ from clickhouse_connect.driver.external import ExternalData
 
 from tenure.customers.conditions import Filter, conditions
 from tenure.errors import BadRequest
+from tenure.loader.profile import CustomerItem
 from tenure.warehouse.client import Tenant
-from tenure.wire.times import EARLIEST, LATEST, rfc3339
+from tenure.wire.times import EARLIEST, LATEST
 
 MAX_LIMIT = 1_000
-SHOWN_IDENTIFIERS = 20
-SPARE = 50
-"""The first step has room for twice the page and so many more, of which replaced rows may take a part."""
+SPARE, ROWS_EACH = 25, 4
+"""The first step looks for so many customers more than the page has, and for so many rows of each, in force or not."""
 
 SORTS = {
     "last_seen": "toUnixTimestamp64Milli(last_seen)",
@@ -34,22 +36,6 @@ SORTS = {
     "events": "toInt64(events)",
 }
 """What a list can be sorted by; with a `-` before it, the greatest come first."""
-
-
-class CustomerItem(msgspec.Struct):
-    """One customer on the list. Times are RFC 3339 in UTC, null for one who has no event."""
-
-    id: str
-    """The strongest identifier, as `kind:value`: what the other questions about a customer take."""
-    identifiers: list[str]
-    """All that are known, as `kind:value`, strongest first; the first 20."""
-    identifier_count: int
-    name: str | None
-    events: int
-    verified_events: int
-    first_seen: str | None
-    last_seen: str | None
-    last_event: str | None
 
 
 class Customers(msgspec.Struct):
@@ -92,20 +78,22 @@ class Cursor(NamedTuple):
 _CURSOR = struct.Struct(">8sq16s")
 
 _FIRST = """
-SELECT customer, {value} AS value FROM customer
+SELECT customer, {value} AS value, version, (SELECT max(version) FROM customer) FROM customer
 WHERE {where} ORDER BY value {direction}, customer LIMIT {{room:UInt32}}
 """
-_IN_FORCE = """
-SELECT customer, {value} AS value, arraySlice(kinds, 1, {{shown:UInt32}}), arraySlice(identifiers, 1, {{shown:UInt32}}),
-    length(identifiers), name, events, verified, toUnixTimestamp64Milli(first_seen), toUnixTimestamp64Milli(last_seen),
-    last_event
-FROM (
-    SELECT * FROM customer PREWHERE customer IN (SELECT customer FROM candidate)
-    ORDER BY version DESC LIMIT 1 BY customer
-)
-WHERE NOT deleted AND {where} ORDER BY value {direction}, customer
-LIMIT {{room:UInt32}}
+_NEWEST = """
+SELECT customer, version, shown FROM customer
+WHERE customer IN (SELECT customer FROM candidate) AND version <= {until:UInt64}
+ORDER BY version DESC LIMIT 1 BY customer SETTINGS max_threads = 1
 """
+
+
+class Row(NamedTuple):
+    """A customer in force, with the value that is sorted by and the item as JSON."""
+
+    customer: bytes
+    value: int
+    shown: str
 
 
 def customers(
@@ -138,38 +126,41 @@ def customers(
         after = Cursor.parse(cursor, question)
         where.append(_beyond("value", "customer", "after", descending))
         parameters |= {"after": after.value, "after_customer": after.customer}
-    rows = _page(tenant, parts, where, parameters, limit + 1)
-    items = [_item(row) for row in rows[:limit]]
+    rows = _page(tenant, _FIRST.format(**parts, where=" AND ".join(["NOT deleted", *where])), parameters, limit + 1)
+    items = [msgspec.json.decode(row.shown, type=CustomerItem) for row in rows[:limit]]
     if len(rows) <= limit:
         return Customers(items, None)
-    return Customers(items, Cursor(question, rows[limit - 1][1], bytes(rows[limit - 1][0])).text())
+    return Customers(items, Cursor(question, rows[limit - 1].value, rows[limit - 1].customer).text())
 
 
-def _page(
-    tenant: Tenant, parts: dict[str, str], where: list[str], parameters: dict[str, Any], wanted: int
-) -> Sequence[Sequence[Any]]:
+def _page(tenant: Tenant, sql: str, parameters: dict[str, Any], wanted: int) -> list[Row]:
     """The first `wanted` rows in force."""
-    room = 2 * wanted + SPARE
+    count = wanted + SPARE
     while True:
-        first = tenant.rows(
-            _FIRST.format(**parts, where=" AND ".join(["NOT deleted", *where])), parameters | {"room": room}
-        )
+        room = count * ROWS_EACH
+        first = [(bytes(customer), *row) for customer, *row in tenant.rows(sql, parameters | {"room": room})]
         if not first:
             return []
-        all_there = len(first) < room
-        until = [] if all_there else [f"NOT {_beyond('value', 'customer', 'until', parts['direction'] == 'DESC')}"]
-        sent = {bytes(row[0]) for row in first}
-        rows = tenant.rows(
-            _IN_FORCE.format(**parts, where=" AND ".join([*where, *until]) or "1"),
-            parameters | {"room": wanted, "shown": SHOWN_IDENTIFIERS, "until": first[-1][1],
-                          "until_customer": bytes(first[-1][0])},
-            external=ExternalData(
-                file_name="candidate", data=b"".join(sent), fmt="RowBinary", structure="customer FixedString(16)"
-            ),
-        )  # fmt: skip
-        if len(rows) >= wanted or all_there:
-            return rows
-        room *= 8
+        known = dict.fromkeys(islice(dict.fromkeys(row[0] for row in first), count))
+        newest = _newest(tenant, known, first[0][3])
+        looked_at = list(takewhile(lambda row: row[0] in known, first))  # noqa: B023 - used up at once
+        rows = [
+            Row(customer, value, newest[customer][1])
+            for customer, value, version, _ in looked_at
+            if newest.get(customer, (None,))[0] == version
+        ]
+        if len(rows) >= wanted or len(looked_at) == len(first) < room:
+            return rows[:wanted]
+        count *= 8
+
+
+def _newest(tenant: Tenant, customers: Iterable[bytes], until: int) -> dict[bytes, tuple[int, str]]:
+    """(version, item) of the newest row of each customer, up to that version."""
+    sent = ExternalData(
+        file_name="candidate", data=b"".join(customers), fmt="RowBinary", structure="customer FixedString(16)"
+    )
+    rows = tenant.rows(_NEWEST, {"until": until}, external=sent)
+    return {bytes(customer): (version, shown) for customer, version, shown in rows}
 
 
 def _beyond(value: str, customer: str, bound: str, descending: bool) -> str:
@@ -178,20 +169,4 @@ def _beyond(value: str, customer: str, bound: str, descending: bool) -> str:
     return (
         f"({value} {sign} {{{bound}:Int64}} OR ({value} = {{{bound}:Int64}} "
         f"AND {customer} > {{{bound}_customer:FixedString(16)}}))"
-    )
-
-
-def _item(row: Sequence[Any]) -> CustomerItem:
-    _, _, kinds, values, count, name, events, verified, first_seen, last_seen, last_event = row
-    known = [f"{kind}:{value}" for kind, value in zip(kinds, values, strict=True)]
-    return CustomerItem(
-        id=known[0] if known else "",
-        identifiers=known,
-        identifier_count=count,
-        name=name or None,
-        events=events,
-        verified_events=verified,
-        first_seen=rfc3339(first_seen) if events else None,
-        last_seen=rfc3339(last_seen) if events else None,
-        last_event=last_event or None,
     )

@@ -39,19 +39,24 @@ SELECT customer, name, value FROM (
     ) GROUP BY customer, name
 ) WHERE value != '' AND length(value) <= {value_bytes:UInt32}
 ORDER BY customer, length(name), name LIMIT {attributes:UInt32} BY customer
+SETTINGS max_threads = 1
 """
 
 
-def attributes_in_force(tenant: Tenant, owner: Mapping[bytes, bytes]) -> dict[bytes, dict[str, str]]:
-    """Canonical JSON texts by name, by customer; `owner` has the customer of each key. Raises Unavailable."""
-    pairs = ExternalData(
+def owners(owner: Mapping[bytes, bytes]) -> ExternalData:
+    """The table `owner` that a query brings with it: each key and its customer."""
+    return ExternalData(
         file_name="owner",
         data=b"".join(key + customer for key, customer in owner.items()),
         fmt="RowBinary",
         structure="key FixedString(16), customer FixedString(16)",
     )
+
+
+def attributes_in_force(tenant: Tenant, owner: Mapping[bytes, bytes]) -> dict[bytes, dict[str, str]]:
+    """Canonical JSON texts by name, by customer; `owner` has the customer of each key. Raises Unavailable."""
     found: defaultdict[bytes, dict[str, str]] = defaultdict(dict)
     limits = {"value_bytes": MAX_VALUE, "attributes": MAX_ATTRIBUTES}
-    for customer, name, value in tenant.rows(_SQL, limits, external=pairs):
+    for customer, name, value in tenant.rows(_SQL, limits, external=owners(owner)):
         found[bytes(customer)][name] = value
     return found

@@ -9,19 +9,20 @@ made anew.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.external import ExternalData
 
-from tenure.errors import Unavailable
-from tenure.loader.attributes import attributes_in_force
+from tenure.loader.attributes import attributes_in_force, owners
 from tenure.loader.profile import COLUMNS, Known, Seen, row
 from tenure.warehouse.client import Warehouse
 
@@ -29,12 +30,13 @@ log = structlog.get_logger()
 
 STEP_KEYS = 5_000
 """So many keys are looked at together."""
-SHARE_WHEN_BUSY = 20
-"""While events wait to be loaded, one part in so many of the time is spent here."""
+FOLLOW_SECONDS = 0.5
+REST, REST_WHEN_BUSY = 2, 20
+"""After a step so many times as long as it took is left to others; more while events wait to be loaded."""
 
 _BEHIND = """
-SELECT app, customer_key, toUnixTimestamp64Micro(max(seen.changed)) FROM seen
-WHERE seen.changed > fromUnixTimestamp64Micro({changed:Int64})
+SELECT app, customer_key FROM seen
+WHERE seen.changed > fromUnixTimestamp64Micro({after:Int64}) AND seen.changed <= fromUnixTimestamp64Micro({until:Int64})
     AND (app, customer_key) > ({app:String}, {key:FixedString(16)})
 GROUP BY app, customer_key ORDER BY app, customer_key LIMIT {limit:UInt32}
 SETTINGS optimize_aggregation_in_order = 1
@@ -49,23 +51,28 @@ SELECT app, key, version FROM (
 """
 _CANONICAL = "SELECT key, canonical FROM canonical FINAL WHERE app = {app:String} AND key IN (SELECT key FROM sent)"
 _MEMBERS = "SELECT key, canonical FROM canonical FINAL WHERE app = {app:String} AND canonical IN (SELECT key FROM sent)"
-_LISTED = "SELECT customer FROM customer FINAL WHERE app = {app:String} AND customer IN (SELECT key FROM sent)"
+_LISTED = "SELECT DISTINCT customer FROM customer WHERE app = {app:String} AND customer IN (SELECT key FROM sent)"
 _LISTED_WITH = """
-SELECT DISTINCT customer FROM (
-    SELECT customer, arrayJoin(keys) AS key FROM customer FINAL WHERE app = {app:String}
-) WHERE key IN (SELECT key FROM sent)
+SELECT DISTINCT customer FROM (SELECT customer, arrayJoin(keys) AS key FROM customer WHERE app = {app:String})
+WHERE key IN (SELECT key FROM sent)
 """
 _SEEN = """
-SELECT customer_key, groupArray((toString(name), events, verified, first, last)) FROM (
-    SELECT customer_key, name, sum(events) AS events, sum(verified) AS verified,
+SELECT customer, groupArrayIf(toString(name), name != ''), groupArrayIf(events, name != ''),
+    groupArrayIf(last, name != ''), sum(events), sum(verified), min(first), max(last),
+    maxIf((last, toString(name)), name != '').2
+FROM (
+    SELECT owner.customer AS customer, seen.name AS name, sum(seen.events) AS events, sum(seen.verified) AS verified,
         toUnixTimestamp64Milli(min(seen.first)) AS first, toUnixTimestamp64Milli(max(seen.last)) AS last
-    FROM seen WHERE app = {app:String} AND customer_key IN (SELECT key FROM sent) GROUP BY customer_key, name
-) GROUP BY customer_key
+    FROM seen INNER JOIN owner ON owner.key = seen.customer_key
+    WHERE app = {app:String} AND customer_key IN (SELECT key FROM owner) GROUP BY customer, name
+) GROUP BY customer
 """
 _IDENTIFIERS = """
 SELECT customer_key, kind, value FROM identifier FINAL
 WHERE app = {app:String} AND customer_key IN (SELECT key FROM sent)
 """
+
+_STALE = "DELETE FROM customer WHERE version < {version:UInt64} SETTINGS lightweight_deletes_sync = 0"
 
 Place = tuple[str, bytes]
 """A key and, before it, its app."""
@@ -94,76 +101,139 @@ class Through(msgspec.Struct):
 
 
 class CustomerList:
-    """The list of customers of all apps, and what of it has to be made again. For one thread."""
+    """The list of customers of all apps, and what of it has to be made again. It is followed in a thread of its own;
+    `touch`, `hiding` and `busy` are for the loader's."""
 
     def __init__(self, directory: Path, warehouse: Warehouse) -> None:
+        self.busy = False
+        """Whether events wait to be loaded."""
         self._file = directory / "customers.json"
         self._warehouse = warehouse
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="list of customers", daemon=True)
+        self._lock = threading.Lock()
+        """Held while `_touched`, `_linked` or `_through` is read or changed."""
+        self._writing = threading.Lock()
+        """Held while rows are written, and while a customer is hidden."""
+        self._hidings = 0
+        self._version = self._started = time.time_ns() // 1_000
         self._written, self._through = Through.read(self._file), Through.read(self._file)
+        self._anew = self._written == Through()
         self._behind: Place | None = _START
         self._relinked: set[tuple[str, bytes, int]] = set()
         self._touched: set[Place] = set()
         self._linked: set[Place] = set()
-        self._not_before = 0.0
+
+    def start(self) -> None:
+        """Follow from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Break off after the step that is being made; the next start goes on."""
+        self._stopping.set()
+        self._thread.join(10)
 
     def touch(self, places: Iterable[Place], changed: int) -> None:
         """Something was stored under these keys; `changed` is the time that `seen` has for it."""
-        self._touched.update(places)
-        self._through.changed = changed
+        with self._lock:
+            self._touched.update(places)
+            self._through.changed = max(changed, self._through.changed)
 
-    def follow(self, *, busy: bool) -> None:
-        """Make a part of what is to be made, if it is time to. What fails is left for the next time."""
-        began = time.monotonic()
-        if began < self._not_before:
-            return
+    @contextmanager
+    def hiding(self) -> Iterator[None]:
+        """While rows are hidden none is written, and what was computed from them before never will be."""
+        with self._writing:
+            self._hidings += 1
+            yield
+
+    def follow(self) -> bool:
+        """Make a part of what is to be made. Returns whether more is left.
+
+        Raises Unavailable and ClickHouseError; nothing is lost then.
+        """
+        self._look()
+        with self._lock:
+            places = set(islice(chain(self._linked, self._touched), STEP_KEYS))
+            linked, touched = self._linked & places, self._touched & places
+            self._linked -= linked
+            self._touched -= touched
+        done = False
         try:
-            self._look()
-            self._step()
-        except (Unavailable, ClickHouseError) as error:
-            log.warning("list of customers not brought up to date; will try again", error=str(error)[:300])
-            self._warehouse.forget()
-        took = time.monotonic() - began
-        self._not_before = began + (took * SHARE_WHEN_BUSY if busy else 0)
+            done = self._make(places, linked)
+        finally:
+            with self._lock:
+                if not done:
+                    self._linked |= linked
+                    self._touched |= touched
+                more = bool(self._behind or self._touched or self._linked)
+                through = msgspec.structs.replace(self._through)
+        if not more:
+            self._finish(through)
+        return more
+
+    def _run(self) -> None:
+        ended = took = 0.0
+        while not self._stopping.wait(FOLLOW_SECONDS):
+            began = time.monotonic()
+            if began - ended < took * (REST_WHEN_BUSY if self.busy else REST):
+                continue
+            try:
+                self.follow()
+            except Exception as error:  # whatever it is: a thread that has ended would leave the list as it is
+                log.warning("list of customers not brought up to date; will try again", error=type(error).__name__)
+                self._warehouse.forget()
+            ended = time.monotonic()
+            took = ended - began
+
+    def _finish(self, through: Through) -> None:
+        """All is made: note it. What a list that was made anew did not come to is of nobody any more."""
+        if self._anew:
+            self._warehouse.client.command(_STALE, {"version": self._started})
+            self._anew = False
+        if through != self._written:
+            through.write(self._file)
+            self._written = through
 
     def _look(self) -> None:
         """Find what a crash left, a part at a time, and what has been linked otherwise."""
-        limit = STEP_KEYS
-        if self._behind is not None and len(self._touched) < limit:
+        if self._anew and not self._through.version:
+            self._through.version = int(self._rows("SELECT max(version) FROM canonical", {})[0][0])
+        if self._behind is not None and len(self._touched) < STEP_KEYS:
             app, key = self._behind
-            found = self._rows(_BEHIND, {"changed": self._written.changed, "app": app, "key": key, "limit": limit})
-            self._touched.update((app, bytes(key)) for app, key, _ in found)
-            self._through.changed = max([self._through.changed, *(changed for *_, changed in found)])
-            self._behind = (found[-1][0], bytes(found[-1][1])) if len(found) == limit else None
-        if len(self._linked) < limit:
-            self._look_at_links(limit)
+            found = self._rows(_BEHIND, {"after": self._written.changed, "until": self._started, "app": app, "key": key,
+                                         "limit": STEP_KEYS})  # fmt: skip
+            self.touch(((app, bytes(key)) for app, key in found), self._started)
+            self._behind = (found[-1][0], bytes(found[-1][1])) if len(found) == STEP_KEYS else None
+        if len(self._linked) < STEP_KEYS:
+            self._look_at_links()
 
-    def _look_at_links(self, limit: int) -> None:
+    def _look_at_links(self) -> None:
         """Rows of one version may come one after the other, so those of the last are remembered."""
         version = self._through.version
-        found = self._rows(_RELINKED, {"version": version, "limit": limit})
+        found = self._rows(_RELINKED, {"version": version, "limit": STEP_KEYS})
         latest = max((row[2] for row in found), default=version)
         places = {(app, bytes(key), at) for app, key, at in found}
-        self._linked.update((app, key) for app, key, _ in places - self._relinked)
+        with self._lock:
+            self._linked.update((app, key) for app, key, _ in places - self._relinked)
+            self._through.version = latest
         self._relinked = {place for place in places if place[2] == latest}
-        self._through.version = latest
 
-    def _step(self) -> None:
-        places = [*self._linked, *self._touched][:STEP_KEYS]
-        by_app: defaultdict[str, set[bytes]] = defaultdict(set)
-        for app, key in places:
-            by_app[app].add(key)
-        for app, keys in by_app.items():
-            self._make(app, keys, {key for key in keys if (app, key) in self._linked})
-        self._touched.difference_update(places)
-        self._linked.difference_update(places)
-        all_done = self._behind is None and not self._touched and not self._linked
-        if all_done and self._through != self._written:
-            self._through.write(self._file)
-            self._written = msgspec.structs.replace(self._through)
+    def _make(self, places: set[Place], linked: set[Place]) -> bool:
+        """Make the rows of all customers that have one of these keys. Returns False if one was hidden meanwhile."""
+        hidings, made = self._hidings, []
+        self._version = max(self._version + 1, time.time_ns() // 1_000)
+        for app in {app for app, _ in places}:
+            keys = {key for of, key in places if of == app}
+            made.append(self._rows_of(app, keys, {key for of, key in linked if of == app}))
+        with self._writing:
+            if hidings != self._hidings:
+                return False
+            for rows in made:
+                self._insert(rows)
+        return True
 
-    def _make(self, app: str, keys: set[bytes], linked: set[bytes]) -> None:
-        """Make the rows of all customers that have one of these keys, and those that had one that is `linked` anew."""
-        version = time.time_ns() // 1_000
+    def _rows_of(self, app: str, keys: set[bytes], linked: set[bytes]) -> list[tuple[Any, ...]]:
+        """The rows of all customers that have one of these keys, and of those that had one that is `linked` anew."""
         canonical = dict(self._pairs(_CANONICAL, app, keys))
         customers = {canonical.get(key, key) for key in keys}
         if linked:
@@ -177,18 +247,21 @@ class CustomerList:
         seen, identifiers = self._seen(app, owner), self._identifiers(app, owner)
         attributes = attributes_in_force(self._warehouse.tenant(app), owner)
         made = [
-            row(app, head, version, Known(members[head], identifiers[head], seen[head], attributes.get(head, {})))
+            row(
+                app,
+                head,
+                self._version,
+                Known(members[head], identifiers[head], seen.get(head), attributes.get(head, {})),
+            )
             for head in customers
         ]
         gone = {found[1] for found in made if found[3]}
         gone -= {bytes(found) for (found,) in self._of(_LISTED, app, gone)} if gone else set()
-        self._insert([found for found in made if found[1] not in gone])
+        return [found for found in made if found[1] not in gone]
 
-    def _seen(self, app: str, owner: dict[bytes, bytes]) -> defaultdict[bytes, list[Seen]]:
-        found: defaultdict[bytes, list[Seen]] = defaultdict(list)
-        for key, names in self._of(_SEEN, app, owner):
-            found[owner[bytes(key)]] += [Seen(*one) for one in names]
-        return found
+    def _seen(self, app: str, owner: dict[bytes, bytes]) -> dict[bytes, Seen]:
+        found = self._rows(_SEEN, {"app": app}, owners(owner))
+        return {bytes(customer): Seen(*seen) for customer, *seen in found}
 
     def _identifiers(self, app: str, owner: dict[bytes, bytes]) -> defaultdict[bytes, list[tuple[str, str]]]:
         found: defaultdict[bytes, list[tuple[str, str]]] = defaultdict(list)
@@ -215,4 +288,6 @@ class CustomerList:
         return self._rows(sql, {"app": app}, sent)
 
     def _rows(self, sql: str, parameters: dict[str, Any], sent: ExternalData | None = None) -> Any:
-        return self._warehouse.client.query(sql, parameters=parameters, external_data=sent).result_rows
+        return self._warehouse.client.query(
+            sql, parameters=parameters, external_data=sent, settings={"max_threads": 1}
+        ).result_rows

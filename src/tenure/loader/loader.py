@@ -30,6 +30,7 @@ from msgspec import DecodeError
 from sqlalchemy.exc import SQLAlchemyError
 
 from tenure import entry as entries
+from tenure.control.erasures import REQUESTED, Erasure
 from tenure.control.store import Store
 from tenure.entry import Entry
 from tenure.errors import Unavailable
@@ -97,8 +98,14 @@ class Found(NamedTuple):
 class Loader:
     """Loads the journals of one directory. One loader a directory at a time (the supervisor sees to that)."""
 
-    def __init__(
-        self, directory: Path, warehouse: Warehouse, store: Store, canonical: Canonical, block_rows: int
+    def __init__(  # noqa: PLR0917 - what it is wired of, in one place
+        self,
+        directory: Path,
+        warehouse: Warehouse,
+        store: Store,
+        canonical: Canonical,
+        customers: CustomerList,
+        block_rows: int,
     ) -> None:
         self._directory = directory
         self._warehouse = warehouse
@@ -107,7 +114,7 @@ class Loader:
         self._block_rows = block_rows
         self._loaded = Loaded.read(directory)
         self._readers: dict[str, JournalReader] = {}
-        self._customers = CustomerList(directory, warehouse)
+        self._customers = customers
         self._known: set[bytes] = set()
         self._erasing = Erasing(directory, warehouse, store.erasures)
         self._tombstones = NOTHING_ERASED
@@ -116,9 +123,11 @@ class Loader:
     def run(self, stop: threading.Event, interval: float, drain_seconds: float) -> None:
         """Load until `stop` is set, then what is left in the journals, for `drain_seconds` at the most."""
         self._erasing.start()
+        self._customers.start()
         try:
             self._run(stop, interval, drain_seconds)
         finally:
+            self._customers.stop()
             self._erasing.stop()
 
     def _run(self, stop: threading.Event, interval: float, drain_seconds: float) -> None:
@@ -145,9 +154,8 @@ class Loader:
                 time.sleep(retry)
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
                 continue
-            busy = fullness >= WORTH_GOING_ON
-            self._customers.follow(busy=busy)
-            if busy:
+            self._customers.busy = fullness >= WORTH_GOING_ON
+            if self._customers.busy:
                 continue
             if stop.is_set() and not fullness:
                 return
@@ -237,7 +245,11 @@ class Loader:
 
     def _hide(self) -> None:
         """Hide those whose erasure was asked for. What came of them since is counted anew: a new customer."""
-        for asked in self._erasing.hide():
+        hidden: list[Erasure] = []
+        if self._store.erasures.pending(REQUESTED):
+            with self._customers.hiding():
+                hidden = self._erasing.hide()
+        for asked in hidden:
             changed = time.time_ns() // 1_000
             places = {(asked.app, key) for key in asked.keys}
             count_anew(self._warehouse.client, places, changed)
@@ -279,7 +291,9 @@ class Loader:
         ):
             self._insert_rows(name, inserted, token)
         self._remember(block.identifiers)
-        self._customers.touch({(row[0], row[1]) for row in counts} | made.recount, changed)
+        # All keys of the block: one that was broken off and is done again finds nothing new.
+        touched = {(copy.row[0], copy.customer_key) for copy in first.values()} | {(row[0], row[1]) for row in counts}
+        self._customers.touch(touched | made.recount, changed)
 
     def _remember(self, identifiers: Iterable[bytes]) -> None:
         if len(self._known) > KNOWN_IDENTIFIERS:

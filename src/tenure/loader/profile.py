@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tenure.identity import CHURN_EVENT_ID, KINDS
-from tenure.wire.times import EARLIEST, LATEST
+from tenure.wire.times import EARLIEST, LATEST, rfc3339
 
 COLUMNS = {
     "app": "LowCardinality(String)",
@@ -18,20 +18,18 @@ COLUMNS = {
     "deleted": "UInt8",
     "keys": "Array(FixedString(16))",
     "kinds": "Array(LowCardinality(String))",
-    "identifiers": "Array(String)",
     "search": "Array(String)",
-    "name": "String",
     "name_search": "String",
     "events": "UInt64",
     "verified": "UInt64",
     "first_seen": "DateTime64(3, 'UTC')",
     "last_seen": "DateTime64(3, 'UTC')",
-    "last_event": "String",
     "names": "Array(LowCardinality(String))",
     "counts": "Array(UInt64)",
     "lasts": "Array(DateTime64(3, 'UTC'))",
     "attribute_names": "Array(LowCardinality(String))",
     "attribute_values": "Array(String)",
+    "shown": "String",
 }
 """Columns and ClickHouse types of `customer`, in the order of `row`; a test holds them to the schema."""
 
@@ -44,50 +42,87 @@ FIRST_AND_LAST = (("first_name", "last_name"), ("firstName", "lastName"))
 _RANK = {kind: rank for rank, kind in enumerate((*KINDS, CHURN_EVENT_ID))}
 
 
-class Seen(NamedTuple):
-    """What one key did under one name of events; the name '' is there for a key that an identify came under.
+SHOWN_IDENTIFIERS = 20
 
-    Times are milliseconds since 1970 UTC.
+
+class CustomerItem(msgspec.Struct):
+    """One customer on the list. Times are RFC 3339 in UTC, null for one who has no event."""
+
+    id: str
+    """The strongest identifier, as `kind:value`: what the other questions about a customer take."""
+    identifiers: list[str]
+    """All that are known, as `kind:value`, strongest first; the first 20."""
+    identifier_count: int
+    name: str | None
+    events: int
+    verified_events: int
+    first_seen: str | None
+    last_seen: str | None
+    last_event: str | None
+
+
+class Seen(NamedTuple):
+    """What a customer did. `names`, `counts` and `lasts` go together, one for each name of events.
+
+    Times are milliseconds since 1970 UTC; without events `first` is LATEST and `last` EARLIEST.
     """
 
-    name: str
-    events: int
-    verified: int
-    first: int
-    last: int
+    names: Sequence[str] = ()
+    counts: Sequence[int] = ()
+    lasts: Sequence[int] = ()
+    events: int = 0
+    verified: int = 0
+    first: int = LATEST
+    last: int = EARLIEST
+    last_name: str = ""
 
 
 class Known(NamedTuple):
-    """What there is about one customer: keys, (kind, value) pairs, what each key did, attributes as JSON by name."""
+    """What there is about one customer: keys, (kind, value) pairs, what was seen, attributes as JSON by name.
+
+    `seen` is None for a customer of whose keys there is nothing.
+    """
 
     keys: Iterable[bytes]
     identifiers: Iterable[tuple[str, str]]
-    seen: Iterable[Seen]
+    seen: Seen | None
     attributes: Mapping[str, str]
 
 
 def fold(text: str) -> str:
     """The form in which search compares: without case, and composed."""
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def row(app: str, customer: bytes, version: int, about: Known) -> tuple[Any, ...]:
     """The row of a customer. Without anything seen it is the row that takes the customer off the list."""
-    attributes = about.attributes
-    total = _by_name(about.seen)
+    attributes, seen = about.attributes, about.seen or Seen()
     known = sorted(set(about.identifiers), key=lambda found: (_RANK[found[0]], found[1]))
-    names = sorted(name for name in total if name)
-    did = [total[name] for name in names]
     name = display_name(attributes)
     return (
-        app, customer, version, int(not total), sorted(about.keys), [kind for kind, _ in known],
-        [value for _, value in known], [fold(value) for _, value in known], name, fold(name),
-        sum(one.events for one in did), sum(one.verified for one in did),
-        min((one.first for one in did), default=LATEST), max((one.last for one in did), default=EARLIEST),
-        max(((one.last, one.name) for one in did), default=(0, ""))[1],
-        names, [one.events for one in did], [one.last for one in did],
-        sorted(attributes), [attributes[name] for name in sorted(attributes)],
+        app, customer, version, int(about.seen is None), sorted(about.keys),
+        [kind for kind, _ in known], [fold(value) for _, value in known], fold(name),
+        seen.events, seen.verified, seen.first, seen.last, seen.names, seen.counts, seen.lasts,
+        list(attributes), list(attributes.values()), _shown(known, name, seen),
     )  # fmt: skip
+
+
+def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen) -> str:
+    texts = [f"{kind}:{value}" for kind, value in known[:SHOWN_IDENTIFIERS]]
+    item = CustomerItem(
+        id=texts[0] if texts else "",
+        identifiers=texts,
+        identifier_count=len(known),
+        name=name or None,
+        events=seen.events,
+        verified_events=seen.verified,
+        first_seen=rfc3339(seen.first) if seen.events else None,
+        last_seen=rfc3339(seen.last) if seen.events else None,
+        last_event=seen.last_name or None,
+    )
+    return msgspec.json.encode(item).decode()
 
 
 def display_name(attributes: Mapping[str, str]) -> str:
@@ -109,17 +144,3 @@ _NAMING = frozenset(NAME_ATTRIBUTES).union(*FIRST_AND_LAST)
 def _text(value: str) -> str:
     decoded = msgspec.json.decode(value)
     return decoded.strip() if isinstance(decoded, str) else ""
-
-
-def _by_name(seen: Iterable[Seen]) -> dict[str, Seen]:
-    total: dict[str, Seen] = {}
-    for one in seen:
-        other = total.get(one.name, Seen(one.name, 0, 0, LATEST, EARLIEST))
-        total[one.name] = Seen(
-            one.name,
-            one.events + other.events,
-            one.verified + other.verified,
-            min(one.first, other.first),
-            max(one.last, other.last),
-        )
-    return total
