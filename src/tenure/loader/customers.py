@@ -144,7 +144,10 @@ class CustomerList:
         """While rows are hidden none is written, and what was computed from them before never will be."""
         with self._writing:
             self._hidings += 1
-            yield
+            try:
+                yield
+            finally:
+                self._hidings += 1  # once more, for what was computed meanwhile of rows half hidden
 
     def follow(self) -> bool:
         """Make a part of what is to be made. Returns whether more is left.
