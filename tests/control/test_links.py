@@ -180,3 +180,21 @@ def test_links_of_an_older_database_are_kept(tmp_path: Path) -> None:
     links.add([carried(app, "c1", "u1", 1)])
     assert sorted(link.received_at for link in links.facts(app, uid("u1"))) == [1, 2_000]
     assert len(links.changed_after(0, "", 10)) == 2
+
+
+def test_a_large_cluster_that_is_remembered_follows_its_facts(store: Store, app: str) -> None:
+    """What is remembered of it is asked for again after a link, an undoing and a forgetting, by whichever process."""
+    owner = Identifier("customer_id", "many")
+    whole = [carried(app, "many", f"u{n}", n + 1) for n in range(200)]
+    store.links.add(whole[:-1])
+    for _ in range(2):
+        assert len(store.links.customers(app, owner).customer(owner)) == 200
+    other = Links(store.links._engine)
+    other.add(whole[-1:])
+    assert len(store.links.customers(app, owner).customer(owner)) == 201
+    other.undo([whole[0].id], 1_000)
+    assert len(store.links.customers(app, owner).customer(owner)) == 200
+    other.forget(app, [uid("u7")])
+    assert len(store.links.customers(app, owner).customer(owner)) == 199
+    assert store.links.customers(app, owner) == partition(store.links.facts(app, owner))
+    assert store.links.customers(app, uid("nobody")) == partition(())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from threading import Lock
@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from tenure.control.database import writing
 from tenure.control.disjoint_sets import DisjointSets
 from tenure.control.link import Link
+from tenure.control.partition import Partition, partition
 from tenure.control.tables import cluster, cluster_member, link
 from tenure.identity import Identifier, identity_key
 
@@ -27,6 +28,8 @@ KNOWN = 20_000
 """Links whose evidence is kept in memory, so that the same ones again cost no query."""
 CHUNK = 5_000
 """Values of one `IN`."""
+REMEMBERED, WORTH_REMEMBERING = 20_000, 50
+"""Identifiers of the clusters whose partition is kept in memory, all together, and of the smallest of them."""
 
 _WRITERS = 8751
 """The lock of PostgreSQL that those who write links take one after another; SQLite has but one writer."""
@@ -47,6 +50,7 @@ class Links:
         self._engine = engine
         self._writer = writing(engine)
         self._known: dict[str, tuple[int, str, int]] = {}
+        self._partitions: OrderedDict[str, tuple[int, int, Partition]] = OrderedDict()
         self._guard = Lock()
 
     def add(self, links: Iterable[Link]) -> None:
@@ -117,6 +121,30 @@ class Links:
         own = select(cluster_member.c.cluster_id).where(cluster_member.c.key == key).scalar_subquery()
         with self._engine.begin() as db:
             return [_link(row) for row in db.execute(_facts().where(cluster_member.c.cluster_id == own)).all()]
+
+    def customers(self, app_id: str, identifier: Identifier) -> Partition:
+        """The customers by all facts that can matter to whose this identifier is.
+
+        That of a large cluster is remembered until its facts change.
+        """
+        key = identity_key(app_id, identifier).hex()
+        own = select(cluster.c.id, cluster.c.changed, cluster.c.size).join(cluster_member)
+        with self._engine.begin() as db:
+            found = db.execute(own.where(cluster_member.c.key == key)).first()
+        if found is None:
+            return partition(())
+        if found.size < WORTH_REMEMBERING or found.size > REMEMBERED:
+            return partition(self.facts(app_id, identifier))
+        with self._guard:
+            changed, _, customers = self._partitions.get(found.id, (None, 0, None))
+        if customers is None or changed != found.changed:
+            customers = partition(self.facts(app_id, identifier))
+        with self._guard:
+            self._partitions[found.id] = (found.changed, found.size, customers)
+            self._partitions.move_to_end(found.id)
+            while sum(size for _, size, _ in self._partitions.values()) > REMEMBERED:
+                self._partitions.popitem(last=False)
+        return customers
 
     def facts_of(self, clusters: Iterable[str]) -> dict[str, list[Link]]:
         """Every fact of each of these clusters."""

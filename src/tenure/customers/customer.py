@@ -46,8 +46,12 @@ def find_customer(tenant: Tenant, store: Store, text: str, as_of: int | None = N
     present = _with_rows(tenant, [identity_key(tenant.app, identifier) for identifier in meant], as_of)
     linked = store.links.known(tenant.app, meant)
     for identifier in meant:
-        facts = store.links.facts(tenant.app, identifier) if identifier in linked else []
-        links = partition(facts, None if as_of is None else as_of * 1_000 + 999)
+        if identifier not in linked:
+            links = partition(())
+        elif as_of is None:
+            links = store.links.customers(tenant.app, identifier)
+        else:
+            links = partition(store.links.facts(tenant.app, identifier), as_of * 1_000 + 999)
         if identifier in links.customers or identity_key(tenant.app, identifier) in present:
             customer = customer_of(tenant.app, identifier, links)
             if store.erasures.hides(tenant.app, customer.keys):
