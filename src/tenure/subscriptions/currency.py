@@ -31,11 +31,23 @@ def exponent(currency: str) -> int:
     return _EXPONENTS.get(currency, 2)
 
 
+def check_decimal(name: str, number: Decimal, low: int, high: int) -> None:
+    """Raise ValueError (which msgspec reports as ValidationError) unless low <= number <= high, of 12 places at most.
+
+    Places are limited because a Fraction of 1E-999999999 has a billion digits.
+    """
+    if not number.is_finite() or not low <= number <= high or int(number.as_tuple().exponent) < -12:
+        raise ValueError(f"{name} must be from {low} to {high} and have at most 12 decimal places")
+
+
 class Rate(msgspec.Struct, frozen=True):
     """What one unit of a currency is worth, in units of the currency to report in, from a day on."""
 
     day: date
     rate: Decimal
+
+    def __post_init__(self) -> None:
+        check_decimal("rate", self.rate, 0, 10**12)
 
 
 class Rates(msgspec.Struct, frozen=True):

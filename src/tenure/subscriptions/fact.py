@@ -16,6 +16,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from tenure.subscriptions.currency import check_decimal
+
 Status: TypeAlias = Literal["incomplete", "trialing", "active", "past_due", "unpaid", "paused", "canceled"]
 Unit: TypeAlias = Literal["day", "week", "month", "quarter", "year"]
 Kind: TypeAlias = Literal["recurring", "metered", "one_off"]
@@ -50,7 +52,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Discount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A discount on a subscription, or on one of its items. In force within [starts_at, ends_at)."""
 
-    percent: Annotated[Decimal, Meta(ge=0, le=100)] | None = None
+    percent: Decimal | None = None
     amount: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     """Off each bill; with several intervals, off that of the shortest."""
     item: Text | None = None
@@ -58,6 +60,10 @@ class Discount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ends_at: Time | None = None
     once: bool = False
     """For one bill only."""
+
+    def __post_init__(self) -> None:
+        if self.percent is not None:
+            check_decimal("percent", self.percent, 0, 100)
 
 
 class Pause(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -75,12 +75,13 @@ def _take(pieces: Pieces, fact: Fact) -> None:
     at = fact.effective_at
     before = pieces[-1][1] if pieces else State()
     state = msgspec.structs.replace(before, **_settled(fact.said, before, at))
-    _fill_past(pieces, before, state, at)
+    if "started_at" in fact.said:
+        _fill_past(pieces, before, state, at)
     if "canceled_at" in fact.said and state.canceled_at is not None and state.status != "canceled":
         _change(pieces, state.canceled_at, canceled_at=state.canceled_at)
     if state.ended_at is not None and not _OF_THE_END.isdisjoint(fact.said):
         _change(pieces, state.ended_at, **{name: getattr(state, name) for name in _OF_THE_END})
-    if state.status in _ALIVE:
+    if state.status in _ALIVE and "period_start" in fact.said:
         _bridge(pieces, before, state, at)
     if pieces and pieces[-1][0] == at:
         pieces.pop()
