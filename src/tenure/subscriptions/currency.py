@@ -5,7 +5,6 @@ The exponents are those of ISO 4217. A source whose API counts otherwise convert
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -63,13 +62,12 @@ class Rates(msgspec.Struct, frozen=True):
         """
         if currency == self.base:
             return amount
-        rates = sorted(self.of.get(currency, ()), key=lambda rate: rate.day)
-        place = bisect_right(rates, day, key=lambda rate: rate.day)
-        if not place:
+        known = [rate for rate in self.of.get(currency, ()) if rate.day <= day]
+        if not known:
             raise BadRequest(
                 f"There is no rate from {currency} to {self.base} for {day}. Give one of that day or before.",
                 code="no_rate",
                 field="rates",
             )
         digits = exponent(self.base) - exponent(currency)
-        return amount * Fraction(rates[place - 1].rate) * Fraction(10) ** digits
+        return amount * Fraction(max((rate.day, rate.rate) for rate in known)[1]) * Fraction(10) ** digits

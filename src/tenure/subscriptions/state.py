@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -61,27 +61,31 @@ def timeline(facts: Iterable[Fact], as_of: int | None = None) -> list[Span]:
     pieces: Pieces = []
     for fact in known(facts, as_of):
         _take(pieces, fact)
-    starts: Pieces = []
-    for (start, state), (end, _) in zip(pieces, [*pieces[1:], (None, None)], strict=True):
+    states: Pieces = []
+    for start, end, state in _spans(pieces):
         for at, now in _by_itself(start, end, state):
-            if not starts or starts[-1][1] != now:
-                starts.append((at, now))
-    ends: Sequence[int | None] = [start for start, _ in starts[1:]] + [None]
-    return [Span(start, end, state) for (start, state), end in zip(starts, ends, strict=True)]
+            if not states or states[-1][1] != now:
+                states.append((at, now))
+    return list(_spans(states))
+
+
+def _spans(pieces: Pieces) -> Iterator[Span]:
+    ends = [*(start for start, _ in pieces[1:]), None]
+    return (Span(start, end, state) for (start, state), end in zip(pieces, ends, strict=False))
 
 
 def _take(pieces: Pieces, fact: Fact) -> None:
-    """Rule 1 and 2 for one fact, which comes after all that were taken before."""
-    at = fact.effective_at
+    """Rules 1 and 2 for one fact, which comes after all that were taken before."""
+    at, said = fact.effective_at, fact.said
     before = pieces[-1][1] if pieces else State()
-    state = msgspec.structs.replace(before, **_settled(fact.said, before, at))
-    if "started_at" in fact.said:
+    state = msgspec.structs.replace(before, **_settled(said, before, at))
+    if "started_at" in said:
         _fill_past(pieces, before, state, at)
-    if "canceled_at" in fact.said and state.canceled_at is not None and state.status != "canceled":
+    if state.status == "canceled":
+        _end(pieces, before, state, said)
+    elif "canceled_at" in said and state.canceled_at is not None and state.canceled_at < at:
         _change(pieces, state.canceled_at, canceled_at=state.canceled_at)
-    if state.ended_at is not None and not _OF_THE_END.isdisjoint(fact.said):
-        _change(pieces, state.ended_at, **{name: getattr(state, name) for name in _OF_THE_END})
-    if state.status in _ALIVE and "period_start" in fact.said:
+    if state.status in _ALIVE and "period_start" in said:
         _bridge(pieces, before, state, at)
     if pieces and pieces[-1][0] == at:
         pieces.pop()
@@ -90,20 +94,27 @@ def _take(pieces: Pieces, fact: Fact) -> None:
 
 def _settled(said: dict[str, Any], before: State, at: int) -> dict[str, Any]:
     """What a fact says, with what follows from it: an end has a time and a status, and being alive takes it back."""
-    status, ended_at = said.get("status", before.status), said.get("ended_at")
-    if "status" not in said and ended_at is not None and ended_at <= at:
-        status = "canceled"
+    ended_at = said.get("ended_at")
+    set_ahead = before.cancel_at is not None and before.cancel_at <= at
+    status = "canceled" if ended_at is not None and ended_at <= at else before.status
+    status = said.get("status", status)
     if status == "canceled":
-        kept = before.ended_at if "status" not in said or before.status == "canceled" else None
-        found = ended_at if ended_at is not None else kept
-        return said | {"status": status, "ended_at": at if found is None else min(found, at)}
+        times = ended_at, before.ended_at, before.cancel_at if set_ahead else None, at
+        return said | {"status": status, "ended_at": min(next(time for time in times if time is not None), at)}
     if ended_at is not None:
         said = said | {"cancel_at": ended_at}
-    if said.get("status") in _ALIVE and before.cancel_at is not None and before.cancel_at <= at:
-        said = {"cancel_at": None, "canceled_at": None} | said
-    if before.status == "canceled":
-        said = {"cancel_at": None, "canceled_at": None, "cause": None, "reason": None} | said
+    if status in _ALIVE and (before.status == "canceled" or (set_ahead and "status" in said)):
+        said = dict.fromkeys(("cancel_at", "canceled_at", "cause", "reason")) | said
     return said | {"ended_at": None}
+
+
+def _end(pieces: Pieces, before: State, state: State, said: dict[str, Any]) -> None:
+    """The end of a subscription stands, with its cause and reason, from its time on; what was set ahead yields."""
+    if state.ended_at is None or _OF_THE_END.isdisjoint(said):
+        return
+    if before.cancel_at is not None and before.cancel_at < state.ended_at:
+        _change(pieces, before.cancel_at, cancel_at=None)
+    _change(pieces, state.ended_at, **{name: getattr(state, name) for name in _OF_THE_END})
 
 
 def _fill_past(pieces: Pieces, before: State, state: State, at: int) -> None:
@@ -112,7 +123,8 @@ def _fill_past(pieces: Pieces, before: State, state: State, at: int) -> None:
     if start is None or start >= at or (pieces and start >= pieces[0][0] and before.status != "canceled"):
         return
     unknown = dict.fromkeys(("ended_at", "canceled_at", "cancel_at", "cause", "reason", "pause"))
-    past = msgspec.structs.replace(state, status="active", **unknown)
+    status: Status = state.status if state.status in ("incomplete", "trialing") else "active"
+    past = msgspec.structs.replace(state, status=status, **unknown)
     found: Pieces = [(start, past)]
     if state.trial_end is not None and state.trial_end > start:
         trial = msgspec.structs.replace(past, status="trialing")
