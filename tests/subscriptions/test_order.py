@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenure.subscriptions.fact import STATUSES, Discount, Fact, Item, Pause
-from tenure.subscriptions.metrics import churn, cohorts, explain_mrr, explain_movements, statement
+from tenure.subscriptions.metrics import churn, cohorts, explain_movements, explain_mrr, statement
 from tenure.subscriptions.movements import Movement, movements
 from tenure.subscriptions.mrr import parts, rounded
 from tenure.subscriptions.rules import Rules
@@ -209,7 +209,7 @@ def _by_currency(found: Sequence[Movement], period: Any) -> dict[str, list[Any]]
 @settings(max_examples=40, deadline=None)
 @given(histories(), rules)
 def test_plans_add_up_to_the_whole(facts: list[Fact], by: Rules) -> None:
-    """In each month and currency the plans' movements of each kind sum to the currency's, and no transfer to anything."""
+    """In each month and currency the plans' movements of each kind sum to the currency's; transfers sum to nothing."""
     found = movements("c1", facts, by, UNTIL)
     plans: defaultdict[tuple[date, str, str], Fraction] = defaultdict(Fraction)
     for row in statement(found, "month", START, UNTIL, by_plan=True):

@@ -5,7 +5,7 @@ Nothing here is rounded. MRR is a Fraction until it is shown; `rounded` is how.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, TypeAlias
 
@@ -60,11 +60,6 @@ def rounded(amounts: Sequence[Fraction]) -> list[int]:
     for place in by_remainder[:missing]:
         found[place] += 1
     return found
-
-
-def total(amounts: Iterable[Parts]) -> Fraction:
-    """The sum of several."""
-    return sum((amount for each in amounts for amount in each.values()), Fraction(0))
 
 
 def _counts(state: State, rules: Rules) -> bool:

@@ -118,21 +118,29 @@ def _end(pieces: Pieces, before: State, state: State, said: dict[str, Any]) -> N
 
 
 def _fill_past(pieces: Pieces, before: State, state: State, at: int) -> None:
-    """Where nothing is known, or the subscription had ended, it was alive from the start that the fact names."""
+    """Where nothing is known, or the subscription had ended, it was alive from the start that the fact names.
+
+    As what it was first known as: in trial until the trial's end, else active.
+    """
     start = state.started_at
-    if start is None or start >= at or (pieces and start >= pieces[0][0] and before.status != "canceled"):
+    if start is None or start >= at:
         return
+    if not pieces or start < pieces[0][0]:
+        first = pieces[0][1] if pieces and pieces[0][1].items else state
+        pieces[:0] = _past(first, start, pieces[0][0] if pieces else at)
+    elif before.status == "canceled" and start > pieces[-1][0]:
+        pieces += _past(state, start, at)
+
+
+def _past(state: State, start: int, end: int) -> Pieces:
     unknown = dict.fromkeys(("ended_at", "canceled_at", "cancel_at", "cause", "reason", "pause"))
     status: Status = state.status if state.status in ("incomplete", "trialing") else "active"
     past = msgspec.structs.replace(state, status=status, **unknown)
-    found: Pieces = [(start, past)]
-    if state.trial_end is not None and state.trial_end > start:
-        trial = msgspec.structs.replace(past, status="trialing")
-        found = [(start, trial)] + ([(state.trial_end, past)] if state.trial_end < at else [])
-    if pieces and start < pieces[0][0]:
-        pieces[:0] = [piece for piece in found if piece[0] < pieces[0][0]]
-    elif not pieces or start > pieces[-1][0]:
-        pieces += found
+    trial_end = state.trial_end
+    if trial_end is None or trial_end <= start:
+        return [(start, past)]
+    trial = msgspec.structs.replace(past, status="trialing")
+    return [(start, trial), (trial_end, past)] if trial_end < end else [(start, trial)]
 
 
 def _bridge(pieces: Pieces, before: State, state: State, at: int) -> None:
