@@ -50,6 +50,26 @@ def test_a_month_in_one_row() -> None:
     assert row.movements == kinds
 
 
+def test_days_have_what_happened_on_them() -> None:
+    """Neither the movement of the day before nor that of the day after."""
+    rows = statement(BOOK, "day", date(2025, 3, 11), date(2025, 3, 12))
+    assert [(row.opening, row.closing) for row in rows] == [(12000, 11000), (11000, 9000)]
+    assert [row.movements["expansion"] for row in rows] == [0, 0]
+
+
+def test_the_order_of_movements_does_not_matter() -> None:
+    """Every metric takes them in any order."""
+    march = date(2025, 3, 1), date(2025, 3, 31)
+    for answer in (
+        lambda book: statement(book, "month", *march, by_plan=True),
+        lambda book: churn(book, "USD", *march),
+        lambda book: cohorts(book, "USD", UNTIL),
+        lambda book: explain_mrr(book, "USD", UNTIL),
+        lambda book: explain_movements(book, "expansion", "USD", *march),
+    ):
+        assert answer(BOOK[::-1]) == answer(BOOK)
+
+
 def test_weeks_begin_on_monday() -> None:
     """A week goes from Monday to Sunday, whichever of its days is named."""
     (row,) = statement(BOOK, "week", date(2025, 1, 8), date(2025, 1, 12))
@@ -97,6 +117,36 @@ def test_a_spell_that_goes_on_lasts_at_least_until_it_was_seen() -> None:
     assert (spell.days, spell.cause, spell.reason) == (59, "voluntary", "price")
     (earlier,) = spells([active("2025-01-01"), ended], Rules(), date(2025, 1, 31), as_of=at("2025-01-31") * 1000)
     assert (earlier.end, earlier.cause, earlier.days) == (None, None, 31)
+
+
+def test_a_day_is_what_it_was_when_it_ended() -> None:
+    """What ends and begins again within a day is no movement; what begins and ends within one is none either."""
+    facts = [active("2025-01-01"), fact("2025-02-01T08:00:00", status="canceled"), active("2025-02-01T09:00:00"),
+             active("2025-02-01T08:00:00", subscription="s2"),
+             fact("2025-02-01T09:00:00", status="canceled", subscription="s2")]  # fmt: skip
+    assert [str(movement.day) for movement in movements("c1", facts, Rules(), UNTIL)] == ["2025-01-01"]
+
+
+def test_the_future_is_not_yet() -> None:
+    """An end that is set ahead is a movement from its day on."""
+    facts = [active("2025-01-01", cancel_at="2025-02-01")]
+    assert [each.kind for each in movements("c1", facts, Rules(), date(2025, 1, 31))] == ["new"]
+    assert [each.kind for each in movements("c1", facts, Rules(), date(2025, 2, 1))] == ["new", "churned"]
+
+
+def test_a_currency_that_changes_at_the_same_number() -> None:
+    """50.00 EUR that become 50.00 USD are two movements."""
+    found = movements("c1", [active("2025-01-01", 5000, currency="EUR"), active("2025-02-01", 5000)], Rules(), UNTIL)
+    assert [(each.currency, each.kind) for each in found] == [("EUR", "new"), ("EUR", "churned"), ("USD", "new")]
+
+
+def test_the_last_subscription_to_end_says_why() -> None:
+    """Where several end on the day that a spell ends."""
+    facts = [active("2025-01-01"), fact("2025-02-01T09:00:00", status="canceled", reason="price"),
+             active("2025-01-01", subscription="s2"),
+             fact("2025-02-01T08:00:00", status="canceled", reason="unused", subscription="s2")]  # fmt: skip
+    (spell,) = spells(facts, Rules(), UNTIL)
+    assert (spell.end, spell.reason) == (date(2025, 2, 1), "price")
 
 
 def test_failed_payment_on_the_last_day_is_involuntary() -> None:

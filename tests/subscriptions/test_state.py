@@ -46,8 +46,8 @@ def test_the_sources_own_sequence_decides_at_equal_times() -> None:
 
 def test_of_two_statements_with_one_id_the_first_received_counts() -> None:
     """A message that is sent again with other content changes nothing."""
-    first = active("2025-01-01", 1000, id="evt_1", received_at=5)
-    again = active("2025-01-01", 9999, id="evt_1", received_at=6)
+    first = active("2025-01-01", 9000, id="evt_1", received_at=5)
+    again = active("2025-01-01", 1000, id="evt_1", received_at=6)
     assert known([again, first]) == [first]
     assert len(known([first, active("2025-01-01", id="evt_1", subscription="s2")])) == 2
 
@@ -100,6 +100,28 @@ def test_what_happened_replaces_what_was_set_ahead() -> None:
     assert story(*announced, fact("2025-03-09", status="canceled", ended_at="2025-03-08"))[-1][0] == "2025-03-08"
     assert story(*announced, fact("2025-03-09", status="canceled"))[-1][0] == "2025-03-01"
     assert story(*announced, fact("2025-02-10", status="canceled"))[-1][0] == "2025-02-10"
+
+
+def test_a_renewal_takes_back_or_puts_off_an_end_that_was_set_ahead() -> None:
+    """From the start of its period, not before the end; without a period, from its own time."""
+    facts = active("2025-01-01"), fact("2025-02-01", cancel_at="2025-03-01", canceled_at="2025-02-01")
+    assert story(*facts, fact("2025-03-01", status="active")) == [("2025-01-01", "active")]
+    assert story(*facts, fact("2025-03-04", status="active"))[1:] == [
+        ("2025-03-01", "canceled"),
+        ("2025-03-04", "active"),
+    ]
+    renewed = active("2025-03-04", period_start="2025-02-20", cancel_at=None)
+    assert story(*facts, renewed) == [("2025-01-01", "active")]
+    asked = [(span.start, span.end) for span in timeline([*facts, renewed]) if span.state.cancel_at is not None]
+    assert asked == [(at("2025-02-01"), at("2025-03-01"))]
+    put_off = active("2025-03-04", period_start="2025-03-01", cancel_at="2025-04-01")
+    assert story(*facts, put_off) == [("2025-01-01", "active"), ("2025-04-01", "canceled")]
+
+
+def test_a_late_word_of_a_request_counts_from_the_request() -> None:
+    """The request is known from its own time on."""
+    spans = timeline([active("2025-01-01"), fact("2025-02-20", canceled_at="2025-02-03", cancel_at="2025-03-01")])
+    assert next(span.start for span in spans if span.state.canceled_at is not None) == at("2025-02-03")
 
 
 def test_a_reason_that_is_reported_later_is_that_of_the_end() -> None:

@@ -54,14 +54,14 @@ class Churn(NamedTuple):
 
     @property
     def customer_churn(self) -> Fraction | None:
-        """Customers lost / customers at the start (SaaS Metrics Standards Board, "Customer churn rate")."""
+        """Customers lost / customers at the start (J. York, "SaaS Metrics FAQs", 2013)."""
         return Fraction(self.lost, self.customers) if self.customers else None
 
     @property
     def gross_revenue_churn(self) -> Fraction | None:
         """1 - gross revenue retention: (churned + contraction) / opening MRR, expansion left out, so 0 to 1.
 
-        SaaS Metrics Standards Board, "Gross revenue retention".
+        SaaS Metrics Standards Board, "Gross revenue retention" (saasmetricsboard.com/gross-revenue-retention).
         """
         return 1 - self.kept / self.opening if self.opening else None
 
@@ -69,7 +69,7 @@ class Churn(NamedTuple):
     def net_revenue_churn(self) -> Fraction | None:
         """1 - net revenue retention: (churned + contraction - expansion) / opening MRR; negative where they grew.
 
-        SaaS Metrics Standards Board, "Net revenue retention"; D. Skok, "SaaS Metrics 2.0" (2013), "net MRR churn rate".
+        SaaS Metrics Standards Board, "Net revenue retention".
         """
         return 1 - self.closing / self.opening if self.opening else None
 

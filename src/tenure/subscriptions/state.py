@@ -5,8 +5,8 @@
    was asked to end and why, and, before the first fact, when it started.
 3. A date that was set ahead acts by itself when it comes: cancel_at, the end of a pause, that of a discount. A
    trial does not turn into a paid subscription by itself.
-4. A live fact takes an end back that was only set ahead, or closes a trial, from the start of its period if it
-   names one. So a missing "cancellation withdrawn" or "trial converted" leaves no gap.
+4. A live fact takes back or puts off an end that was only set ahead, or closes a trial, from the start of its
+   period if it names one. So a missing "cancellation withdrawn" or "trial converted" leaves no gap.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ def _bridge(pieces: Pieces, before: State, state: State, at: int) -> None:
     since = state.period_start
     if since is None or since > at or before.status not in _ALIVE:
         return
-    if before.cancel_at is not None and before.cancel_at <= at and state.cancel_at is None:
-        _change(pieces, max(since, before.cancel_at), cancel_at=None, canceled_at=None)
+    if before.cancel_at is not None and before.cancel_at <= at:
+        _change(pieces, max(since, before.cancel_at), cancel_at=state.cancel_at, canceled_at=state.canceled_at)
     if before.status == "trialing" != state.status and before.trial_end is not None and since >= before.trial_end:
         _change(pieces, since, status=state.status)
 
