@@ -1,0 +1,147 @@
+"""The one form of what a source says about a subscription: a statement, as of a time.
+
+A fact says some or all fields of a subscription; a field that it leaves UNSET it says nothing about. So a whole
+object from a billing system and "auto-renewal was switched off" have the same form. Times within a subscription
+are milliseconds since 1970 UTC; amounts are integers of the currency's smallest unit. Untrusted input comes in by
+`msgspec.convert(…, Fact)`, which checks every range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from tenure.subscriptions.currency import check_decimal
+
+Status: TypeAlias = Literal["incomplete", "trialing", "active", "past_due", "unpaid", "paused", "canceled"]
+Unit: TypeAlias = Literal["day", "week", "month", "quarter", "year"]
+Kind: TypeAlias = Literal["recurring", "metered", "one_off"]
+Cause: TypeAlias = Literal["voluntary", "involuntary"]
+
+Time: TypeAlias = Annotated[int, Meta(ge=-(2**48), le=2**48)]
+Amount: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Text: TypeAlias = Annotated[str, Meta(max_length=1024)]
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
+
+STATUSES: Final[tuple[Status, ...]] = (
+    "incomplete", "trialing", "active", "past_due", "unpaid", "paused", "canceled",
+)  # fmt: skip
+"""In the order a subscription goes through them; facts of one time are put in this order."""
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One priced line of a subscription. It holds its own price, so that a deleted plan changes nothing."""
+
+    id: Text = ""
+    plan: Text = ""
+    amount: Amount
+    """For the whole quantity, each interval, before discounts. Metered: what the last whole interval came to."""
+    quantity: Annotated[int, Meta(ge=0)] = 1
+    unit: Unit = "month"
+    count: Count = 1
+    """How many units an interval has: 3 with `month` is quarterly."""
+    kind: Kind = "recurring"
+    """`one_off`: set-up fees and prorations, of either sign; never MRR."""
+
+
+class Discount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A discount on a subscription, or on one of its items. In force within [starts_at, ends_at)."""
+
+    percent: Decimal | None = None
+    amount: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    """Off each bill; with several intervals, off that of the shortest."""
+    item: Text | None = None
+    starts_at: Time | None = None
+    ends_at: Time | None = None
+    once: bool = False
+    """For one bill only."""
+
+    def __post_init__(self) -> None:
+        if self.percent is not None:
+            check_decimal("percent", self.percent, 0, 100)
+
+
+class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A pause: from `starts_at` until `ends_at`, when it ends by itself, or until a fact ends it."""
+
+    starts_at: Time
+    ends_at: Time | None = None
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a source said about a subscription, as of a time."""
+
+    source: Text
+    customer: Text
+    subscription: Text
+    """Its id at the source."""
+    effective_at: Time
+    received_at: int
+    """Microseconds since 1970 UTC."""
+    id: Text = ""
+    """The source's id of the statement, equal in each delivery of it; without one it is told by its content."""
+    sequence: int | None = None
+    """The source's own count of the subscription's versions, where it has one: decides at equal times."""
+
+    status: Status | UnsetType = UNSET
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | UnsetType = UNSET
+    items: tuple[Item, ...] | UnsetType = UNSET
+    discounts: tuple[Discount, ...] | UnsetType = UNSET
+    """In the order in which they are taken off."""
+    started_at: Time | UnsetType | None = UNSET
+    period_start: Time | UnsetType | None = UNSET
+    period_end: Time | UnsetType | None = UNSET
+    trial_end: Time | UnsetType | None = UNSET
+    pause: Pause | UnsetType | None = UNSET
+    canceled_at: Time | UnsetType | None = UNSET
+    """When it was asked to end."""
+    cancel_at: Time | UnsetType | None = UNSET
+    """When it is going to end."""
+    ended_at: Time | UnsetType | None = UNSET
+    cause: Cause | UnsetType | None = UNSET
+    """Whose doing the end is, where the source says."""
+    reason: Text | UnsetType | None = UNSET
+
+    @property
+    def content(self) -> bytes:
+        """All that it says, as bytes; equal in every delivery."""
+        return msgspec.json.encode(msgspec.structs.replace(self, received_at=0))
+
+    @property
+    def identity(self) -> bytes:
+        """16 bytes that are equal in each delivery of one statement."""
+        told_by = msgspec.json.encode((self.source, self.subscription, self.id)) if self.id else self.content
+        return blake2b(told_by, digest_size=16, person=b"subscription").digest()
+
+    @property
+    def order(self) -> tuple[int, int, int, bytes]:
+        """Its place among the facts of its subscription, however they arrived."""
+        sequence = -1 if self.sequence is None else self.sequence
+        rank = -1 if self.status is UNSET else STATUSES.index(self.status)
+        return self.effective_at, sequence, rank, self.content
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The fields that it says, by name."""
+        values = ((name, getattr(self, name)) for name in SAID)
+        return {name: value for name, value in values if value is not UNSET}
+
+
+SAID: Final = Fact.__struct_fields__[Fact.__struct_fields__.index("status") :]
+"""The fields that a fact may say of its subscription."""
+
+
+def known(facts: Iterable[Fact], as_of: int | None = None) -> list[Fact]:
+    """Each statement once, in order: of its deliveries the first, of those received by `as_of` (microseconds)."""
+    first: dict[bytes, Fact] = {}
+    for fact in facts:
+        if as_of is None or fact.received_at <= as_of:
+            same = first.setdefault(fact.identity, fact)
+            if same is not fact:
+                first[fact.identity] = min(same, fact, key=lambda copy: (copy.received_at, copy.content))
+    return sorted(first.values(), key=lambda fact: fact.order)

@@ -1,0 +1,90 @@
+"""A customer's MRR from day to day: what each subscription comes to at the end of each day on which it changed.
+
+Days are UTC. A subscription that changes several times within a day counts as what it was when the day ended.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+
+from tenure.subscriptions.currency import Rates
+from tenure.subscriptions.fact import Fact
+from tenure.subscriptions.mrr import Parts, parts
+from tenure.subscriptions.rules import Rules
+from tenure.subscriptions.state import Span, State, timeline
+
+_EPOCH: Final = date(1970, 1, 1)
+_DAY_MS: Final = 86_400_000
+_DAYS: Final = (date.min - _EPOCH).days, (date.max - _EPOCH).days
+
+
+class Subscription(NamedTuple):
+    """Which subscription."""
+
+    source: str
+    id: str
+
+
+class Level(NamedTuple):
+    """What a subscription comes to from the end of a day on."""
+
+    day: date
+    subscription: Subscription
+    currency: str
+    parts: Parts
+    state: State
+    before: State
+    """The state that came before; its own where there was none."""
+
+
+def day_of(time: int) -> date:
+    """The day of a time in milliseconds since 1970 UTC; of one that no calendar has, the nearest that one has."""
+    return _EPOCH + timedelta(days=max(_DAYS[0], min(_DAYS[1], time // _DAY_MS)))
+
+
+def levels(
+    facts: Iterable[Fact], rules: Rules, until: date, *, rates: Rates | None = None, as_of: int | None = None
+) -> list[Level]:
+    """The changes of a customer's subscriptions up to the end of a day, by day.
+
+    `facts` are those of one customer, of any of its subscriptions, in any order. `as_of` is in microseconds. With rates
+    every level is in their base currency, at the rate of the day on which the subscription changed. Raises BadRequest
+    where a rate is missing.
+    """
+    by_subscription: defaultdict[Subscription, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        by_subscription[Subscription(fact.source, fact.subscription)].append(fact)
+    found: list[Level] = []
+    for subscription in sorted(by_subscription):
+        spans = timeline(by_subscription[subscription], as_of)
+        found += _levels(subscription, spans, rules, until, rates)
+    return sorted(found, key=lambda level: level.day)
+
+
+def _levels(
+    subscription: Subscription, spans: Iterable[Span], rules: Rules, until: date, rates: Rates | None
+) -> Iterator[Level]:
+    held: tuple[str, Parts] = "", {}
+    before: State | None = None
+    for span in spans:
+        worth = (span.state.currency, parts(span.state, rules)) if _holds_at_end_of_day(span, until) else held
+        if worth[1] != held[1] or (worth[1] and worth != held):
+            day = day_of(span.start)
+            yield Level(day, subscription, *_converted(worth, day, rates), span.state, before or span.state)
+            held = worth
+        before = span.state
+
+
+def _holds_at_end_of_day(span: Span, until: date) -> bool:
+    day = day_of(span.start)
+    return day <= until and (span.end is None or day_of(span.end) > day)
+
+
+def _converted(worth: tuple[str, Parts], day: date, rates: Rates | None) -> tuple[str, Parts]:
+    if rates is None:
+        return worth
+    currency, amounts = worth
+    return rates.base, {plan: rates.convert(amount, currency, day) for plan, amount in amounts.items()}

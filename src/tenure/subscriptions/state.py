@@ -1,0 +1,193 @@
+"""A subscription's states over time, from its facts. Pure, and indifferent to the order in which they arrived.
+
+1. Facts are taken in their total order; each changes the fields that it says, from its effective time on.
+2. What a fact says of the past stands against what facts in between said: when the subscription ended, when it
+   was asked to end and why, and, before the first fact, when it started.
+3. A date that was set ahead acts by itself when it comes: cancel_at, the end of a pause, that of a discount. A
+   trial does not turn into a paid subscription by itself.
+4. A live fact takes back or puts off an end that was only set ahead, or closes a trial, from the start of its
+   period if it names one. So a missing "cancellation withdrawn" or "trial converted" leaves no gap.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from tenure.subscriptions.currency import UNKNOWN
+from tenure.subscriptions.fact import Cause, Discount, Fact, Item, Pause, Status, known
+
+_ALIVE: Final = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
+_OF_THE_END: Final = frozenset({"status", "ended_at", "cause", "reason"})
+_PAUSABLE: Final = frozenset({"active", "past_due"})
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds of a subscription at one time. Fields as in `Fact`; `discounts` are those in force."""
+
+    status: Status = "incomplete"
+    currency: str = UNKNOWN
+    items: tuple[Item, ...] = ()
+    discounts: tuple[Discount, ...] = ()
+    started_at: int | None = None
+    period_start: int | None = None
+    period_end: int | None = None
+    trial_end: int | None = None
+    pause: Pause | None = None
+    canceled_at: int | None = None
+    cancel_at: int | None = None
+    ended_at: int | None = None
+    cause: Cause | None = None
+    reason: str | None = None
+
+
+class Span(NamedTuple):
+    """A state and when it holds: within [start, end), milliseconds since 1970 UTC; end None: from start on."""
+
+    start: int
+    end: int | None
+    state: State
+
+
+Pieces = list[tuple[int, State]]
+"""States with the time from which each holds, ascending."""
+
+
+def timeline(facts: Iterable[Fact], as_of: int | None = None) -> list[Span]:
+    """The states of one subscription without gaps, by all its facts or those received by `as_of` (microseconds)."""
+    pieces: Pieces = []
+    for fact in known(facts, as_of):
+        _take(pieces, fact)
+    states: Pieces = []
+    for start, end, state in _spans(pieces):
+        for at, now in _by_itself(start, end, state):
+            if not states or states[-1][1] != now:
+                states.append((at, now))
+    return list(_spans(states))
+
+
+def _spans(pieces: Pieces) -> Iterator[Span]:
+    ends = [*(start for start, _ in pieces[1:]), None]
+    return (Span(start, end, state) for (start, state), end in zip(pieces, ends, strict=False))
+
+
+def _take(pieces: Pieces, fact: Fact) -> None:
+    """Rules 1 and 2 for one fact, which comes after all that were taken before."""
+    at, said = fact.effective_at, fact.said
+    before = pieces[-1][1] if pieces else State()
+    state = msgspec.structs.replace(before, **_settled(said, before, at))
+    if "started_at" in said:
+        _fill_past(pieces, before, state, at)
+    if state.status == "canceled":
+        _end(pieces, before, state, said)
+    elif "canceled_at" in said and state.canceled_at is not None and state.canceled_at < at:
+        _change(pieces, state.canceled_at, canceled_at=state.canceled_at)
+    if state.status in _ALIVE and "period_start" in said:
+        _bridge(pieces, before, state, at)
+    if pieces and pieces[-1][0] == at:
+        pieces.pop()
+    pieces.append((at, state))
+
+
+def _settled(said: dict[str, Any], before: State, at: int) -> dict[str, Any]:
+    """What a fact says, with what follows from it: an end has a time and a status, and being alive takes it back."""
+    ended_at = said.get("ended_at")
+    set_ahead = before.cancel_at is not None and before.cancel_at <= at
+    status = "canceled" if ended_at is not None and ended_at <= at else before.status
+    status = said.get("status", status)
+    if status == "canceled":
+        times = ended_at, before.ended_at, before.cancel_at if set_ahead else None, at
+        return said | {"status": status, "ended_at": min(next(time for time in times if time is not None), at)}
+    if ended_at is not None:
+        said = said | {"cancel_at": ended_at}
+    if status in _ALIVE and (before.status == "canceled" or (set_ahead and "status" in said)):
+        said = dict.fromkeys(("cancel_at", "canceled_at", "cause", "reason")) | said
+    return said | {"ended_at": None}
+
+
+def _end(pieces: Pieces, before: State, state: State, said: dict[str, Any]) -> None:
+    """The end of a subscription stands, with its cause and reason, from its time on; what was set ahead yields."""
+    if state.ended_at is None or _OF_THE_END.isdisjoint(said):
+        return
+    if before.cancel_at is not None and before.cancel_at < state.ended_at:
+        _change(pieces, before.cancel_at, cancel_at=None)
+    _change(pieces, state.ended_at, **{name: getattr(state, name) for name in _OF_THE_END})
+
+
+def _fill_past(pieces: Pieces, before: State, state: State, at: int) -> None:
+    """Where nothing is known, or the subscription had ended, it was alive from the start that the fact names.
+
+    As what it was first known as: in trial until the trial's end, else active.
+    """
+    start = state.started_at
+    if start is None or start >= at:
+        return
+    if not pieces or start < pieces[0][0]:
+        first = pieces[0][1] if pieces and pieces[0][1].items else state
+        pieces[:0] = _past(first, start, pieces[0][0] if pieces else at)
+    elif before.status == "canceled" and start > pieces[-1][0]:
+        pieces += _past(state, start, at)
+
+
+def _past(state: State, start: int, end: int) -> Pieces:
+    unknown = dict.fromkeys(("ended_at", "canceled_at", "cancel_at", "cause", "reason", "pause"))
+    status: Status = state.status if state.status in ("incomplete", "trialing") else "active"
+    past = msgspec.structs.replace(state, status=status, **unknown)
+    trial_end = state.trial_end
+    if trial_end is None or trial_end <= start:
+        return [(start, past)]
+    trial = msgspec.structs.replace(past, status="trialing")
+    return [(start, trial), (trial_end, past)] if trial_end < end else [(start, trial)]
+
+
+def _bridge(pieces: Pieces, before: State, state: State, at: int) -> None:
+    """Rule 4: what a live fact says of the start of its period."""
+    since = state.period_start
+    if since is None or since > at or before.status not in _ALIVE:
+        return
+    if before.cancel_at is not None and before.cancel_at <= at:
+        _change(pieces, max(since, before.cancel_at), cancel_at=state.cancel_at, canceled_at=state.canceled_at)
+    if before.status == "trialing" != state.status and before.trial_end is not None and since >= before.trial_end:
+        _change(pieces, since, status=state.status)
+
+
+def _change(pieces: Pieces, since: int, **fields: Any) -> None:
+    """Change fields of all states from a time on."""
+    place = bisect_left(pieces, since, key=lambda piece: piece[0])
+    if place and (place == len(pieces) or pieces[place][0] > since):
+        pieces.insert(place, (since, pieces[place - 1][1]))
+    for later in range(place, len(pieces)):
+        start, state = pieces[later]
+        pieces[later] = start, msgspec.structs.replace(state, **fields)
+
+
+def _by_itself(start: int, end: int | None, state: State) -> Iterator[tuple[int, State]]:
+    """Rule 3: the states that one becomes by the dates set ahead in it, until the next begins."""
+    dates = {start, state.cancel_at}
+    if state.pause is not None:
+        dates |= {state.pause.starts_at, state.pause.ends_at}
+    for discount in state.discounts:
+        dates |= {discount.starts_at, discount.ends_at}
+    for at in sorted(date for date in dates if date is not None):
+        if start <= at and (end is None or at < end):
+            yield at, _at(state, at)
+
+
+def _at(state: State, at: int) -> State:
+    fields: dict[str, Any] = {"discounts": tuple(each for each in state.discounts if _within(at, each))}
+    pause = state.pause
+    if pause is not None and state.status in _PAUSABLE and _within(at, pause):
+        fields["status"] = "paused"
+    elif pause is not None and state.status == "paused" and pause.ends_at is not None and pause.ends_at <= at:
+        fields["status"] = "active"
+    if state.status != "canceled" and state.cancel_at is not None and state.cancel_at <= at:
+        fields |= {"status": "canceled", "ended_at": state.cancel_at}
+    return msgspec.structs.replace(state, **fields)
+
+
+def _within(at: int, limits: Discount | Pause) -> bool:
+    starts_at, ends_at = limits.starts_at, limits.ends_at
+    return (starts_at is None or starts_at <= at) and (ends_at is None or at < ends_at)
