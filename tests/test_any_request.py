@@ -18,8 +18,8 @@ import httpx
 
 from tenure.control.database import connect
 from tenure.control.store import Store
-from tenure.event import Decoded, Event
-from tenure.identity import event_ids, identifiers
+from tenure.event import Decoded, Event, Identify
+from tenure.identity import element_ids, event_ids, identifiers
 from tenure.ingest.claims import check_claims
 from tenure.loader.rows import precedence
 from tenure.settings import Settings
@@ -63,6 +63,12 @@ class Kept(NamedTuple):
         key = self.request.headers.get("Idempotency-Key") or None
         ids = event_ids(app, self.operation.dialect, self.decoded.events, self.receipt, key)
         return [(event_id.hex(), event) for event_id, event in zip(ids, self.decoded.events, strict=True)]
+
+    def identifies(self, app: str) -> list[tuple[str, Identify]]:
+        """(id of the element, identify) of each identify."""
+        key = self.request.headers.get("Idempotency-Key") or None
+        ids = element_ids(app, self.operation.dialect, self.decoded.identifies, self.receipt, key)
+        return [(found.hex(), said) for found, said in zip(ids, self.decoded.identifies, strict=True)]
 
     def item(self, event_id: str, event: Event) -> dict[str, Any]:
         """The event as it is to stand on a timeline."""
@@ -247,7 +253,7 @@ def check_booked(keys: Keys, answer: httpx.Response, kept: Kept | None, booked: 
     assert found == Counter(
         [
             *(Arrival("event", event.index, event_id, "accepted", "") for event_id, event in kept.events(keys["app"])),
-            *(Arrival("identify", said.index, nothing, "accepted", "") for said in kept.decoded.identifies),
+            *(Arrival("identify", said.index, found, "accepted", "") for found, said in kept.identifies(keys["app"])),
             *(Arrival("refusal", bad.index or 0, nothing, "rejected" if bad.reported else "quarantined", bad.code)
               for bad in kept.decoded.refusals),
         ]

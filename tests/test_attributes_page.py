@@ -23,7 +23,7 @@ def masked(value: Any) -> Any:
 def test_every_example_works(server: Server, keys: dict[str, str]) -> None:
     """What the page sends is taken, and what it says of an answer is all of the answer."""
     examples = re.findall(r"```http\n(\w+) (\S+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(examples) >= 4
+    assert len(examples) >= 3
     for method, path, body in examples:
         if method == "POST":
             headers = {"X-API-Key": keys["secret_key"], "Content-Type": "application/json"}
@@ -33,3 +33,7 @@ def test_every_example_works(server: Server, keys: dict[str, str]) -> None:
         else:
             asked = urlsplit(path)
             assert masked(server.read(asked.path, keys, **dict(parse_qsl(asked.query)))) == json.loads(body), path
+    headers = {"Authorization": f"Bearer {keys['read_key']}"}
+    (asked_before,) = re.findall(r"`(\S+as_of=\S+)` answers 404, `unknown_customer`", PAGE.read_text())
+    before = server.http.get(asked_before, headers=headers)
+    assert (before.status_code, before.json()["error"]) == (404, "unknown_customer")

@@ -92,10 +92,11 @@ def test_identify_signed(server: Server, keys: Keys, site: Site, tab: Tab) -> No
     tab.page.wait_for_function("window.tenure && tenure.dropped === 0")
     tab.run("tenure.track('Later'), tenure.flush()")
     events = timeline(server, keys, "cus_1")
-    assert [(event["name"], event["verified"]) for event in events] == [("After", True), ("Later", True)]
-    assert {(event["customer_id"], event["uid"]) for event in events} == {("cus_1", "user_1")}
+    seen = [(event["name"], event["verified"]) for event in events]
+    assert seen == [("Before", False), ("After", True), ("Later", True)]
+    assert [(event["customer_id"], event["uid"]) for event in events] == [(None, None), *[("cus_1", "user_1")] * 2]
     assert {f"anonymous_id:{event['anonymous_id']}" for event in events} == {anonymous(tab)}
-    assert [event["name"] for event in timeline(server, keys, anonymous(tab))] == ["Before"]
+    assert timeline(server, keys, anonymous(tab)) == events
     assert tab.said == []
 
 
@@ -212,6 +213,7 @@ def test_two_tabs_at_once(server: Server, keys: Keys, site: Site, new_tab: Calla
     """Two tabs that track and flush at the same time lose nothing and double nothing."""
     tabs = [start(new_tab(), site, server, keys) for _ in range(2)]
     tabs[0].run("tenure.identify('busy')")
+    tabs[1].page.wait_for_function("Object.values(localStorage).some((text) => text.includes('busy'))")
     for number, tab in enumerate(tabs):
         tab.run("""(tab) => {
             window.done = (async () => {
