@@ -32,6 +32,7 @@ sdk: $(VENV)/.dev sdk/js/dist
 bench: $(VENV)/.dev
 	scripts/system-packages wrk
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.linked
 
 soak: $(VENV)/.dev tests/clients/node/node_modules
 	TENURE_TEST_KILLS=100 $(BIN)/pytest tests/crash
