@@ -22,7 +22,7 @@ check: $(VENV)/.dev
 WORKERS ?= 3
 unit: $(VENV)/.dev tests/clients/node/node_modules tests/browser/node/node_modules sdk/js/dist
 	scripts/system-packages redis-server chromium
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=20
+	$(BIN)/pytest --ignore=tests/soak -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=20
 
 # Tenure's own clients, each against sdk/contract.
 sdk: $(VENV)/.dev sdk/js/dist
@@ -35,7 +35,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m bench.linked
 
 soak: $(VENV)/.dev tests/clients/node/node_modules
-	TENURE_TEST_KILLS=100 $(BIN)/pytest tests/crash
+	TENURE_TEST_KILLS=100 $(BIN)/pytest tests/crash tests/soak
 
 # Coverage-guided, each decoder for SECONDS; atheris is in no lock, since it has wheels for few platforms.
 SECONDS ?= 600

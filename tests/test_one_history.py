@@ -247,7 +247,7 @@ statements = st.lists(
 
 
 @settings(
-    max_examples=3, deadline=None, phases=[Phase.explicit, Phase.generate],
+    max_examples=2, deadline=None, phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(data=st.data())
