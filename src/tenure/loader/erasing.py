@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import structlog
@@ -37,6 +36,15 @@ class Stopped(Exception):
     """The loader ends while an erasure waits for something."""
 
 
+class Others:
+    """Keys of others of whom something went: what is counted of them has to be counted anew."""
+
+    def __init__(self, places: set[Place]) -> None:
+        self.places = places
+        self.counted_at: int | None = None
+        """When that was done (microseconds): a row of the list whose making began later knows nothing of what went."""
+
+
 class Erasing:
     """The erasures of one installation. `hide` is for the loader's thread; the rest runs by itself once started."""
 
@@ -48,7 +56,7 @@ class Erasing:
         self._thread = threading.Thread(target=self._run, name="erasing", daemon=True)
         self._scrub = 0
         self._came_again = threading.Event()
-        self._others: SimpleQueue[set[Place]] = SimpleQueue()
+        self._others: list[Others] = []
         self._scrubbed_at = float("-inf")
         self._phases: dict[str, Callable[[Erasure], None]] = {
             erasures.HIDDEN: self._wait_until_loaded,
@@ -87,10 +95,9 @@ class Erasing:
             log.info("customer hidden", erasure=asked.id, app=asked.app)
         return found
 
-    def others(self) -> Iterator[set[Place]]:
-        """Keys of others of whom something went since: what is counted of them has to be counted anew."""
-        while not self._others.empty():
-            yield self._others.get()
+    def others(self) -> list[Others]:
+        """Those who are not counted anew yet."""
+        return [others for others in list(self._others) if others.counted_at is None]
 
     def has_come_again(self) -> None:
         """Something that is erased was in the journals again, and is to leave no trace there."""
@@ -136,13 +143,14 @@ class Erasing:
     def _purge(self, asked: Erasure) -> None:
         client = self._warehouse.client
         self._store.record(asked, {"warehouse": removal.count_carrying(client, asked)})
-        others = removal.note_others(client, asked)
+        others = Others(removal.note_others(client, asked))
         for step in removal.remove_carrying(client, asked):
             self._wait_for(step)
-        if others:
-            version = time.time_ns() // 1_000
-            self._others.put(others)
-            for step in removal.remove_replaced(client, asked, others, version):
+        if others.places:
+            self._others.append(others)
+            self._wait_for(lambda: others.counted_at)
+            self._others.remove(others)
+            for step in removal.remove_replaced(client, asked, others.places, others.counted_at or 0):
                 self._wait_for(step)
         found = removal.quarantined(client, asked)
         self._store.record(asked, {"warehouse": {"quarantine": len(found)}})

@@ -259,10 +259,11 @@ class Loader:
             self._insert_rows("identifier", again, asked.id)
             self._known.clear()
             self._customers.touch(places, changed)
-        for places in self._erasing.others():
+        for others in self._erasing.others():
             changed = time.time_ns() // 1_000
-            count_anew(self._warehouse.client, places, changed)
-            self._customers.touch(places, changed)
+            count_anew(self._warehouse.client, others.places, changed)
+            others.counted_at = time.time_ns() // 1_000  # before the touch, whose rows are not to count as older
+            self._customers.touch(others.places, changed)
 
     def _ask_for_scrub(self) -> None:
         asked = self._erasing.wanted_scrub(self._loaded.scrub)
