@@ -6,8 +6,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from tenure.settings import Settings
@@ -39,6 +37,9 @@ def writing(engine: Engine) -> Engine:
 
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Apply the migrations that are missing. Two processes that start at once wait for each other."""
+    from alembic import command  # a quarter of a second and some megabytes, which the roles do without
+    from alembic.config import Config
+
     config = Config()
     migrations = resources.files("tenure.control") / "migrations"
     config.set_main_option("script_location", str(Path(str(migrations))).replace("%", "%%"))
