@@ -70,22 +70,24 @@ def chromium() -> Iterator[Browser]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each marker names a rule; tests go from fast to slow, and a module's to one worker.
+    """Each marker names a rule; pure tests go first, then those that take long, so that no worker is left with one.
 
-    Pure ones, then those that start a server, then those that kill it, each for itself, then those in a browser.
+    Long are those with a server of their own, which kill it, or say so: each may go to another worker. Of the others
+    a module's go to one worker, those in a browser last.
     """
     for item in items:
         proven_by(item)
-        kills = "crash" in item.path.parts
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if kills else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if is_long(item) else str(item.path)))
 
     def slowness(item: pytest.Item) -> int:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if "chromium" in fixtures:
-            return 3
-        if "crash" in item.path.parts:
-            return 2
-        starts = {"server", "new_server"} & fixtures or item.path.name == "test_command.py"
-        return 1 if starts else 0
+        starts = "server" in fixtures or item.path.name == "test_command.py"
+        return 3 if "chromium" in fixtures else 1 if is_long(item) else 2 if starts else 0
 
     items.sort(key=slowness)
+
+
+def is_long(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    alone = "new_server" in fixtures and not {"server", "chromium"} & fixtures
+    return alone or "crash" in item.path.parts or item.get_closest_marker("long") is not None

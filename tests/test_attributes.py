@@ -312,7 +312,7 @@ def test_of_two_contents_under_one_message_id_the_first_counts(server: Server, k
         server.wait_loaded()
     whole = server.read("/v1/customers/c", keys)
     assert (list(whole["attributes"]), [user["id"] for user in whole["users"]["items"]]) == (["a", "c"], ["one"])
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not server.read("/v1/customers", keys, attribute=["a:exists", "c:exists"])["items"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -118,7 +118,7 @@ def assert_soon(condition: Any) -> None:
     """The processes of a server take up what changed in the control database within a second or so."""
     import time
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -35,7 +35,7 @@ def listed(server: Server, keys: Keys, **parameters: Any) -> list[str]:
 def wait_listed(server: Server, keys: Keys, events: int, customers: int | None = None) -> None:
     """Wait until the list counts so many events, and customers."""
     server.wait_loaded()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         items = server.read("/v1/customers", keys, limit=1000)["items"]
         if sum(item["events"] for item in items) == events and customers in (None, len(items)):

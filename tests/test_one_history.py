@@ -197,7 +197,7 @@ QUESTIONS: list[dict[str, Any]] = [
 
 def followed(server: Server, keys: Keys) -> list[Any]:
     """The list of customers, under each question, as soon as it says of everybody what the whole customer says."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while wrong := _behind(server, keys):
         assert time.monotonic() < deadline, wrong
         time.sleep(0.05)
@@ -246,6 +246,7 @@ statements = st.lists(
 ).map(lambda drawn: [teller(who, day, n) for n, (teller, who, day) in enumerate(drawn)])
 
 
+@pytest.mark.long
 @settings(
     max_examples=2, deadline=None, phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

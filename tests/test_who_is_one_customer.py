@@ -325,7 +325,7 @@ def whose(keys: Keys, **customers: str) -> dict[bytes, bytes]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -103,6 +103,7 @@ def check_cdnow(tenant: Tenant) -> Books:
     return books(tenant)
 
 
+@pytest.mark.long
 def test_the_cdnow_log(tmp_path: Path) -> None:
     """The real purchase log: every purchase, every customer, every cent; and a second import changes nothing."""
     data, file = tmp_path / "data", cdnow.log_file()
@@ -120,6 +121,7 @@ def test_the_cdnow_log(tmp_path: Path) -> None:
     assert list((data / "imports").iterdir()) == []
 
 
+@pytest.mark.long
 def test_kill_and_resume(tmp_path: Path) -> None:
     """kill -9 again and again, between any two steps: started again it goes on, and not even a count differs."""
     data, file = tmp_path / "data", cdnow.log_file()

@@ -253,7 +253,7 @@ def test_a_thread_follows_until_it_is_stopped_whatever_fails(loading: Loading, m
     monkeypatch.setattr(CustomerList, "_make", failing)
     loading.following.start()
     loading.load(HISTORY)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (page := customers(loading.warehouse.tenant(APP), Filter())).items:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -289,7 +289,7 @@ def test_a_list_that_is_made_anew_has_nobody_of_before(loading: Loading) -> None
     (loading.journals / "customers.json").unlink()
     loading.start()
     loading.follow()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while loading.counts() != {"uid:a": 4, "uid:b": 1}:
         assert time.monotonic() < deadline
         time.sleep(0.05)

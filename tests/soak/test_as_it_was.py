@@ -130,7 +130,7 @@ def test_chains_and_cycles_of_merges_undone_leave_no_trace(server: Server, keys:
 
 def _wait_listed(server: Server, keys: Keys) -> None:
     """Wait until the list has the customers that the identities make, with all their events."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         items = listed(server, keys)
         wholes = [server.read(f"/v1/customers/{quote(item['id'], safe='')}", keys) for item in items]

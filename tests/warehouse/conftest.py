@@ -60,7 +60,7 @@ class Engine:
 
     def until(self, condition: Callable[[], Any]) -> None:
         """Ask again and again, until `condition` is true."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < deadline, "it did not become true in time"
             time.sleep(0.01)

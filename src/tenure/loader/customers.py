@@ -32,7 +32,9 @@ STEP_KEYS = 5_000
 """So many keys are looked at together."""
 FOLLOW_SECONDS = 0.5
 REST, REST_WHEN_BUSY = 2, 20
-"""After a step so many times as long as it took is left to others; more while events wait to be loaded."""
+LONGEST_REST_SECONDS = 5.0
+"""After a step so many times as long as it took, and never longer than this, is left to others; more while events wait
+to be loaded."""
 
 _BEHIND = """
 SELECT app, customer_key FROM seen
@@ -178,7 +180,7 @@ class CustomerList:
         ended = took = 0.0
         while not self._stopping.wait(FOLLOW_SECONDS):
             began = time.monotonic()
-            if began - ended < took * (REST_WHEN_BUSY if self.busy else REST):
+            if began - ended < min(took * (REST_WHEN_BUSY if self.busy else REST), LONGEST_REST_SECONDS):
                 continue
             try:
                 self.follow()
