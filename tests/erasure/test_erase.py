@@ -82,16 +82,16 @@ def test_no_answer_and_no_byte_is_left(own: tuple[Server, Keys]) -> None:
     done = certificate_when_done(server, keys, erasure)
 
     assert holders(server, [jane.mark]) == {}
-    assert done["identifiers"] == 5
-    assert done["removed"]["warehouse"]["event"] == 8
-    assert done["removed"]["control"] == {"link": 4}
+    assert done["identifiers"] == 6
+    assert done["removed"]["warehouse"]["event"] == 9
+    assert done["removed"]["control"] == {"link": 5}
     assert jane.mark not in json.dumps(done)
     assert list(done["reached"]) == ["requested", "hidden", "loaded", "purged", "scrubbed", "done"]
     assert set(outcomes(server, keys, jane.receipts)) == {"erased", "rejected"}
     assert answers_about(server, keys, john) == before
     counted = books_of(server, keys)
     assert counted.balanced
-    assert (counted.received, counted.erased) == (at_first.received, 9)
+    assert (counted.received, counted.erased) == (at_first.received, 10)
     assert jane.mark not in server.log.read_text()
     assert "FAIL" not in tenure("check", data=server.data)
 
