@@ -99,9 +99,7 @@ def test_strongest_identifier_comes_first() -> None:
 
 WHO = {"customer_id": "c", "uid": "u", "email": "E@x.y", "anonymous_id": "a", "user_id": "p"}
 EVENT = Event(index=0, name="login", occurred_at=1, precise=True, properties='{"a":1}', **WHO)
-IDENTIFY = Identify(
-    index=1, set_at=1, precise=True, traits='{"plan":"pro"}', changes=Changes(unset=("old",)), **WHO
-)
+IDENTIFY = Identify(index=1, set_at=1, precise=True, traits='{"plan":"pro"}', changes=Changes(unset=("old",)), **WHO)
 BEFORE_BILLING_IDS = (
     "9ab46170705f30303030303030303030303030303031d920373737373737373737373737373737373737373737373737373737373737373705"
     "a8636875726e6b6579c3a2736bc0919e00a56c6f67696e01c3c0a163a175a54540782e79a161a170a77b2261223a317da27b7dc0c291dc0010"

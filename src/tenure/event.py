@@ -31,7 +31,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     message_id: str | None = None
     """The client's own id of the event, equal in every retry."""
     customer_id: str | None = None
-    """The customer's id as the sender goes by it: often that at the billing provider, or the vendor's word for the account."""
+    """The id that the sender tracks the customer by, or the vendor's word for the account."""
     uid: str | None = None
     """The customer's id in the sender's own database."""
     email: str | None = None

@@ -151,7 +151,7 @@ def test_a_visitor_becomes_known_by_identify_or_signature() -> None:
 
 
 def test_a_customer_id_of_stripe_claims_the_billing_id() -> None:
-    """Once a block for each dialect, with the earliest evidence in whatever order the entries come; only when verified."""
+    """Once a block for each dialect, with the earliest evidence in any order of the entries; only when verified."""
     seen = [Event(index=at, name="a", customer_id="cus_1", uid="u") for at in range(3)]
     later = an_entry(receipt=f"{9:032x}", received_at=9, events=seen)
     first = an_entry(receipt=f"{8:032x}", received_at=8, identifies=[Identify(index=2, customer_id="cus_1")])
@@ -162,7 +162,8 @@ def test_a_customer_id_of_stripe_claims_the_billing_id() -> None:
         assert sorted((link.source, *link.evidence) for link in links) == [
             ("churnkey", 8, first.receipt, 2), ("native", visit.received_at, visit.receipt, 1),
         ]  # fmt: skip
-        assert {link.pair for link in links} == {(Identifier("customer_id", "cus_1"), Identifier("billing_id", "cus_1"))}
+        pair = Identifier("customer_id", "cus_1"), Identifier("billing_id", "cus_1")
+        assert {link.pair for link in links} == {pair}
         assert all(link.automatic and link.verified for link in links)
 
 

@@ -182,13 +182,14 @@ CHANGES = {"set_once": {"source": "ad"}, "increment": {"n": 1}, "unset": ["old"]
 CHANGES_OPTIONAL: dict[Path, Kind] = {("set_once",): VALUES, ("increment",): NUMBERS, ("unset",): NAMES}
 ELEMENT = {
     "event": "login", "message_id": "m", "occurred_at": 1_781_438_400, "customer_id": "c", "uid": "u",
-    "billing_id": "b", "email": "a@b.c", "anonymous_id": "a", "user": {"id": "p", "traits": {}} | CHANGES, "traits": {"plan": "pro"},
-    "properties": {"a": 1}, "context": {}, "auth_hash": "00",
+    "billing_id": "b", "email": "a@b.c", "anonymous_id": "a", "user": {"id": "p", "traits": {}} | CHANGES,
+    "traits": {"plan": "pro"}, "properties": {"a": 1}, "context": {}, "auth_hash": "00",
 } | CHANGES  # fmt: skip
 ELEMENT_REQUIRED = {("event",): NAME, ("uid",): ID}
 ELEMENT_OPTIONAL = {
     ("message_id",): ID, ("occurred_at",): TIME, ("customer_id",): ID, ("billing_id",): ID, ("email",): EMAIL,
-    ("anonymous_id",): ID, ("user",): OBJECT, ("user", "traits"): OBJECT, ("traits",): OBJECT, ("properties",): OBJECT, ("context",): OBJECT,
+    ("anonymous_id",): ID, ("user",): OBJECT, ("user", "traits"): OBJECT, ("traits",): OBJECT,
+    ("properties",): OBJECT, ("context",): OBJECT,
     ("auth_hash",): TEXT, **CHANGES_OPTIONAL,
     **{("user", *path): kind for path, kind in CHANGES_OPTIONAL.items()},
 }  # fmt: skip

@@ -20,8 +20,8 @@ MAX_DISPUTED = 100
 class Evidence(msgspec.Struct, omit_defaults=True):
     """One fact: `one` and `other` are one customer. Times are RFC 3339 in UTC.
 
-    `how` is carried together, promotion, same id, by hand or merge; `source` the dialect, or api; `receipt` the request that
-    said so first (of a fact by hand its own id).
+    `how` is carried together, promotion, same id, by hand or merge; `source` the dialect, or api; `receipt` the request
+    that said so first (of a fact by hand its own id).
     """
 
     link: str
@@ -56,7 +56,8 @@ class Identity(msgspec.Struct):
     """A customer's identifiers, the canonical one first, then by their distance from it.
 
     `ambiguous` are e-mail addresses of two customers or more, `conflicts` billing and anonymous ids that another has
-    claimed later, and billing ids with an address that is another's; neither moves anything. `undone` are facts that a person took back.
+    claimed later, and billing ids with an address that is another's; neither moves anything. `undone` are facts that a
+    person took back.
     """
 
     canonical: Identifier

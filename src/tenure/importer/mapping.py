@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from typing import Any
 
 import msgspec
 
@@ -104,7 +105,7 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
         given: dict[str, object] = {field: values.get(column) for field, column in self.columns.items()}
         given.update(self.constants)
         moment = self._moment(given.get("occurred_at"))
-        ids = {kind: _identifier(given.get(kind), kind) for kind in _IDS}
+        ids: dict[str, Any] = {kind: _identifier(given.get(kind), kind) for kind in _IDS}
         email = fields.email(given.get("email"), "email")
         if email is None and all(ids.get(kind) is None for kind in KINDS):
             raise fields.missing(*KINDS)

@@ -185,7 +185,7 @@ class Block(msgspec.Struct):
     facts: list[tuple[Any, ...]] = []
     links: list[Link] = []
     same_ids: dict[tuple[str, str, str], Link] = {}
-    """By app, dialect and customer id: the first to say that this is a customer, and so that the billing id is theirs."""
+    """By app, dialect and customer id: the first to say that this is a customer, whose the billing id then is."""
     identifiers: dict[bytes, tuple[str, bytes, str, str]] = {}
     """Rows for `identifier` by key: every identifier that is mentioned."""
     mentions: set[tuple[str | None, ...]] = set()
