@@ -257,7 +257,7 @@ def test_the_command_erases_without_a_server(new_server: Callable[..., Server]) 
     server.wait_loaded()
     server.stop()
     done = json.loads(tenure("erase", jane.customer_id, "--app", "shop", "--json", data=server.data))
-    assert (done["state"], done["identifiers"]) == ("done", 5)
+    assert (done["state"], done["identifiers"]) == ("done", 6)
     assert holders(server, [jane.mark]) == {}
     with pytest.raises(subprocess.CalledProcessError):
         tenure("erase", jane.customer_id, "--app", "shop", data=server.data)

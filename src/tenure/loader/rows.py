@@ -187,7 +187,7 @@ class Block(msgspec.Struct):
     same_ids: dict[tuple[str, str, str], Link] = {}
     """By app, dialect and customer id: the first to say that this is a customer, whose the billing id then is."""
     identifiers: dict[bytes, tuple[str, bytes, str, str]] = {}
-    """Rows for `identifier` by key: every identifier that is mentioned."""
+    """Rows for `identifier` by key: every identifier that is mentioned, or the same as one."""
     mentions: set[tuple[str | None, ...]] = set()
     """The combinations of identifiers that `identifiers` has already: most events repeat one."""
     erased_ids: dict[bytes, str] = {}
@@ -336,8 +336,12 @@ def _add_identifiers(made: Block, app: str, item: Event | Identify) -> None:
         return
     made.mentions.add(said)
     for found in identifiers(item):
-        key = identity_key(app, found)
-        made.identifiers[key] = (app, key, found.kind, found.value)
+        _add_identifier(made, app, found)
+
+
+def _add_identifier(made: Block, app: str, found: Identifier) -> None:
+    key = identity_key(app, found)
+    made.identifiers[key] = (app, key, found.kind, found.value)
 
 
 def _add_refusals(made: Block, entry: Entry, tombstones: Tombstones) -> None:
@@ -383,6 +387,7 @@ def _add_same_id(made: Block, entry: Entry, item: Event | Identify, value: str) 
     if known is None or known.evidence > (entry.received_at, entry.receipt, item.index):
         pair = Identifier("customer_id", value), Identifier("billing_id", value)
         made.same_ids[place] = _link(entry, item, SAME_ID, pair)
+        _add_identifier(made, entry.app, pair[1])
 
 
 def _link(entry: Entry, item: Event | Identify, how: str, pair: tuple[Identifier, Identifier]) -> Link:
