@@ -19,7 +19,7 @@ import httpx
 from tenure.control.database import connect
 from tenure.control.store import Store
 from tenure.event import Decoded, Event, Identify
-from tenure.identity import element_ids, event_ids, identifiers
+from tenure.identity import KINDS, element_ids, event_ids, identifiers
 from tenure.ingest.claims import check_claims
 from tenure.loader.rows import precedence
 from tenure.settings import Settings
@@ -73,7 +73,7 @@ class Kept(NamedTuple):
     def item(self, event_id: str, event: Event) -> dict[str, Any]:
         """The event as it is to stand on a timeline."""
         received_at = times.rfc3339(self.received_at // 1_000)
-        names = ("customer_id", "uid", "email", "anonymous_id", "user_id", "message_id", "name")
+        names = (*KINDS, "user_id", "message_id", "name")
         return {name: getattr(event, name) for name in names} | {
             "event_id": event_id,
             "occurred_at": received_at if event.occurred_at is None else times.rfc3339(event.occurred_at),
@@ -320,7 +320,7 @@ def check_receipts(server: Server, keys: Keys, kept: list[Kept], copies: dict[st
 
 def check_attributes(tenant: Tenant, kept: list[Kept]) -> None:
     """Each identify is kept as it was said."""
-    names = ("customer_id", "uid", "email", "anonymous_id", "user_id", "traits", "user_traits", "channels", "users")
+    names = (*KINDS, "user_id", "traits", "user_traits", "channels", "users")
     sql = f"SELECT receipt, position, toUnixTimestamp64Milli(set_at), {', '.join(names)} FROM identify FINAL"
     assert Counter((row[0].hex(), *row[1:]) for row in tenant.rows(sql)) == Counter(
         (found.receipt, said.index, found.received_at // 1_000 if said.set_at is None else said.set_at,

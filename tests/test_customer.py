@@ -75,7 +75,7 @@ def test_all_four_dialects_and_our_own_make_one_view(server: Server, keys: Keys)
     found = view(server, keys, "jane@example.com")
     assert found == view(server, keys, "uid:u1") == view(server, keys, "customer_id:cus_1")
     assert (found["id"], found["name"]) == ("customer_id:cus_1", "Acme")
-    assert found["identifiers"] == ["customer_id:cus_1", "uid:u1", "email:jane@example.com"]
+    assert found["identifiers"] == ["customer_id:cus_1", "uid:u1", "billing_id:cus_1", "email:jane@example.com"]
     attributes = {name: one["value"] for name, one in found["attributes"].items()}
     assert attributes == {"name": "Acme", "plan": "pro", "seats": 3}
     assert [user["id"] for user in found["users"]["items"]] == ["p1", "p2"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.event import Event
-from tenure.identity import Identifier, content_hash, event_ids, identifiers, identity_key, normal
+from tenure import entry
+from tenure.event import Changes, Event, Identify
+from tenure.identity import Identifier, content_hash, element_ids, event_ids, identifiers, identity_key, normal
 
 APP = "app_0000000000000001"
 text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -84,11 +86,40 @@ def test_kinds_do_not_collide() -> None:
 
 
 def test_strongest_identifier_comes_first() -> None:
-    """An event is kept under its customer id, else its uid, e-mail, anonymous id."""
-    event = an_event(customer_id="c", uid="u", email="E@x.y", anonymous_id="a")
+    """An event is kept under its customer id, else its uid, billing id, e-mail, anonymous id."""
+    event = an_event(customer_id="c", uid="u", email="E@x.y", anonymous_id="a", billing_id="b")
     assert [(i.kind, i.value) for i in identifiers(event)] == [
         ("customer_id", "c"),
         ("uid", "u"),
+        ("billing_id", "b"),
         ("email", "e@x.y"),
         ("anonymous_id", "a"),
     ]
+
+
+WHO = {"customer_id": "c", "uid": "u", "email": "E@x.y", "anonymous_id": "a", "user_id": "p"}
+EVENT = Event(index=0, name="login", occurred_at=1, precise=True, properties='{"a":1}', **WHO)
+IDENTIFY = Identify(index=1, set_at=1, precise=True, traits='{"plan":"pro"}', changes=Changes(unset=("old",)), **WHO)
+BEFORE_BILLING_IDS = (
+    "9ab46170705f30303030303030303030303030303031d920373737373737373737373737373737373737373737373737373737373737373705"
+    "a8636875726e6b6579c3a2736bc0919e00a56c6f67696e01c3c0a163a175a54540782e79a161a170a77b2261223a317da27b7dc0c291dc0010"
+    "0101a163a175a54540782e79a161a170ae7b22706c616e223a2270726f227da27b7da25b5dc0c2c3c093a27b7da27b7d91a36f6c64c090"
+)
+"""An entry with these two, as a journal of the version before has it."""
+
+
+def test_without_a_billing_id_everything_is_as_it_was() -> None:
+    """Ids and content hashes are those of the version before, and what it left in a journal is read."""
+    assert content_hash(APP, "churnkey", EVENT).hex() == "7b9e67ff39dd1fb4"
+    assert ids(EVENT)[0].hex() == "6b1045f2319b76178e6523696a8443eb"
+    assert element_ids(APP, "churnkey", [IDENTIFY], "r1")[0].hex() == "16ba28190cbb5eb1f76255893922ecdc"
+    kept = entry.decode(bytes.fromhex(BEFORE_BILLING_IDS))
+    assert (kept.events, kept.identifies) == ([EVENT], [IDENTIFY])
+
+
+def test_a_billing_id_is_part_of_the_content() -> None:
+    """Two elements that differ in nothing else are different ones."""
+    one, other = (an_event(billing_id=value) for value in ("cus_1", "cus_2"))
+    assert len({content_hash(APP, "d", event) for event in (one, other, an_event())}) == 3
+    said = [msgspec.structs.replace(IDENTIFY, billing_id=value) for value in (None, "cus_1", "cus_2")]
+    assert len({element_ids(APP, "d", [identify], "r1")[0] for identify in said}) == 3

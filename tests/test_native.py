@@ -36,6 +36,7 @@ def test_everything_that_an_element_can_say_is_kept(server: Server, keys: Keys) 
         "occurred_at": "2025-06-14T12:00:00.250Z",
         "customer_id": "cus_1",
         "uid": 42,
+        "billing_id": "cus_9",
         "email": "Jane@Example.com",
         "anonymous_id": "anon-1",
         "user": {"id": "user_1", "traits": {"role": "admin"}},
@@ -47,10 +48,11 @@ def test_everything_that_an_element_can_say_is_kept(server: Server, keys: Keys) 
     assert statuses(answer) == ["stored_pending"]
     assert answer.json()["receipt"] == answer.headers["tenure-receipt"]
     server.wait_loaded()
-    for identifier in ("cus_1", "42", "jane@example.com", "anon-1"):
+    for identifier in ("cus_1", "42", "cus_9", "billing_id:cus_9", "jane@example.com", "anon-1"):
         (item,) = server.read(f"/v1/customers/{identifier}/timeline", keys)["items"]
         assert (item["name"], item["occurred_at"]) == ("Report Exported", "2025-06-14T12:00:00.250Z")
         assert (item["customer_id"], item["uid"], item["email"]) == ("cus_1", "42", "Jane@Example.com")
+        assert (item["billing_id"], item["anonymous_id"]) == ("cus_9", "anon-1")
         assert (item["user_id"], item["message_id"], item["verified"]) == ("user_1", "m-1", True)
         assert (item["properties"], item["context"]) == ({"format": "pdf"}, {"page": "/reports"})
         assert item["event_id"] == answer.json()["results"][0]["event_id"]

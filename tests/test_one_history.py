@@ -91,7 +91,8 @@ def shared(who: int, day: int, n: int) -> Statement:
 
 def native(who: int, day: int, n: int) -> Statement:
     known = [{"uid": f"u{who}", "email": f"user{who}@example.com"}, {"uid": f"u{who}", "customer_id": f"cus_{who}"},
-             {"customer_id": f"cus_{who}", "anonymous_id": f"visitor-{who}"}][n % 3]  # fmt: skip
+             {"customer_id": f"cus_{who}", "anonymous_id": f"visitor-{who}"},
+             {"billing_id": f"cus_{who}", "email": f"billing{who}@example.com"}][n % 4]  # fmt: skip
     changes = [{"increment": {"seats": n, "mrr": 0.1}}, {"set_once": {"source": f"s{n}"}}, {"unset": ["plan"]},
                {"traits": {"seats": n, "deep": {"n": [n, None]}}}, {"traits": {"plan": n}}][n % 5]  # fmt: skip
     event = {"event": "imported", "properties": {"n": n}} if n % 2 else {}
@@ -170,7 +171,7 @@ def known_of(server: Server, keys: Keys) -> dict[str, Any]:
     """All that the read API says of every customer of the histories, by each of its identifiers."""
     known: dict[str, Any] = {"/v1/events": stable(server.read("/v1/events", keys))}
     names = [(kind, name.format(who)) for kind, name in (("customer_id", "cus_{}"), ("uid", "u{}"),
-             ("email", "USER{}@example.com"), ("anonymous_id", "anon-{}"), ("anonymous_id", "visitor-{}"),
+             ("billing_id", "cus_{}"), ("email", "billing{}@example.com"), ("email", "USER{}@example.com"), ("anonymous_id", "anon-{}"), ("anonymous_id", "visitor-{}"),
              ("anonymous_id", "guest-{}")) for who in range(3)]  # fmt: skip
     for kind, value in [*names, ("email", SHARED)]:
         path = f"/v1/customers/{quote(f'{kind}:{value}')}"

@@ -132,6 +132,41 @@ def test_an_email_belongs_to_the_one_customer_who_has_it(server: Server, keys: K
     assert values(server, keys, "zoë@example.com") == ["c1", "c2", "zoë@example.com"]
 
 
+def test_what_is_paid_is_stitched_to_who_is_tracked(server: Server, keys: Keys) -> None:
+    """Billing ids come first and are a customer of their own; by an e-mail address, or by the same id, they are the
+    tracked one as soon as that is there: one customer with one timeline, by any of its ids, on the list too."""
+    native(server, keys, event("paid", billing_id="cus_1", email="Jane@x.y"), event("paid", billing_id="cus_2"))
+    server.wait_loaded()
+    assert values(server, keys, "cus_1") == ["cus_1", "jane@x.y"]
+    native(server, keys, event(uid="u1", email="jane@x.y"), event(customer_id="cus_2", email="joe@x.y"),
+           event("paid", billing_id="cus_2", email="jane@x.y"))  # fmt: skip
+    server.wait_loaded()
+    assert values(server, keys, "u1") == values(server, keys, "billing_id:cus_1") == ["u1", "jane@x.y", "cus_1"]
+    assert timeline(server, keys, "u1") == timeline(server, keys, "cus_1")
+    items = json.loads(timeline(server, keys, "u1"))["items"]
+    assert {(item["name"], item["uid"], item["billing_id"]) for item in items} == {("seen", "u1", None),
+                                                                                ("paid", None, "cus_1")}  # fmt: skip
+    found = of(server, keys, "billing_id:cus_2")
+    assert [(known["kind"], known["value"]) for known in found["identifiers"]] == [
+        ("customer_id", "cus_2"), ("billing_id", "cus_2"), ("email", "joe@x.y"),
+    ]  # fmt: skip
+    assert [fact["how"] for fact in found["identifiers"][1]["evidence"]] == ["same id"]
+    for conflicts in (found["conflicts"], of(server, keys, "u1")["conflicts"]):
+        (conflict,) = conflicts
+        assert (conflict["kind"], conflict["value"]) == ("billing_id", "cus_2")
+        assert [(fact["how"], fact["other"]["kind"]) for fact in conflict["evidence"]] == [
+            ("same id", "billing_id"), ("carried together", "email"),
+        ]  # fmt: skip
+    listed = lambda q: [item["id"] for item in server.read("/v1/customers", keys, q=q)["items"]]  # noqa: E731
+    wait_for(lambda: listed("billing_id:cus_1") == listed("cus_1") == ["uid:u1"])
+    wait_for(lambda: listed("billing_id:cus_2") == listed("joe@") == ["customer_id:cus_2"])
+    changed(server, keys, path("u1", "split"), {"identifiers": ["billing_id:cus_1"]})
+    assert values(server, keys, "cus_1") == ["cus_1"]
+    pair = {"one": {"kind": "billing_id", "value": "cus_1"}, "other": {"kind": "customer_id", "value": "cus_2"}}
+    changed(server, keys, "/v1/links", pair)
+    assert values(server, keys, "cus_1") == ["cus_2", "cus_1", "cus_2", "joe@x.y"]
+
+
 def test_what_is_not_verified_links_nothing(server: Server, keys: Keys) -> None:
     """A browser that names two identifiers joins none."""
     native(server, keys, event(uid="u1", email="e@x.y", anonymous_id="a"), kind="publishable_key")
@@ -304,7 +339,7 @@ def test_the_examples_of_the_documentation(server: Server, keys: Keys) -> None:
             merge = answer.json().get("merge", merge)
             seen += 1
         server.wait_loaded()
-    assert seen == 5
+    assert seen == 6
 
 
 def canonical(server: Server, keys: Keys) -> dict[bytes, bytes]:

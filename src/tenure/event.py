@@ -31,7 +31,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     message_id: str | None = None
     """The client's own id of the event, equal in every retry."""
     customer_id: str | None = None
-    """The customer's id at the billing provider, or the vendor's word for the account."""
+    """The id that the sender tracks the customer by, or the vendor's word for the account."""
     uid: str | None = None
     """The customer's id in the sender's own database."""
     email: str | None = None
@@ -44,6 +44,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     """The churn event that this one adds to, known only by its id: it then stands for the customer."""
     signed: bool = False
     """The sender proved, by a signature with the app's secret, that it speaks for this customer."""
+    billing_id: str | None = None
+    """The customer's id at a billing provider, where that is not the id that the sender goes by (Stripe's `cus_…`)."""
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -89,6 +91,8 @@ class Identify(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fa
     """More to do with the customer's attributes than to set them."""
     user_changes: Changes | None = None
     """The same for the user `user_id`."""
+    billing_id: str | None = None
+    """As in `Event`."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):

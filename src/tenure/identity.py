@@ -16,11 +16,13 @@ import msgspec
 
 from tenure.event import Event, Identify
 
-KINDS = ("customer_id", "uid", "email", "anonymous_id")
+KINDS = ("customer_id", "uid", "billing_id", "email", "anonymous_id")
 """Kinds of customer identifier that senders give, strongest first: an event is kept under the first that it carries."""
 CHURN_EVENT_ID = "churn_event_id"
 """Our own id of a churn event, under which the reasons that are reported for it are kept."""
 
+STRIPE_CUSTOMER = re.compile(r"cus_[0-9A-Za-z_]+")
+"""The form of a customer's id at Stripe. A customer id of this form is taken for the customer's billing id too."""
 
 _VALUES = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9]+')
 """Texts and integers of a JSON text, be it cut off at its end."""
@@ -47,6 +49,8 @@ def identifiers(item: Event | Identify) -> list[Identifier]:
         found.append(Identifier("customer_id", item.customer_id))
     if item.uid is not None:
         found.append(Identifier("uid", item.uid))
+    if item.billing_id is not None:
+        found.append(Identifier("billing_id", item.billing_id))
     if item.email is not None:
         found.append(Identifier("email", normal("email", item.email)))
     if item.anonymous_id is not None:
@@ -140,7 +144,7 @@ def _ids(
 
 
 def _content(app: str, dialect: str, event: Event) -> tuple[str | None, ...]:
-    return (
+    said = (
         app,
         dialect,
         event.name,
@@ -153,11 +157,12 @@ def _content(app: str, dialect: str, event: Event) -> tuple[str | None, ...]:
         event.properties,
         event.context,
     )
+    return said if event.billing_id is None else (*said, event.billing_id)
 
 
 def _said(app: str, dialect: str, identify: Identify) -> tuple[str | None, ...]:
     changes = (msgspec.json.encode(part).decode() for part in (identify.changes, identify.user_changes))
-    return (
+    said = (
         app,
         dialect,
         str(identify.set_at),
@@ -172,6 +177,7 @@ def _said(app: str, dialect: str, identify: Identify) -> tuple[str | None, ...]:
         identify.users,
         *changes,
     )
+    return said if identify.billing_id is None else (*said, identify.billing_id)
 
 
 def _digest(purpose: bytes, parts: tuple[str | None, ...], size: int) -> bytes:

@@ -10,21 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.control.link import API, BY_HAND, CARRIED, MERGE, PROMOTION, Link
+from tenure.control.link import API, BY_HAND, CARRIED, MERGE, PROMOTION, SAME_ID, Link
 from tenure.control.partition import partition, strength
 from tenure.identity import Identifier
 
 APP = "app_0000000000000001"
-NAMES = {"c": "customer_id", "u": "uid", "e": "email", "a": "anonymous_id", "x": "churn_event_id"}
+NAMES = {"c": "customer_id", "u": "uid", "b": "billing_id", "e": "email", "a": "anonymous_id", "x": "churn_event_id"}
 
 
 def who(name: str) -> Identifier:
-    """`c1` is a customer id, `u1` a uid, `e1` an e-mail address, `a1` an anonymous id, `x1` a churn event's."""
+    """`c1` is a customer id, `u1` a uid, `b1` a billing id, `e1` an e-mail address, `a1` an anonymous id, `x1` a churn
+    event's."""
     return Identifier(NAMES[name[0]], name)
 
 
 def carried(one: str, other: str, at: int = 1, receipt: str = "", **more: Any) -> Link:
     return Link(APP, who(one), who(other), CARRIED, "native", True, at, receipt or f"r{at}", **more)
+
+
+def same_id(one: str, other: str, at: int = 1, **more: Any) -> Link:
+    return carried(one, other, at, **more)._replace(how=SAME_ID)
 
 
 def by_hand(one: str, other: str, at: int = 1, how: str = BY_HAND, **more: Any) -> Link:
@@ -37,13 +42,16 @@ def customers(*facts: Link, as_of: int | None = None) -> set[str]:
 
 
 strong = st.sampled_from(["c1", "c2", "c3", "u1", "u2", "u3"])
-weak = st.sampled_from(["e1", "e2", "a1", "a2"])
+weak = st.sampled_from(["e1", "e2", "a1", "a2", "b1", "b2", "b3"])
+billing = st.sampled_from(["b1", "b2", "b3"])
 times = st.integers(1, 6)
 undone = st.none() | st.integers(4, 9)
 automatic = st.one_of(
     st.builds(carried, st.sampled_from(["c1", "c2", "c3"]), st.sampled_from(["u1", "u2"]), times, undone_at=undone),
     st.builds(carried, strong, weak, times, st.sampled_from("rs"), position=st.integers(0, 1), undone_at=undone),
     st.builds(carried, st.sampled_from(["e1", "e2"]), st.sampled_from(["a1", "a2"]), times, undone_at=undone),
+    st.builds(carried, billing, st.sampled_from(["e1", "e2", "e3", "a1"]), times, undone_at=undone),
+    st.builds(lambda b, at, undone: same_id(f"c{b[1]}", b, at, undone_at=undone), billing, times, undone),
     st.builds(carried, strong | weak, st.sampled_from(["x1", "x2"]), times, undone_at=undone),
 )  # fmt: skip
 human = st.builds(by_hand, strong | weak, strong | weak, times, st.sampled_from([BY_HAND, MERGE]), undone_at=undone)
@@ -80,12 +88,35 @@ def test_as_of_is_what_was_known(facts: list[Link], as_of: int) -> None:
 
 @given(histories)
 def test_what_is_weak_never_joins_two(facts: list[Link]) -> None:
-    """E-mail addresses, anonymous ids and churn events that clients send change nothing about who else is one."""
+    """Billing ids, e-mail addresses, anonymous ids and churn events that clients send change nothing about who else is
+    one."""
     facts = [fact for fact in facts if fact.automatic or {fact.one.value[0], fact.other.value[0]} <= {"c", "u"}]
     without = partition([fact for fact in facts if {fact.one.value[0], fact.other.value[0]} <= {"c", "u"}])
     for side, customer in partition(facts).customers.items():
         if side.value[0] in "cu":
             assert tuple(other for other in customer if other.value[0] in "cu") == without.customer(side)
+
+
+@given(histories)
+def test_billing_ids_take_no_address_from_anybody(facts: list[Link]) -> None:
+    """What clients say of billing ids leaves each address with the customer id or uid that it is with without it."""
+    facts = [fact for fact in facts if fact.automatic or "b" not in {fact.one.value[0], fact.other.value[0]}]
+    without = partition([fact for fact in facts if "b" not in {fact.one.value[0], fact.other.value[0]}])
+    found = partition(facts)
+    for side, customer in without.customers.items():
+        if side.value[0] == "e" and customer[0].value[0] in "cu":
+            assert found.customer(side)[0] == customer[0]
+
+
+@given(histories)
+def test_every_customer_holds_together_by_facts_about_it(facts: list[Link]) -> None:
+    """From any identifier the facts between a customer's own lead to all others: whoever asks why can be told."""
+    found = partition(facts)
+    for customer in found.customers.values():
+        reached, within = {customer[0]}, [link for link in found.standing if set(customer).issuperset(link.pair)]
+        while near := {side for link in within for side in link.pair if reached.intersection(link.pair)} - reached:
+            reached |= near
+        assert reached == set(customer)
 
 
 @given(histories)
@@ -142,6 +173,43 @@ def test_a_person_decides_whose_a_weak_identifier_is() -> None:
     assert customers(*facts, by_hand("c2", "e1")) == {"c1", "c2 e1", "u1 a1"}
     assert customers(*facts, by_hand("c2", "a1", 9)) == {"c1", "c2 a1", "e1", "u1"}
     assert customers(carried("u1", "a1"), by_hand("a1", "a2")) == {"u1 a1 a2"}
+
+
+BILLING = [
+    ("a person's word counts before all", [by_hand("b1", "u9", 9), same_id("c1", "b1"), carried("c2", "b1"),
+     carried("b1", "e1"), carried("c3", "e1")], {"u9 b1", "c1", "c2", "c3 e1"}),
+    ("the same id counts before what was carried earlier", [same_id("c1", "b1", 5), carried("c2", "b1", 1),
+     carried("b1", "e1", 1), carried("c3", "e1", 1)], {"c1 b1", "c2", "c3 e1"}),
+    ("the first who carried it", [carried("c2", "b1", 2), carried("u1", "b1", 1)], {"u1 b1", "c2"}),
+    ("carried counts before an address", [carried("c2", "b1", 2), carried("b1", "e1", 1), carried("c3", "e1", 1)],
+     {"c2 b1", "c3 e1"}),
+    ("an address leads to its customer", [carried("b1", "e1", 1), carried("u1", "e1", 2)], {"u1 b1 e1"}),
+    ("the first address that has an owner leads", [carried("b1", "e1", 1), carried("b1", "e3", 2),
+     carried("b1", "e2", 3), carried("c2", "e2", 4), carried("c3", "e3", 5)], {"c3 b1 e1 e3", "c2 e2"}),
+    ("an ambiguous address leads nowhere", [carried("b1", "e1"), carried("c1", "e1"), carried("c2", "e1"),
+     carried("b2", "e1")], {"b1", "b2", "c1", "c2", "e1"}),
+    ("nor does one that is one with it by hand", [by_hand("e1", "e2"), carried("c1", "e1"), carried("c2", "e1"),
+     carried("b1", "e2")], {"b1", "c1", "c2", "e1 e2"}),
+    ("one address, one customer", [carried("b1", "e1"), carried("b2", "e1"), carried("b2", "e2")], {"b1 b2 e1 e2"}),
+    ("an address follows its billing id", [carried("b1", "e1"), carried("c1", "b1")], {"c1 b1 e1"}),
+    ("and the first of two", [carried("b2", "e1", 2), carried("b1", "e1", 1), same_id("c1", "b1"), same_id("c2", "b2")],
+     {"c1 b1 e1", "c2 b2"}),
+    ("one that is somebody's before one that is nobody's", [carried("b1", "e1", 1), carried("b2", "e1", 2),
+     same_id("c2", "b2", 3)], {"c2 b1 b2 e1"}),
+    ("two tracked customers stay two", [carried("b1", "e1"), carried("b1", "e2"), carried("b2", "e1"),
+     carried("b3", "e2"), same_id("c2", "b2"), same_id("c3", "b3")], {"c2 b1 b2 e1 e2", "c3 b3"}),
+    ("it makes no address ambiguous", [carried("b1", "e1", 1), same_id("c1", "b1", 1), carried("c2", "e1", 9)],
+     {"c1 b1", "c2 e1"}),
+    ("a visitor goes with it", [carried("b1", "a1"), same_id("c1", "b1", 5)], {"c1 b1 a1"}),
+    ("taken apart, the same id says no more", [same_id("c1", "b1", undone_at=3), same_id("c1", "b1", 4),
+     carried("c2", "b1", 9)], {"c2 b1"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("facts", "expected"), [case[1:] for case in BILLING], ids=[case[0] for case in BILLING])
+def test_whose_a_billing_id_is(facts: list[Link], expected: set[str]) -> None:
+    """Each rule of docs/identity.md, in its place among the others, with the facts in either order."""
+    assert customers(*facts) == customers(*reversed(facts)) == expected
 
 
 def test_a_churn_event_never_joins_two() -> None:

@@ -42,7 +42,8 @@ class Person:
     @property
     def identifiers(self) -> list[str]:
         """As they are asked for in a URL."""
-        return [self.customer_id, f"{self.mark}-uid", self.email, f"anonymous_id:{self.mark}-anonymous"]
+        return [self.customer_id, f"{self.mark}-uid", f"{self.mark}-billing", self.email,
+                f"anonymous_id:{self.mark}-anonymous"]  # fmt: skip
 
 
 RECOGNISED = 4
@@ -51,8 +52,8 @@ RECOGNISED = 4
 
 def requests_of(person: Person) -> list[dict[str, Any]]:
     """What is sent of a person, as arguments of `httpx`; the names in `headers` are kinds of keys still."""
-    who = {"customer_id": person.customer_id, "uid": f"{person.mark}-uid", "email": person.email,
-           "anonymous_id": f"{person.mark}-anonymous"}  # fmt: skip
+    who = {"customer_id": person.customer_id, "uid": f"{person.mark}-uid", "billing_id": f"{person.mark}-billing",
+           "email": person.email, "anonymous_id": f"{person.mark}-anonymous"}  # fmt: skip
     person.planted += who.values()
     text = person.text
     native = {"events": [
@@ -61,6 +62,7 @@ def requests_of(person: Person) -> list[dict[str, Any]]:
          "user": {"id": text("user"), "traits": {"role": text("user-trait")}}, "traits": {"name": text("trait")}},
         {"event": "login", "uid": who["uid"], "occurred_at": "2026-01-02T03:04:05Z"},
         {"event": "seen", "anonymous_id": who["anonymous_id"]},
+        {"event": "paid", "billing_id": who["billing_id"]},
         {"event": "refused", "customer_id": person.customer_id, "unknown": text("rejected")},
     ]}  # fmt: skip
     users = [{"userId": text("set-user"), "data": {"name": text("set-user-data")}}]

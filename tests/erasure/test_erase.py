@@ -82,16 +82,16 @@ def test_no_answer_and_no_byte_is_left(own: tuple[Server, Keys]) -> None:
     done = certificate_when_done(server, keys, erasure)
 
     assert holders(server, [jane.mark]) == {}
-    assert done["identifiers"] == 5
-    assert done["removed"]["warehouse"]["event"] == 8
-    assert done["removed"]["control"] == {"link": 4}
+    assert done["identifiers"] == 6
+    assert done["removed"]["warehouse"]["event"] == 9
+    assert done["removed"]["control"] == {"link": 5}
     assert jane.mark not in json.dumps(done)
     assert list(done["reached"]) == ["requested", "hidden", "loaded", "purged", "scrubbed", "done"]
     assert set(outcomes(server, keys, jane.receipts)) == {"erased", "rejected"}
     assert answers_about(server, keys, john) == before
     counted = books_of(server, keys)
     assert counted.balanced
-    assert (counted.received, counted.erased) == (at_first.received, 9)
+    assert (counted.received, counted.erased) == (at_first.received, 10)
     assert jane.mark not in server.log.read_text()
     assert "FAIL" not in tenure("check", data=server.data)
 
@@ -257,7 +257,7 @@ def test_the_command_erases_without_a_server(new_server: Callable[..., Server]) 
     server.wait_loaded()
     server.stop()
     done = json.loads(tenure("erase", jane.customer_id, "--app", "shop", "--json", data=server.data))
-    assert (done["state"], done["identifiers"]) == ("done", 5)
+    assert (done["state"], done["identifiers"]) == ("done", 6)
     assert holders(server, [jane.mark]) == {}
     with pytest.raises(subprocess.CalledProcessError):
         tenure("erase", jane.customer_id, "--app", "shop", data=server.data)

@@ -79,7 +79,8 @@ def tangled(server: Server, keys: Keys, jane: Person, john: Person) -> list[str]
     by_mistake = {"kind": "customer_id", "value": john.customer_id}
     undone = change(server, keys, "/v1/links", {"one": one, "other": by_mistake, "note": jane.text("undone note")})
     change(server, keys, f"/v1/customers/{jane.customer_id}/split", {"merge": undone["link"]})
-    claimed = {"customer_id": john.customer_id, "anonymous_id": f"{jane.mark}-anonymous"}
+    claimed = {"customer_id": john.customer_id, "billing_id": f"{jane.mark}-billing",
+               "anonymous_id": f"{jane.mark}-anonymous"}  # fmt: skip
     native(server, keys, {**claimed, "event": jane.text("said by another"), "occurred_at": "2026-02-01T00:00:00Z",
                           "traits": {jane.text("trait of another"): jane.text("value of another")}})  # fmt: skip
     native(server, keys, {**claimed, "event": "guessed", "traits": {"unverified": jane.text("unverified")}},

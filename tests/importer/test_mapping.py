@@ -30,6 +30,7 @@ def taken(mapping: FieldMapping, **values: object) -> Event | Refusal:
         (("event_type", "date", "uid", "event_id"), ("name", "occurred_at", "uid", "message_id")),
         (("name", "time", "E-mail Address", "$insert_id"), ("name", "occurred_at", "email", "message_id")),
         (("name", "datetime", "anonymousId"), ("name", "occurred_at", "anonymous_id")),
+        (("name", "time", "Billing ID"), ("name", "occurred_at", "billing_id")),
     ],
 )
 def test_well_known_columns_need_no_options(columns: tuple[str, ...], fields: tuple[str, ...]) -> None:
@@ -113,7 +114,7 @@ def test_times_in_their_form(time_format: str | None, text: str, ms: int, precis
         ({"occurred_at": None}, codes.MISSING_FIELD, "occurred_at", "line 18: occurred_at is required."),
         ({"occurred_at": "soon"}, codes.INVALID_TIME, "occurred_at", "line 18: occurred_at must be a time: "),
         ({"occurred_at": "2026-02-30"}, codes.INVALID_TIME, "occurred_at", "line 18: occurred_at is not a time that"),
-        ({"customer_id": " "}, codes.MISSING_FIELD, "customer_id", "line 18: customer_id or uid or email or"),
+        ({"customer_id": " "}, codes.MISSING_FIELD, "customer_id", "line 18: customer_id or uid or billing_id"),
         ({"customer_id": "x" * 1025}, codes.TOO_LONG, "customer_id", "line 18: customer_id has more than"),
         ({"customer_id": True}, codes.WRONG_TYPE, "customer_id", "line 18: customer_id must be text or an"),
         ({"email": "nobody"}, codes.INVALID_EMAIL, "email", "line 18: email must be an e-mail address."),
@@ -133,8 +134,8 @@ def test_a_bad_row_is_refused(values: dict[str, object], code: str, field: str |
 @pytest.mark.parametrize(
     ("columns", "wishes", "message"),
     [
-        (("a", "b"), {}, "no column gives name or occurred_at or the customer (one of customer_id, uid, email, "),
-        (("event", "time", "user_id"), {}, "the customer (one of customer_id, uid, email, anonymous_id)"),
+        (("a", "b"), {}, "no column gives name or occurred_at or the customer (one of customer_id, uid, billing_id, "),
+        (("event", "time", "user_id"), {}, "the customer (one of customer_id, uid, billing_id, email, anonymous_id)"),
         (("event", "time", "user_id"), {}, "the columns are event, time, user_id"),
         (COLUMNS, {"columns": {"uid": "id"}}, "there is no column 'id'; the columns are name, occurred_at, "),
         (COLUMNS, {"properties": ("plan", "x")}, "there is no column 'x'"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure.entry import Entry
 from tenure.event import Event, Identify, Refusal
+from tenure.identity import Identifier
 from tenure.loader import profile, rows
 from tenure.loader.rows import Copy, Kept
 from tenure.loader.seen import changes, seen_rows
@@ -54,7 +56,7 @@ class Model:
         events, firsts = rows.event_rows(first, self.first)
         made = changes(first, self.first)
         for row in events:
-            place, order = (row[1], row[2], row[3]), row[18]
+            place, order = (row[1], row[2], row[3]), row[19]
             if place not in self.events or order >= self.events[place][0]:
                 self.events[place] = (order, row)
         for event_id, _, order, _, _, _, key, occurred_at in firsts:
@@ -64,7 +66,7 @@ class Model:
 
     def count_anew(self, keys: set[tuple[str, bytes]]) -> None:
         self.seen = {place: seen for place, seen in self.seen.items() if place[:2] not in keys}
-        copies = [Copy(row[3], row[18], b"", row[1], row[2], row) for row in self.stored() if row[:2] in keys]
+        copies = [Copy(row[3], row[19], b"", row[1], row[2], row) for row in self.stored() if row[:2] in keys]
         self.add(seen_rows(copies, [], 1))
 
     def add(self, found: list[tuple[Any, ...]]) -> None:
@@ -148,10 +150,35 @@ def test_a_visitor_becomes_known_by_identify_or_signature() -> None:
     assert rows.block([unsigned]).links == []
 
 
+def test_a_customer_id_of_stripe_claims_the_billing_id() -> None:
+    """Once a block for each dialect, with the earliest evidence in any order of the entries; only when verified."""
+    seen = [Event(index=at, name="a", customer_id="cus_1", uid="u") for at in range(3)]
+    later = an_entry(receipt=f"{9:032x}", received_at=9, events=seen)
+    first = an_entry(receipt=f"{8:032x}", received_at=8, identifies=[Identify(index=2, customer_id="cus_1")])
+    signed = Event(index=1, name="a", customer_id="cus_1", signed=True)
+    visit = an_entry(dialect="native", verified=False, events=[signed, Event(index=0, name="a", customer_id="cus_2")])
+    for entries in ([later, first, visit], [visit, first, later]):
+        links = [link for link in rows.block(entries).links if link.how == "same id"]
+        assert sorted((link.source, *link.evidence) for link in links) == [
+            ("churnkey", 8, first.receipt, 2), ("native", visit.received_at, visit.receipt, 1),
+        ]  # fmt: skip
+        pair = Identifier("customer_id", "cus_1"), Identifier("billing_id", "cus_1")
+        assert {link.pair for link in links} == {pair}
+        assert all(link.automatic and link.verified for link in links)
+
+
+@pytest.mark.parametrize("value", ["cus_", "Cus_1", "acus_1", "cus_1 ", "cus_1\n", "cus-1", "cus_ü", "42"])
+def test_other_customer_ids_claim_nothing(value: str) -> None:
+    """Only what has the form of an id at Stripe is one."""
+    events = [Event(index=0, name="a", customer_id=value), Event(index=1, name="a", uid="cus_1")]
+    assert rows.block([an_entry(events=events)]).links == []
+
+
 def test_rows_have_the_columns_of_the_schema() -> None:
     """The columns that rows are written in are those of the schema files, with the same types, in any order."""
     text = "\n".join(statement + ";" for _, _, statements in migrations() for statement in statements)
-    changed = re.findall(r"ALTER TABLE (\w+) MODIFY COLUMN (\w+) (.*?);", text, re.DOTALL)
+    column = r"ALTER TABLE (\w+) (?:MODIFY COLUMN|ADD COLUMN IF NOT EXISTS) (\w+) (.*?)(?: DEFAULT .*?)?;"
+    changed = re.findall(column, text, re.DOTALL)
     for name, columns in (rows.COLUMNS | {"customer": profile.COLUMNS}).items():
         described = re.search(rf"CREATE TABLE IF NOT EXISTS {name} \((.*?)\) ENGINE", text, re.DOTALL)
         assert described

@@ -15,6 +15,8 @@ COLUMNS = {
     name: re.findall(r"^\s{4}(\w+) ", columns, re.MULTILINE)
     for name, columns in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\n\) ENGINE", SCHEMA, re.DOTALL)
 }
+for name, column in re.findall(r"ALTER TABLE (\w+) ADD COLUMN IF NOT EXISTS (\w+)", SCHEMA):
+    COLUMNS[name].append(column)
 LINKS = {"link", "cluster", "cluster_member"}
 """Tables of the control database that `Links.forget` removes a customer from."""
 WITHOUT_CUSTOMERS = {"app", "app_origin", "rate_limit", "api_key", "erasure", "erased_key"}

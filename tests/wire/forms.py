@@ -181,14 +181,15 @@ VISITOR_REQUIRED = {("anonymous_id",): SHORT_ID}
 CHANGES = {"set_once": {"source": "ad"}, "increment": {"n": 1}, "unset": ["old"]}
 CHANGES_OPTIONAL: dict[Path, Kind] = {("set_once",): VALUES, ("increment",): NUMBERS, ("unset",): NAMES}
 ELEMENT = {
-    "event": "login", "message_id": "m", "occurred_at": 1_781_438_400, "customer_id": "c", "uid": "u", "email": "a@b.c",
-    "anonymous_id": "a", "user": {"id": "p", "traits": {}} | CHANGES, "traits": {"plan": "pro"}, "properties": {"a": 1},
-    "context": {}, "auth_hash": "00",
+    "event": "login", "message_id": "m", "occurred_at": 1_781_438_400, "customer_id": "c", "uid": "u",
+    "billing_id": "b", "email": "a@b.c", "anonymous_id": "a", "user": {"id": "p", "traits": {}} | CHANGES,
+    "traits": {"plan": "pro"}, "properties": {"a": 1}, "context": {}, "auth_hash": "00",
 } | CHANGES  # fmt: skip
 ELEMENT_REQUIRED = {("event",): NAME, ("uid",): ID}
 ELEMENT_OPTIONAL = {
-    ("message_id",): ID, ("occurred_at",): TIME, ("customer_id",): ID, ("email",): EMAIL, ("anonymous_id",): ID,
-    ("user",): OBJECT, ("user", "traits"): OBJECT, ("traits",): OBJECT, ("properties",): OBJECT, ("context",): OBJECT,
+    ("message_id",): ID, ("occurred_at",): TIME, ("customer_id",): ID, ("billing_id",): ID, ("email",): EMAIL,
+    ("anonymous_id",): ID, ("user",): OBJECT, ("user", "traits"): OBJECT, ("traits",): OBJECT,
+    ("properties",): OBJECT, ("context",): OBJECT,
     ("auth_hash",): TEXT, **CHANGES_OPTIONAL,
     **{("user", *path): kind for path, kind in CHANGES_OPTIONAL.items()},
 }  # fmt: skip
@@ -227,5 +228,6 @@ FORMS = [
          {("external_user_id",): SHORT_ID}, {}),
     Form("native", "/v1/ingest", {"events": [ELEMENT]},
          {("events",): LIST} | under(("events", 0), ELEMENT_REQUIRED), under(("events", 0), ELEMENT_OPTIONAL),
-         tuple(("events", 0, name) for name in ("customer_id", "email", "anonymous_id", "traits", "auth_hash"))),
+         tuple(("events", 0, name) for name in ("customer_id", "billing_id", "email", "anonymous_id", "traits",
+                                                  "auth_hash"))),
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from tenure.churn_event import is_churn_event_id
 from tenure.entry import Entry
 from tenure.errors import NotFound, Refused
 from tenure.event import MAX_REFUSED_PAYLOAD, Decoded, Event, Identify
-from tenure.identity import event_ids
+from tenure.identity import event_ids, identifiers
 from tenure.ingest.claims import check_claims
 from tenure.loader import rows
 from tenure.wire import fields, times
@@ -36,6 +36,7 @@ LIMITS = {
     "message_id": fields.ID_LIMIT,
     "customer_id": fields.ID_LIMIT,
     "uid": fields.ID_LIMIT,
+    "billing_id": fields.ID_LIMIT,
     "email": fields.EMAIL_LIMIT,
     "anonymous_id": fields.ID_LIMIT,
     "user_id": fields.ID_LIMIT,
@@ -91,8 +92,7 @@ def check_accounts(operation: Operation, body: bytes, decoded: Decoded) -> None:
 
 def check_item(item: Event | Identify, decoded: Decoded) -> None:
     """Somebody is named, texts are within their limits and can be encoded, times exist, JSON is canonical."""
-    named = item.customer_id or item.uid or item.email or item.anonymous_id
-    assert named or (isinstance(item, Event) and item.churn_event_id is not None)
+    assert identifiers(item)
     for name, limit in LIMITS.items():
         value = getattr(item, name, None)
         assert value is None or (value.strip() and len(value) <= limit and value.encode()), name

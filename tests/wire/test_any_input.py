@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tenure.errors import BadRequest
 from tenure.event import Decoded, Event, Identify
+from tenure.identity import identifiers
 from tenure.wire import registry
 from tenure.wire.dialect import Operation
 from tenure.wire.json import canonical, parse
@@ -58,6 +59,7 @@ FIELD_NAMES = [
     "trackerKey",
     "external_user_id",
     "anonymous_id",
+    "billing_id",
     "event_type",
     "context",
     "$message_id",
@@ -161,7 +163,7 @@ def check_conservation(operation: Operation, count: int, found: Decoded) -> None
         assert not accepted & refused
         assert len(refused) == len(found.refusals)
     for event in found.events:
-        assert event.customer_id or event.uid or event.email or event.anonymous_id or found.churn_event_id is not None
+        assert identifiers(event) or found.churn_event_id is not None
         assert canonical(msgspec.json.decode(event.properties)) == event.properties
         assert canonical(msgspec.json.decode(event.context)) == event.context
     msgspec.msgpack.encode(found)

@@ -11,6 +11,8 @@ CARRIED: Final = "carried together"
 """One event or identify carried both identifiers."""
 PROMOTION: Final = "promotion"
 """A visitor became known: an anonymous id was claimed for a user."""
+SAME_ID: Final = "same id"
+"""A customer id has the form of a billing provider's: it is the billing id of the same customer."""
 BY_HAND: Final = "by hand"
 MERGE: Final = "merge"
 
@@ -42,7 +44,7 @@ class Link(NamedTuple):
     @property
     def automatic(self) -> bool:
         """Said by what clients sent, not by a person."""
-        return self.how in (CARRIED, PROMOTION)
+        return self.how in (CARRIED, PROMOTION, SAME_ID)
 
     @property
     def pair(self) -> tuple[Identifier, Identifier]:

@@ -3,10 +3,13 @@
     1. What a person linked or merged is one customer, and so are customer ids and uids that were carried together.
     2. An e-mail address belongs to the customer whose customer id or uid it was carried with, when that is one.
        With two or more it is ambiguous and links nothing.
-    3. An anonymous id belongs to who claimed it first; a later claim by another is a conflict and moves nothing.
-    4. The id of a churn event hangs on its customer and never joins two.
+    3. A billing id belongs to the customer whose customer id is the same; else to the first customer id or uid that it
+       was carried with; else to the first customer who has an e-mail address that it was carried with; else it is one
+       with its addresses, save ambiguous ones. An address that is nobody's else follows its billing id.
+    4. An anonymous id belongs to who claimed it first; a later claim by another is a conflict and moves nothing.
+    5. The id of a churn event hangs on its customer and never joins two.
 
-An e-mail address or anonymous id that a person has given to a customer is theirs: 2 and 3 decide only where nobody did.
+What is weaker than a uid and was given to a customer by a person is theirs: 2 to 4 decide only where nobody did.
 A pair that was undone is undone whoever says it again, but for a person; a fact that is younger than the date asked for
 does not exist.
 """
@@ -18,11 +21,12 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from tenure.control.disjoint_sets import DisjointSets
-from tenure.control.link import Link
+from tenure.control.link import SAME_ID, Link
 from tenure.identity import CHURN_EVENT_ID, KINDS, Identifier
 
 _STRENGTH = {kind: strength for strength, kind in enumerate((*KINDS, CHURN_EVENT_ID))}
-_STRONG = frozenset({"customer_id", "uid"})
+STRONG = frozenset({"customer_id", "uid"})
+"""Kinds of identifier that stand for a customer by themselves."""
 
 Sets = DisjointSets[Identifier]
 
@@ -46,16 +50,20 @@ def partition(facts: Iterable[Link], as_of: int | None = None) -> Partition:
     """The customers by all facts, or by those known at a time (`as_of`, microseconds since 1970 UTC, inclusive)."""
     standing, undone = _standing(facts, as_of)
     sets: Sets = DisjointSets()
+    claims: defaultdict[str, list[Link]] = defaultdict(list)
     for link in standing:
-        for side in link.pair:
-            sets.root(side)
-    for link in standing:
-        if not link.automatic or _STRONG.issuperset(side.kind for side in link.pair):
+        if not link.automatic or (link.one.kind in STRONG and link.other.kind in STRONG):
             sets.join(*link.pair)
-    automatic = [link for link in standing if link.automatic]
-    _join_emails(sets, automatic)
+        else:
+            claims[link.other.kind].append(link)
+            for side in link.pair:
+                sets.root(side)
+    ambiguous = _join_emails(sets, [link for link in claims["email"] if link.one.kind in STRONG])
+    leading = [link for link in claims["email"] if link.one.kind == "billing_id"]
+    leading = [link for link in leading if sets.root(link.other) not in ambiguous]
+    _join_billing_ids(sets, claims["billing_id"], leading)
     for kind in ("anonymous_id", CHURN_EVENT_ID):
-        _join_first(sets, automatic, kind)
+        _join_first(sets, claims[kind], _roots_with(sets, _STRENGTH.keys() - {kind}))
     customers = [tuple(sorted(members, key=strength)) for members in sets.sets()]
     return Partition({side: customer for customer in customers for side in customer}, standing, undone)
 
@@ -77,26 +85,45 @@ def _standing(facts: Iterable[Link], as_of: int | None) -> tuple[list[Link], lis
     return standing, undone
 
 
-def _join_emails(sets: Sets, automatic: Sequence[Link]) -> None:
-    owned = _roots_with(sets, _STRONG)
+def _join_emails(sets: Sets, claims: Sequence[Link]) -> set[Identifier]:
+    """Give each e-mail address to the one customer who claims it. Returns the roots of those that several claim."""
+    owned = _roots_with(sets, STRONG)
     owners: defaultdict[Identifier, set[Identifier]] = defaultdict(set)
-    for link in automatic:
-        if link.other.kind == "email" and (root := sets.root(link.other)) not in owned:
+    for link in claims:
+        if (root := sets.root(link.other)) not in owned:
             owners[root].add(sets.root(link.one))
-    for email, found in owners.items():
-        if len(found) == 1:
-            sets.join(email, *found)
+    for email, (owner, *others) in owners.items():
+        if not others:
+            sets.join(email, owner)
+    return {email for email, found in owners.items() if len(found) > 1}
 
 
-def _join_first(sets: Sets, automatic: Sequence[Link], kind: str) -> None:
-    """Give each identifier of a kind, with those that are one with it, to its first claimant."""
-    owned = _roots_with(sets, _STRENGTH.keys() - {kind})
+def _join_billing_ids(sets: Sets, claims: Sequence[Link], leading: Sequence[Link]) -> None:
+    """Give billing ids to who claims them, else to whom an e-mail address leads (`leading`: billing ids with addresses
+    that are not ambiguous); what is left over is one, and goes where a billing id of one of its addresses went."""
+    _join_first(sets, claims, _roots_with(sets, STRONG))
+    owned = _roots_with(sets, STRONG)
+    owners = [link._replace(one=link.other, other=link.one) for link in leading if sets.root(link.other) in owned]
+    _join_first(sets, owners, owned)
+    owned = _roots_with(sets, STRONG)
+    for link in [link for link in leading if owned.isdisjoint(map(sets.root, link.pair))]:
+        sets.join(*link.pair)
+    _join_first(sets, [link for link in leading if sets.root(link.one) in owned], owned)
+
+
+def _join_first(sets: Sets, claims: Iterable[Link], owned: Set[Identifier]) -> None:
+    """Give each `other` of the claims, with those that are one with it, to its first claimant; those whose root is in
+    `owned` are somebody's already. That an id is the same counts before all that was carried."""
     first: dict[Identifier, Link] = {}
-    for link in automatic:
-        if link.other.kind == kind and (root := sets.root(link.other)) not in owned:
-            first[root] = min(first.get(root, link), link, key=lambda claim: (claim.evidence, claim.one))
+    for link in claims:
+        if (root := sets.root(link.other)) not in owned:
+            first[root] = min(first.get(root, link), link, key=_precedence)
     for root, claim in first.items():
         sets.join(root, claim.one)
+
+
+def _precedence(claim: Link) -> tuple[bool, tuple[int, str, int], Identifier]:
+    return claim.how != SAME_ID, claim.evidence, claim.one
 
 
 def _roots_with(sets: Sets, kinds: Set[str]) -> set[Identifier]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tenure.control.link import Link
-from tenure.control.partition import strength
+from tenure.control.partition import STRONG, strength
 from tenure.customers.customer import Customer
 from tenure.identity import Identifier
 from tenure.wire.times import rfc3339
@@ -20,8 +20,8 @@ MAX_DISPUTED = 100
 class Evidence(msgspec.Struct, omit_defaults=True):
     """One fact: `one` and `other` are one customer. Times are RFC 3339 in UTC.
 
-    `how` is carried together, promotion, by hand or merge; `source` the dialect, or api; `receipt` the request that
-    said so first (of a fact by hand its own id).
+    `how` is carried together, promotion, same id, by hand or merge; `source` the dialect, or api; `receipt` the request
+    that said so first (of a fact by hand its own id).
     """
 
     link: str
@@ -55,8 +55,9 @@ class Disputed(msgspec.Struct):
 class Identity(msgspec.Struct):
     """A customer's identifiers, the canonical one first, then by their distance from it.
 
-    `ambiguous` are e-mail addresses of two customers or more, `conflicts` anonymous ids that another has claimed later;
-    neither moves anything. `undone` are facts that a person took back.
+    `ambiguous` are e-mail addresses of two customers or more, `conflicts` billing and anonymous ids that another has
+    claimed later, and billing ids with an address that is another's; neither moves anything. `undone` are facts that a
+    person took back.
     """
 
     canonical: Identifier
@@ -87,7 +88,7 @@ def identity(customer: Customer) -> Identity:
         if len(sides) == 2:
             within.append(link)
         elif sides:
-            between.add(link.other)
+            between.add(_disputed_side(customer, link))
     disputes = _disputes(customer, between)
     return Identity(
         canonical=customer.identifiers[0],
@@ -119,12 +120,19 @@ def _known(canonical: Identifier, within: Sequence[Link]) -> list[Known]:
 def _disputes(customer: Customer, disputed: set[Identifier]) -> list[Disputed]:
     claims: defaultdict[Identifier, list[Link]] = defaultdict(list)
     for link in customer.links.standing:
-        if link.other in disputed:
-            claims[link.other].append(link)
+        for side in {link.other, _disputed_side(customer, link)} & disputed:
+            claims[side].append(link)
     return [
         Disputed(side.kind, side.value, _evidence(claims[side])[:MAX_DISPUTED])
         for side in sorted(disputed, key=strength)
     ]
+
+
+def _disputed_side(customer: Customer, link: Link) -> Identifier:
+    """The side of a fact that it claims for the other side's customer. An e-mail address that is somebody's claims the
+    billing id that it was carried with."""
+    leads = (link.one.kind, link.other.kind) == ("billing_id", "email")
+    return link.one if leads and customer.links.customer(link.other)[0].kind in STRONG else link.other
 
 
 def _evidence(links: Iterable[Link]) -> list[Evidence]:

@@ -56,6 +56,7 @@ class Item(msgspec.Struct):
     verified: bool
     customer_id: str | None
     uid: str | None
+    billing_id: str | None
     email: str | None
     anonymous_id: str | None
     user_id: str | None
@@ -71,7 +72,7 @@ class Page(msgspec.Struct):
 
 
 _COLUMNS = """event_id, name, toUnixTimestamp64Milli(occurred_at), toUnixTimestamp64Micro(received_at), properties,
-    context, dialect, verified, customer_id, uid, email, anonymous_id, user_id, message_id, receipt"""
+    context, dialect, verified, customer_id, uid, billing_id, email, anonymous_id, user_id, message_id, receipt"""
 
 
 def timeline(
@@ -121,7 +122,7 @@ def timeline(
 
 def _item(row: Any) -> Item:
     (event_id, name, occurred_at, received_at, properties, context, dialect, verified, *known, receipt) = row
-    customer_id, uid, email, anonymous_id, user_id, message_id = (value or None for value in known)
+    customer_id, uid, billing_id, email, anonymous_id, user_id, message_id = (value or None for value in known)
     return Item(
         event_id=event_id.hex(),
         name=name,
@@ -133,6 +134,7 @@ def _item(row: Any) -> Item:
         verified=bool(verified),
         customer_id=customer_id,
         uid=uid,
+        billing_id=billing_id,
         email=email,
         anonymous_id=anonymous_id,
         user_id=user_id,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from typing import Any
 
 import msgspec
 
@@ -27,6 +28,7 @@ ALIASES = {
     "occurred_at": ("occurredat", "timestamp", "eventtime", "time", "datetime", "date", "createdat"),
     "customer_id": ("customerid", "customer"),
     "uid": ("uid",),
+    "billing_id": ("billingid",),
     "email": ("email", "emailaddress"),
     "anonymous_id": ("anonymousid",),
     "user_id": ("userid",),
@@ -34,7 +36,7 @@ ALIASES = {
 }
 """For each field the column names that give it, likeliest first, as `_plain_name` writes them."""
 
-_IDS = ("customer_id", "uid", "anonymous_id", "user_id", "message_id")
+_IDS = ("customer_id", "uid", "billing_id", "anonymous_id", "user_id", "message_id")
 _PUNCTUATION = re.compile(r"[\W_]+")
 _EXACT_FLOAT = 2**53
 
@@ -103,9 +105,9 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
         given: dict[str, object] = {field: values.get(column) for field, column in self.columns.items()}
         given.update(self.constants)
         moment = self._moment(given.get("occurred_at"))
-        customer_id, uid, anonymous_id, user_id, message_id = (_identifier(given.get(kind), kind) for kind in _IDS)
+        ids: dict[str, Any] = {kind: _identifier(given.get(kind), kind) for kind in _IDS}
         email = fields.email(given.get("email"), "email")
-        if customer_id is None and uid is None and email is None and anonymous_id is None:
+        if email is None and all(ids.get(kind) is None for kind in KINDS):
             raise fields.missing(*KINDS)
         properties = self._properties(values)
         if len(properties) > MAX_BYTES:
@@ -115,13 +117,9 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
             name=fields.event_name(given.get("name"), "name"),
             occurred_at=moment.ms,
             precise=moment.precise,
-            message_id=message_id,
-            customer_id=customer_id,
-            uid=uid,
             email=email,
-            anonymous_id=anonymous_id,
-            user_id=user_id,
             properties=properties,
+            **ids,
         )
 
     def _moment(self, value: object) -> times.Moment:

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tenure import churn_event
-from tenure.control.link import CARRIED, PROMOTION, Link
+from tenure.control.link import CARRIED, PROMOTION, SAME_ID, Link
 from tenure.entry import Entry
 from tenure.event import Event, Identify
 from tenure.identity import (
     CHURN_EVENT_ID,
+    STRIPE_CUSTOMER,
     Identifier,
     content_hash,
     customer_key,
@@ -28,7 +29,7 @@ from tenure.identity import (
 from tenure.loader import facts
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones
 
-_IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "email", "anonymous_id", "user_id"), "String")
+_IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "billing_id", "email", "anonymous_id", "user_id"), "String")
 _OPERATION = "Enum8('unset' = 1, 'set_once' = 2, 'set' = 3, 'increment' = 4, 'member' = 5, 'list' = 6)"
 
 COLUMNS: dict[str, dict[str, str]] = {
@@ -183,8 +184,10 @@ class Block(msgspec.Struct):
     identifies: list[tuple[Any, ...]] = []
     facts: list[tuple[Any, ...]] = []
     links: list[Link] = []
+    same_ids: dict[tuple[str, str, str], Link] = {}
+    """By app, dialect and customer id: the first to say that this is a customer, whose the billing id then is."""
     identifiers: dict[bytes, tuple[str, bytes, str, str]] = {}
-    """Rows for `identifier` by key: every identifier that is mentioned."""
+    """Rows for `identifier` by key: every identifier that is mentioned, or the same as one."""
     mentions: set[tuple[str | None, ...]] = set()
     """The combinations of identifiers that `identifiers` has already: most events repeat one."""
     erased_ids: dict[bytes, str] = {}
@@ -212,6 +215,7 @@ def block(entries: Iterable[Entry], tombstones: Tombstones = NOTHING_ERASED) -> 
         gone = _add_events(made, entry, tombstones)
         _add_identifies(made, entry, gone, tombstones)
         _add_refusals(made, entry, tombstones)
+    made.links += made.same_ids.values()
     return made
 
 
@@ -273,9 +277,10 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
         order = first - index
         content = content_hash(app, dialect, event)
         row = (
-            app, key, occurred_at, event_id, event.name, event.customer_id or "", event.uid or "", event.email or "",
-            event.anonymous_id or "", event.user_id or "", event.properties, event.context, event.message_id or "",
-            received_at, receipt, index, dialect, entry.verified or event.signed, order, 0,
+            app, key, occurred_at, event_id, event.name, event.customer_id or "", event.uid or "",
+            event.billing_id or "", event.email or "", event.anonymous_id or "", event.user_id or "",
+            event.properties, event.context, event.message_id or "", received_at, receipt, index, dialect,
+            entry.verified or event.signed, order, 0,
         )  # fmt: skip
         made.copies.append(Copy(event_id, order, content, key, occurred_at, row))
         _add_identifiers(made, app, event)
@@ -307,9 +312,9 @@ def _add_identify(made: Block, entry: Entry, part: int, identify: Identify, elem
     made.identifies.append(
         (
             entry.app, key, set_at, receipt, identify.index, part, entry.received_at,
-            entry.dialect, verified, identify.customer_id or "", identify.uid or "", identify.email or "",
-            identify.anonymous_id or "", identify.user_id or "", identify.traits, identify.user_traits,
-            identify.channels, identify.users or "",
+            entry.dialect, verified, identify.customer_id or "", identify.uid or "", identify.billing_id or "",
+            identify.email or "", identify.anonymous_id or "", identify.user_id or "", identify.traits,
+            identify.user_traits, identify.channels, identify.users or "",
         )
     )  # fmt: skip
     made.arrivals.append(
@@ -326,13 +331,17 @@ def _add_identify(made: Block, entry: Entry, part: int, identify: Identify, elem
 
 def _add_identifiers(made: Block, app: str, item: Event | Identify) -> None:
     churn_event_id = item.churn_event_id if isinstance(item, Event) else None
-    said = (app, item.customer_id, item.uid, item.email, item.anonymous_id, churn_event_id)
+    said = (app, item.customer_id, item.uid, item.billing_id, item.email, item.anonymous_id, churn_event_id)
     if said in made.mentions:
         return
     made.mentions.add(said)
     for found in identifiers(item):
-        key = identity_key(app, found)
-        made.identifiers[key] = (app, key, found.kind, found.value)
+        _add_identifier(made, app, found)
+
+
+def _add_identifier(made: Block, app: str, found: Identifier) -> None:
+    key = identity_key(app, found)
+    made.identifiers[key] = (app, key, found.kind, found.value)
 
 
 def _add_refusals(made: Block, entry: Entry, tombstones: Tombstones) -> None:
@@ -355,16 +364,30 @@ def _add_refusals(made: Block, entry: Entry, tombstones: Tombstones) -> None:
 
 def _add_links(made: Block, entry: Entry, item: Event | Identify) -> None:
     """A secret key is believed that all identifiers are one customer. Without one only a visitor can become known: by
-    Whisperr's identify, which has no other keys, or by a signature, which speaks for the strongest identifier alone."""
+    Whisperr's identify, which has no other keys, or by a signature, which speaks for the strongest identifier alone.
+    Either says that its customer id is a customer's, whose billing id a provider's own id is."""
     promotes = entry.dialect in PROMOTING and isinstance(item, Identify)
-    if not (entry.verified or item.signed or promotes):
+    verified = entry.verified or item.signed
+    if not (verified or promotes):
         return
+    if verified and item.customer_id is not None and STRIPE_CUSTOMER.fullmatch(item.customer_id):
+        _add_same_id(made, entry, item, item.customer_id)
     owner, *others = identifiers(item)
     for other in others:
         if other.kind == "anonymous_id" and (promotes or (item.signed and not entry.verified)):
             made.links.append(_link(entry, item, PROMOTION, (owner, other)))
         elif entry.verified:
             made.links.append(_link(entry, item, CARRIED, (owner, other)))
+
+
+def _add_same_id(made: Block, entry: Entry, item: Event | Identify, value: str) -> None:
+    """Most customers come often in one block, so the link is made but for the earliest evidence."""
+    place = entry.app, entry.dialect, value
+    known = made.same_ids.get(place)
+    if known is None or known.evidence > (entry.received_at, entry.receipt, item.index):
+        pair = Identifier("customer_id", value), Identifier("billing_id", value)
+        made.same_ids[place] = _link(entry, item, SAME_ID, pair)
+        _add_identifier(made, entry.app, pair[1])
 
 
 def _link(entry: Entry, item: Event | Identify, how: str, pair: tuple[Identifier, Identifier]) -> Link:
@@ -384,7 +407,7 @@ def _add_erased(made: Block, entry: Entry, kind: str, place: tuple[int, int], ev
 
 
 def _first_copy_row(copy: Copy) -> tuple[Any, ...]:
-    app, receipt, position = copy.row[0], copy.row[14], copy.row[15]
+    app, receipt, position = copy.row[0], copy.row[15], copy.row[16]
     return (copy.event_id, app, copy.precedence, receipt, position, copy.content,
             copy.customer_key, copy.occurred_at)  # fmt: skip
 

@@ -44,7 +44,7 @@ def seen_rows(new: Iterable[Copy], identifies: Iterable[tuple[Any, ...]], change
         if seen is None:
             seen = found[place] = [0, 0, at, at]
         seen[0] += 1
-        seen[1] += row[17]
+        seen[1] += row[18]
         if at < seen[2]:
             seen[2] = at
         elif at > seen[3]:

@@ -89,8 +89,8 @@ def _add_reading(api: FastAPI) -> None:
         until: Annotated[str | None, Query(description="Only events before this time (ISO 8601)")] = None,
         as_of: AsOf = None,
     ) -> Response:
-        """`customer_id` is any identifier of theirs; `kind:value` (kinds customer_id, uid, email, anonymous_id)
-        says which one is meant where a bare one is not clear."""
+        """`customer_id` is any identifier of theirs; `kind:value` (kinds customer_id, uid, billing_id, email,
+        anonymous_id) says which one is meant where a bare one is not clear."""
         at = moment("as_of", as_of)
         customer = find_customer(tenant, store, customer_id, at)
         page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=moment("since", since),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from tenure.identity import KINDS
 from tenure.wire import churnkey, customerscore, fields, native, whisperr, windback
 
 Schema = dict[str, Any]
@@ -98,10 +99,11 @@ _ATTRIBUTES: Final[Schema] = {
 }
 _NATIVE_EVENT = _either(
     _object(
-        event=NAME, message_id=ID, occurred_at=TIME, customer_id=ID, uid=ID, email=EMAIL, anonymous_id=ID,
-        user=_object(("id",), id=ID, **_ATTRIBUTES), **_ATTRIBUTES, properties=ANY, context=ANY, auth_hash=TEXT,
+        event=NAME, message_id=ID, occurred_at=TIME, customer_id=ID, uid=ID, billing_id=ID, email=EMAIL,
+        anonymous_id=ID, user=_object(("id",), id=ID, **_ATTRIBUTES), **_ATTRIBUTES, properties=ANY, context=ANY,
+        auth_hash=TEXT,
     ) | {"additionalProperties": False},
-    "customer_id", "uid", "email", "anonymous_id",
+    *KINDS,
 )  # fmt: skip
 
 _FLOW: Final = {

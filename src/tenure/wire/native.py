@@ -13,7 +13,7 @@ import msgspec
 
 from tenure.entry import Entry
 from tenure.event import Claim, Decoded, Event, Identify
-from tenure.identity import event_ids
+from tenure.identity import KINDS, event_ids
 from tenure.wire import attributes, elements, fields, times
 from tenure.wire.credentials import api_key_or_bearer
 from tenure.wire.dialect import SECRET_OR_PUBLISHABLE, Operation, Reply, Taken
@@ -23,7 +23,7 @@ MAX_EVENTS = 1_000
 
 _BODY_FIELDS = frozenset({"events"})
 _FIELDS = frozenset(
-    {"event", "message_id", "occurred_at", "customer_id", "uid", "email", "anonymous_id", "user",
+    {"event", "message_id", "occurred_at", "customer_id", "uid", "billing_id", "email", "anonymous_id", "user",
      "properties", "context", "auth_hash", *attributes.FIELDS}
 )  # fmt: skip
 _USER_FIELDS = frozenset({"id", *attributes.FIELDS})
@@ -104,19 +104,20 @@ def _who(source: Mapping[str, object]) -> dict[str, str | None]:
     who = {
         "customer_id": fields.identifier(source.get("customer_id"), "customer_id"),
         "uid": fields.identifier(source.get("uid"), "uid"),
+        "billing_id": fields.identifier(source.get("billing_id"), "billing_id"),
         "email": fields.email(source.get("email"), "email"),
         "anonymous_id": fields.identifier(source.get("anonymous_id"), "anonymous_id"),
     }
     if not any(who.values()):
-        raise fields.missing("customer_id", "uid", "email", "anonymous_id")
+        raise fields.missing(*KINDS)
     return who
 
 
 def _signed(who: dict[str, str | None]) -> str:
     """The identifier that a signature is over: the strongest of those that can be signed."""
-    subject = who["customer_id"] or who["uid"] or who["email"]
+    subject = who["customer_id"] or who["uid"] or who["billing_id"] or who["email"]
     if subject is None:
-        raise fields.missing("customer_id", "uid", "email")
+        raise fields.missing("customer_id", "uid", "billing_id", "email")
     return subject
 
 
