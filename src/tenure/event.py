@@ -44,6 +44,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     """The churn event that this one adds to, known only by its id: it then stands for the customer."""
     signed: bool = False
     """The sender proved, by a signature with the app's secret, that it speaks for this customer."""
+    billing_id: str | None = None
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
