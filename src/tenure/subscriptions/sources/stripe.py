@@ -1,7 +1,7 @@
 """What Stripe's events say of subscriptions.
 
-Each event of a subscription carries all of it, as of the event's time. Invoices, charges and checkouts say nothing here:
-what follows from them, Stripe says of the subscription too.
+Each event of a subscription carries all of it, as of the event's time. Invoices, charges and checkouts say nothing
+here: what follows from them, Stripe says of the subscription too.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _item(item: Item, currency: str, problems: list[str]) -> dict[str, Any]:
     said: dict[str, Any] = {
         "id": item.id,
         "amount": amount or 0,
-        "quantity": 1 if item.quantity is None else item.quantity,
+        "quantity": stripe_price.quantity_of(item),
     }
     price = stripe_price.price_of(item)
     if price is None:
@@ -180,13 +180,12 @@ def _discounts(stripe: Subscription, items: list[Item], currency: str, problems:
     """The discounts of the items, then those of the whole; nothing when the terms of one were not sent."""
     if stripe.discount is UNSET and stripe.discounts is UNSET:
         return {}
-    whole = stripe.discount or None
+    known = {stripe.discount.id: stripe.discount} if stripe.discount else {}
     said = []
-    for discount, item in _listed(stripe, items):
-        if isinstance(discount, str) and whole is not None and discount == whole.id:
-            discount = whole
-        terms = None if isinstance(discount, str) else discount.terms
-        if isinstance(discount, str) or terms is None or not _is_known(terms, currency):
+    for listed, item in _listed(stripe, items):
+        discount = known.get(listed) if isinstance(listed, str) else listed
+        terms = None if discount is None else discount.terms
+        if discount is None or terms is None or not _is_known(terms, currency):
             problems.append(UNEXPANDED_DISCOUNT)
             return {}
         said.append(_taken_off(discount, terms, currency, item))

@@ -1,8 +1,8 @@
 """What an item of a Stripe subscription comes to each interval, exactly, in ISO 4217's smallest units.
 
 Stripe counts nearly every currency in ISO's smallest unit, also those without decimals and those with three (whose last
-digit is 0 where cards are charged). The exceptions are in `_DECIMALS`. HUF and TWD are counted in hundredths like others;
-only payouts of them are whole.
+digit is 0 where cards are charged). The exceptions are in `_DECIMALS`. HUF and TWD are counted in hundredths like
+others; only payouts of them are whole.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HALF: Final = Fraction(1, 2)
 
 
 def smallest_units(amount: Fraction | Decimal | int, currency: str) -> int:
-    """An amount of Stripe's in ISO's smallest units, rounded as an invoice's line is: to the nearest, half away from 0."""
+    """An amount of Stripe's in ISO's smallest units, rounded as a line of an invoice is: half away from 0."""
     units = Fraction(amount) * Fraction(10) ** (exponent(currency) - _DECIMALS.get(currency, exponent(currency)))
     rounded = int(abs(units) + _HALF)
     return -rounded if units < 0 else rounded
@@ -30,6 +30,11 @@ def smallest_units(amount: Fraction | Decimal | int, currency: str) -> int:
 def price_of(item: Item) -> Price | None:
     """The price of an item: the plan where an API version has no prices yet."""
     return item.price or item.plan
+
+
+def quantity_of(item: Item) -> int:
+    """How many; one where an object does not say, as for what is billed by use."""
+    return 1 if item.quantity is None else item.quantity
 
 
 def is_metered(price: Price) -> bool:
@@ -45,8 +50,7 @@ def amount(item: Item, currency: str) -> int | None:
     if is_metered(price):
         return 0
     terms = _terms(price, currency)
-    quantity = 1 if item.quantity is None else item.quantity
-    total = None if terms is None else _total(price, terms, quantity)
+    total = None if terms is None else _total(price, terms, quantity_of(item))
     return None if total is None else smallest_units(total, currency)
 
 
