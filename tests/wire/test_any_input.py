@@ -102,6 +102,13 @@ ELEMENTS = {
         "data": st.fixed_dictionaries({"customer": objects}),
     },
     "native": {"event": usable_text, "uid": usable_text, "traits": objects, "message_id": usable_text},
+    "stripe": {
+        "id": usable_text,
+        "object": st.sampled_from(["event", "customer"]),
+        "type": usable_text,
+        "created": usable_times,
+        "data": st.just({"object": {"customer": "cus_1"}}),
+    },
     "whisperr": {
         "external_user_id": usable_text,
         "event_type": usable_text,
@@ -135,6 +142,8 @@ def requests(operation: Operation) -> st.SearchStrategy[tuple[int, Any]]:
         return elements.map(lambda values: (len(values), values))
     if operation.dialect == "windback":
         return one | batch
+    if operation.dialect == "stripe":
+        return one | elements.map(lambda values: (len(values), {"object": "list", "data": values}))
     return batch if operation.path in ("/api/tracker/track", "/v1/events/batch", "/v1/ingest") else one
 
 
@@ -161,7 +170,8 @@ def check_conservation(operation: Operation, count: int, found: Decoded) -> None
         assert not accepted & refused
         assert len(refused) == len(found.refusals)
     for event in found.events:
-        assert event.customer_id or event.uid or event.email or event.anonymous_id or found.churn_event_id is not None
+        ids = (event.customer_id, event.uid, event.billing_id, event.email, event.anonymous_id, found.churn_event_id)
+        assert any(ids)
         assert canonical(msgspec.json.decode(event.properties)) == event.properties
         assert canonical(msgspec.json.decode(event.context)) == event.context
     msgspec.msgpack.encode(found)
