@@ -7,8 +7,14 @@ is missing, every row was refused; or the file is damaged, and only what comes b
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated
 
 import msgspec
@@ -22,13 +28,14 @@ from tenure.importer.job import Reading, Result, Summary, import_file, rehearse_
 from tenure.importer.mapping import ALIASES, Wishes
 from tenure.importer.open_file import FORMATS, Form
 from tenure.importer.progress import ProgressBar
+from tenure.importer.stripe_file import StripeReading
 from tenure.settings import Settings
 
 _FIELDS = ", ".join(ALIASES)
 
 
 def import_command(
-    file: Annotated[Path, typer.Argument(help="CSV or JSONL, also as .gz, or Parquet.")],
+    file: Annotated[Path | None, typer.Argument(help="CSV or JSONL, also as .gz, or Parquet.")] = None,
     *,
     app: Annotated[str, typer.Option("--app", help="The app: its id or its name.")],
     data: Annotated[
@@ -55,6 +62,15 @@ def import_command(
     ] = None,
     no_header: Annotated[bool, typer.Option("--no-header", help="CSV without a header; give --columns.")] = False,
     columns: Annotated[str | None, typer.Option(metavar="A,B,…", help="With --no-header: the columns.")] = None,
+    stripe: Annotated[
+        bool, typer.Option("--stripe", help="The file (- for standard input) has Stripe's events and objects as JSON.")
+    ] = False,
+    stripe_api: Annotated[
+        bool, typer.Option("--stripe-api", help="Instead of a file: Stripe's API, with the key in STRIPE_API_KEY.")
+    ] = False,
+    stripe_base: Annotated[
+        str | None, typer.Option(metavar="URL", help="With --stripe-api: another address.", show_default=False)
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, keep nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
@@ -73,10 +89,37 @@ def import_command(
     migrate(control)
     app_id = Store(control).app(app).id
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the roles started here are stopped in order
-    reading = Reading(form=form, wishes=wishes)
-    with ProgressBar() as bar:
-        result = rehearse_file(file, reading, bar) if dry_run else import_file(settings, app_id, file, reading, bar)
+    reading = StripeReading() if stripe or stripe_api else Reading(form=form, wishes=wishes)
+    with ProgressBar() as bar, _file(file, stripe, stripe_api, stripe_base, settings, app_id, bar) as found:
+        result = rehearse_file(found, reading, bar) if dry_run else import_file(settings, app_id, found, reading, bar)
     _print(result, json)
+
+
+@contextmanager
+def _file(
+    file: Path | None, stripe: bool, api: bool, base: str | None, settings: Settings, app: str, bar: ProgressBar
+) -> Iterator[Path]:
+    """The file to import; of Stripe's API or standard input one that is gone when it has been imported."""
+    if (file is None) != api or (base is not None and not api) or (stripe and api):
+        raise ImportInvalid("give a file, or --stripe-api (and --stripe-base) without one")
+    if api:
+        from tenure.importer.stripe_api import StripeApi  # 7 MB that only it needs
+
+        key = os.environ.get("STRIPE_API_KEY", "").strip()
+        if not key:
+            raise ImportInvalid("put an API key of Stripe's (a restricted one that may read) into STRIPE_API_KEY")
+        file = settings.data / "imports" / f"stripe-{app}.jsonl"
+        StripeApi(key, base).download(file, lambda number: bar.reading(number, 0.0))
+        yield file
+        file.unlink()
+    elif stripe and file == Path("-"):
+        with NamedTemporaryFile(suffix=".jsonl") as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy.flush()
+            yield Path(copy.name)
+    else:
+        assert file is not None
+        yield file
 
 
 def _print(result: Result, json: bool) -> None:
