@@ -7,14 +7,9 @@ is missing, every row was refused; or the file is damaged, and only what comes b
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Annotated
 
 import msgspec
@@ -28,7 +23,7 @@ from tenure.importer.job import Reading, Result, Summary, import_file, rehearse_
 from tenure.importer.mapping import ALIASES, Wishes
 from tenure.importer.open_file import FORMATS, Form
 from tenure.importer.progress import ProgressBar
-from tenure.importer.stripe_file import StripeReading
+from tenure.importer.stripe_file import StripeReading, from_standard_input
 from tenure.settings import Settings
 
 _FIELDS = ", ".join(ALIASES)
@@ -77,6 +72,8 @@ def import_command(
     """Bring a file of history into an app. Stopped and started again it goes on; done twice it changes nothing."""
     if no_header != (columns is not None):
         raise ImportInvalid("--no-header and --columns go together")
+    if (file is None) != stripe_api or (stripe_base is not None and not stripe_api):
+        raise ImportInvalid("give a file, or --stripe-api (and --stripe-base) without one")
     form = Form(format=file_format, delimiter=delimiter, columns=_names(columns))
     wishes = Wishes(
         columns=_pairs("--map", columns_of),
@@ -90,36 +87,17 @@ def import_command(
     app_id = Store(control).app(app).id
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the roles started here are stopped in order
     reading = StripeReading() if stripe or stripe_api else Reading(form=form, wishes=wishes)
-    with ProgressBar() as bar, _file(file, stripe, stripe_api, stripe_base, settings, app_id, bar) as found:
-        result = rehearse_file(found, reading, bar) if dry_run else import_file(settings, app_id, found, reading, bar)
-    _print(result, json)
+    with ExitStack() as until_done:
+        bar = until_done.enter_context(ProgressBar())
+        if stripe_api:
+            from tenure.importer.stripe_api import downloaded  # 7 MB that only it needs
 
-
-@contextmanager
-def _file(
-    file: Path | None, stripe: bool, api: bool, base: str | None, settings: Settings, app: str, bar: ProgressBar
-) -> Iterator[Path]:
-    """The file to import; of Stripe's API or standard input one that is gone when it has been imported."""
-    if (file is None) != api or (base is not None and not api) or (stripe and api):
-        raise ImportInvalid("give a file, or --stripe-api (and --stripe-base) without one")
-    if api:
-        from tenure.importer.stripe_api import StripeApi  # 7 MB that only it needs
-
-        key = os.environ.get("STRIPE_API_KEY", "").strip()
-        if not key:
-            raise ImportInvalid("put an API key of Stripe's (a restricted one that may read) into STRIPE_API_KEY")
-        file = settings.data / "imports" / f"stripe-{app}.jsonl"
-        StripeApi(key, base).download(file, lambda number: bar.reading(number, 0.0))
-        yield file
-        file.unlink()
-    elif stripe and file == Path("-"):
-        with NamedTemporaryFile(suffix=".jsonl") as copy:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-            copy.flush()
-            yield Path(copy.name)
-    else:
+            file = until_done.enter_context(downloaded(settings.data, app_id, stripe_base, bar))
+        elif stripe and file == Path("-"):
+            file = until_done.enter_context(from_standard_input())
         assert file is not None
-        yield file
+        result = rehearse_file(file, reading, bar) if dry_run else import_file(settings, app_id, file, reading, bar)
+    _print(result, json)
 
 
 def _print(result: Result, json: bool) -> None:

@@ -6,14 +6,16 @@ Interrupted, it goes on behind the last object in the file. What happens while i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from stripe import StripeClient, StripeError
 
-from tenure.errors import TenureError
+from tenure.errors import ImportInvalid
+from tenure.importer.run import Watch
 from tenure.wire.json import canonical
 
 PAGE: Final = 100
@@ -27,6 +29,21 @@ _KINDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 """In this order: what is said of a customer comes before its subscriptions, and what happened lately comes last."""
 
 
+@contextmanager
+def downloaded(data: Path, app: str, base: str | None, watch: Watch) -> Iterator[Path]:
+    """All that the API has, in a file of the data directory that is gone when it has been imported.
+
+    The API key is in STRIPE_API_KEY. Raises ImportInvalid when there is none, or the API does not answer.
+    """
+    key = os.environ.get("STRIPE_API_KEY", "").strip()
+    if not key:
+        raise ImportInvalid("put an API key of Stripe's (a restricted one that may read) into STRIPE_API_KEY")
+    path = data / "imports" / f"stripe-{app}.jsonl"
+    StripeApi(key, base).download(path, watch)
+    yield path
+    path.unlink()
+
+
 class StripeApi:
     """An account, by its API key."""
 
@@ -35,11 +52,8 @@ class StripeApi:
         self._client = StripeClient(key, base_addresses=addresses, max_network_retries=RETRIES)
         self._prices: dict[str, dict[str, Any]] = {}
 
-    def download(self, path: Path, told: Callable[[int], None]) -> None:
-        """Write all objects to `path`, one on each line; nothing when it is there. Raises TenureError.
-
-        `told` is called with the number of those that were written now.
-        """
+    def download(self, path: Path, watch: Watch) -> None:
+        """Write all objects to `path`, one on each line; nothing when it is there. Raises ImportInvalid."""
         if path.exists():
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,10 +64,10 @@ class StripeApi:
                 for found in self._objects(*_last(file)):
                     file.write(canonical(found).encode() + b"\n")
                     number += 1
-                    told(number)
+                    watch.reading(number, 0.0)
         except StripeError as error:
             reason = f"{type(error).__name__}, status {error.http_status}"  # Stripe's own message may show the key
-            raise TenureError(f"Stripe's API did not answer as it should ({reason}); start again to go on") from None
+            raise ImportInvalid(f"Stripe's API did not answer as it should ({reason}); start again to go on") from None
         part.rename(path)
 
     def _objects(self, kind: str | None, last: str | None) -> Iterator[dict[str, Any]]:

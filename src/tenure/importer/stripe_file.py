@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import ClassVar, Final
 
 from tenure.errors import BadRequest, ImportInvalid
@@ -18,6 +22,15 @@ from tenure.wire.json import parse
 
 MAX_DOCUMENT: Final = 64 * 1024 * 1024
 """Bytes of a file that is one document: it is held in memory as a whole."""
+
+
+@contextmanager
+def from_standard_input() -> Iterator[Path]:
+    """What comes in, as a file: it is read to the end before anything is taken."""
+    with NamedTemporaryFile(suffix=".jsonl") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield Path(copy.name)
 
 
 class StripeReading(Reading, frozen=True, kw_only=True):
@@ -64,8 +77,9 @@ class StripeFile:
 
     def rows(self, skip: int) -> Iterator[Row]:
         """Every object after the first `skip`. Once only: the file is read from where it stands."""
-        rows = (row for place, value in enumerate(self._objects(), 1) if place > skip for row in [_row(place, value)])
-        yield from rows
+        for place, value in enumerate(self._objects(), 1):
+            if place > skip:
+                yield _row(place, value)
 
     def close(self) -> None:
         """Close the file."""
