@@ -218,7 +218,7 @@ def test_app_id_must_belong_to_the_key(server: Server, shared_keys: Keys, endpoi
     """Another app id in x-ck-app is 401 and names the header."""
     headers = endpoint.headers(shared_keys) | {"x-ck-app": "another-app"}
     answer = exchange(server, request(endpoint.path, headers, endpoint.content(shared_keys)))
-    message = "x-ck-app does not belong to the key in x-ck-api-key"
+    message = "x-ck-app does not belong to the key"
     check_error(endpoint, answer, 401, "wrong_app", message, field="x-ck-app")
 
 

@@ -75,7 +75,14 @@ def test_limits_are_set_shown_and_taken_back(store: Store, run: Run) -> None:
     assert "native        30 a minute\n" in run("app", "limit", "shop", "--dialect", "customerscore", "--off").stdout
     assert shown(run("app", "limit", "shop", "--json")) == {
         "app": app,
-        "limits": {"churnkey": None, "windback": None, "customerscore": None, "whisperr": None, "native": 30},
+        "limits": {
+            "churnkey": None,
+            "windback": None,
+            "customerscore": None,
+            "whisperr": None,
+            "native": 30,
+            "stripe": None,
+        },
     }
     limits = shown(run("app", "limit", "shop", "--dialect", "customerscore", "--default", "--json"))["limits"]
     assert limits["customerscore"] == 200

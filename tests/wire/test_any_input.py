@@ -104,6 +104,13 @@ ELEMENTS = {
         "data": st.fixed_dictionaries({"customer": objects}),
     },
     "native": {"event": usable_text, "uid": usable_text, "traits": objects, "message_id": usable_text},
+    "stripe": {
+        "id": usable_text,
+        "object": st.sampled_from(["event", "customer"]),
+        "type": usable_text,
+        "created": usable_times,
+        "data": st.just({"object": {"customer": "cus_1"}}),
+    },
     "whisperr": {
         "external_user_id": usable_text,
         "event_type": usable_text,
@@ -137,6 +144,8 @@ def requests(operation: Operation) -> st.SearchStrategy[tuple[int, Any]]:
         return elements.map(lambda values: (len(values), values))
     if operation.dialect == "windback":
         return one | batch
+    if operation.dialect == "stripe":
+        return one | elements.map(lambda values: (len(values), {"object": "list", "data": values}))
     return batch if operation.path in ("/api/tracker/track", "/v1/events/batch", "/v1/ingest") else one
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tenure.errors import BadRequest, Forbidden
 from tenure.wire import registry
+from tenure.wire.dialect import Credentials
 
 DIALECTS = {
     "/v1/api/events/new": "churnkey",
@@ -24,6 +25,7 @@ DIALECTS = {
     "/api/v1/cancel-flow/submit": "windback",
     "/v1/ingest": "native",
 }
+STRIPE_PATH = "/v1/billing/stripe/{app}"
 PROJECT_PATHS = {
     "/api/v1/projects/acme/churn-events": ("/api/v1/projects/{slug}/churn-events", "POST"),
     "/api/v1/projects/a%20b/churn-events": ("/api/v1/projects/{slug}/churn-events", "POST"),
@@ -37,7 +39,7 @@ PROJECT_PATHS = {
 @pytest.mark.rule("paths", "all")
 def test_all_paths_are_the_vendors_own() -> None:
     """The list of paths is complete and has nothing else."""
-    assert set(registry.ALL_PATHS) == set(DIALECTS) | {path for path, _ in PROJECT_PATHS.values()}
+    assert set(registry.ALL_PATHS) == set(DIALECTS) | {path for path, _ in PROJECT_PATHS.values()} | {STRIPE_PATH}
 
 
 @pytest.mark.parametrize(("path", "found"), PROJECT_PATHS.items())
@@ -47,6 +49,17 @@ def test_finds_what_is_under_a_project(path: str, found: tuple[str, str]) -> Non
         operation = registry.find(spelled, {})
         assert operation is not None
         assert (operation.path, operation.method) == found
+
+
+def test_finds_the_webhooks_of_an_app() -> None:
+    """Which app is in the path, so that Stripe needs no header of ours; the credentials know it."""
+    for path in ("/v1/billing/stripe/app_1", "/v1/billing/stripe/app_1/"):
+        operation = registry.find(path, {})
+        assert operation is not None
+        assert operation.path == STRIPE_PATH
+        assert operation.credentials({"stripe-signature": "t=1"}) == Credentials(None, "app_1", signature="t=1")
+    assert registry.find("/v1/billing/stripe/", {}) is None
+    assert registry.find("/v1/billing/stripe/a/b", {}) is None
 
 
 @pytest.mark.rule("trailing-slash")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -96,6 +97,36 @@ def app_limit(
         else:
             store.set_limit(app_id, dialect, per_minute)
     _print_limits(app_id, store.policies()[app_id], json)
+
+
+@app_commands.command("stripe")
+def app_stripe(
+    app: AppName,
+    *,
+    add: Annotated[bool, typer.Option("--add", help="Take a webhook secret; it is read from standard input.")] = False,
+    revoke: Annotated[
+        str | None, typer.Option(metavar="SECRET", help="End a secret, given its id or its shown prefix.")
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the secrets, which is done anyway.")] = False,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Say which webhook secrets Stripe signs with what it sends to an app; several may be live, to change over."""
+    if add + (revoke is not None) + listed > 1:
+        raise TenureError("give one of --add, --revoke and --list")
+    store = open_store(data)
+    app_id = store.app(app).id
+    if add:
+        store.stripe_secrets.add(app_id, sys.stdin.readline().strip())
+    if revoke is not None:
+        store.stripe_secrets.revoke(app_id, revoke)
+    rows = [row._asdict() for row in store.stripe_secrets.rows(app_id)]
+    if json:
+        print_json({"app": app_id, "path": f"/v1/billing/stripe/{app_id}", "secrets": rows})
+        return
+    say(f"webhooks to: /v1/billing/stripe/{app_id}")
+    for row in rows:
+        say(f"{row['id']}  {row['prefix']}…  {'revoked' if row['revoked_at'] else 'live'}")
 
 
 def _print_limits(app_id: str, policy: Policy, json: bool) -> None:

@@ -18,6 +18,10 @@ KINDS = tuple(KIND_PREFIX)
 """secret: a server may send anything; publishable: a browser may send; tracker: names the app in a
 Customerscore body, never a credential alone; read: may read, never send."""
 
+STRIPE = "stripe"
+"""Not a key of its own: a webhook secret, whose signature vouches for what was sent as a secret key does."""
+VOUCHING = frozenset({SECRET, STRIPE})
+
 APP_ID = "app-id"
 """Not a key of its own: an id by which a vendor's client knows the app (`x-ck-app`), kept like one."""
 

@@ -11,7 +11,7 @@ import msgspec
 from tenure.errors import TenureError
 
 DEFAULT_LIMITS: Mapping[str, int | None] = MappingProxyType(
-    {"churnkey": None, "windback": None, "customerscore": 200, "whisperr": None, "native": None}
+    {"churnkey": None, "windback": None, "customerscore": 200, "whisperr": None, "native": None, "stripe": None}
 )
 """Requests a minute that one key may send to each dialect, unless its app says otherwise; None: as many as it likes."""
 

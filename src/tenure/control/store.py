@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, func, or_, select, union_all, update
+from sqlalchemy import Connection, Engine, or_, select, update
 
 from tenure.control import keys
 from tenure.control.database import writing
@@ -16,7 +16,9 @@ from tenure.control.erasures import Erasures
 from tenure.control.keys import Key
 from tenure.control.links import Links
 from tenure.control.policy import Policy
+from tenure.control.revision import next_revision, revision, touch
 from tenure.control.signing import signing_state
+from tenure.control.stripe_secrets import StripeSecrets
 from tenure.control.tables import api_key, app, app_origin, rate_limit
 from tenure.errors import NotFound, TenureError
 
@@ -47,13 +49,14 @@ class Rotation(NamedTuple):
 
 
 class Store:
-    """Apps and their rules, and keys; `links` has the links. Safe to share between threads."""
+    """Apps and their rules, and keys; what else there is has its own part. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = writing(engine)
         self.links = Links(engine)
         self.erasures = Erasures(engine, self.links)
+        self.stripe_secrets = StripeSecrets(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken."""
@@ -61,7 +64,7 @@ class Store:
         with self._writer.begin() as db:
             if db.execute(select(app.c.id).where(app.c.name == name)).first():
                 raise TenureError(f"there is an app named {name!r} already; `tenure app list` shows all")
-            db.execute(app.insert().values(id=created.id, name=name, created_at=_now(), changed=_next_revision(db)))
+            db.execute(app.insert().values(id=created.id, name=name, created_at=_now(), changed=next_revision(db)))
         return created
 
     def apps(self) -> list[App]:
@@ -100,20 +103,20 @@ class Store:
             db.execute(app_origin.delete().where(app_origin.c.app_id == app_id))
             if rows:
                 db.execute(app_origin.insert(), rows)
-            _touch(db, app_id)
+            touch(db, app_id)
 
     def set_limit(self, app_id: str, dialect: str, per_minute: int | None) -> None:
         """Let each key of an app send so many requests a minute to a dialect; None: as many as it likes."""
         with self._writer.begin() as db:
             _drop_limit(db, app_id, dialect)
             db.execute(rate_limit.insert().values(app_id=app_id, dialect=dialect, per_minute=per_minute))
-            _touch(db, app_id)
+            touch(db, app_id)
 
     def reset_limit(self, app_id: str, dialect: str) -> None:
         """Go back to the default limit of a dialect."""
         with self._writer.begin() as db:
             _drop_limit(db, app_id, dialect)
-            _touch(db, app_id)
+            touch(db, app_id)
 
     def create_keys(self, app_id: str) -> dict[str, str]:
         """One new key of each kind, in clear, each under its kind and `_key`."""
@@ -140,7 +143,7 @@ class Store:
                     prefix=keys.shown_prefix(key),
                     digest=keys.digest(key),
                     created_at=_now(),
-                    changed=_next_revision(db),
+                    changed=next_revision(db),
                     signing_state=signing_state(key) if kind == keys.SECRET else None,
                 )
             )
@@ -151,7 +154,7 @@ class Store:
         with self._writer.begin() as db:
             row = _one_live_key(db, key_id)
             db.execute(
-                update(api_key).where(api_key.c.id == row.id).values(revoked_at=_now(), changed=_next_revision(db))
+                update(api_key).where(api_key.c.id == row.id).values(revoked_at=_now(), changed=next_revision(db))
             )
 
     def rotate_key(self, key_id: str) -> Rotation:
@@ -179,7 +182,7 @@ class Store:
     def revision(self) -> int:
         """A number that grows with every change to any app or key: cheap to ask for, so that caches know."""
         with self._engine.begin() as db:
-            return _revision(db)
+            return revision(db)
 
     def live_keys(self) -> list[Key]:
         """Every key that has not been revoked."""
@@ -215,19 +218,6 @@ def _one_live_key(db: Connection, key_id: str) -> Key:
 
 def _drop_limit(db: Connection, app_id: str, dialect: str) -> None:
     db.execute(rate_limit.delete().where(rate_limit.c.app_id == app_id, rate_limit.c.dialect == dialect))
-
-
-def _touch(db: Connection, app_id: str) -> None:
-    db.execute(update(app).where(app.c.id == app_id).values(changed=_next_revision(db)))
-
-
-def _revision(db: Connection) -> int:
-    changes = union_all(select(api_key.c.changed), select(app.c.changed)).subquery()
-    return int(db.execute(select(func.coalesce(func.max(changes.c.changed), 0))).scalar_one())
-
-
-def _next_revision(db: Connection) -> int:
-    return _revision(db) + 1
 
 
 def _now() -> int:

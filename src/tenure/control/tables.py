@@ -81,6 +81,17 @@ api_key = Table(
     Column("signing_state", LargeBinary),  # of a secret key: see `signing`
 )
 
+stripe_secret = Table(  # see `stripe_secrets`
+    "stripe_secret",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("app_id", String(64), ForeignKey("app.id"), nullable=False, index=True),
+    Column("prefix", String(16), nullable=False),  # enough of it to recognise it by
+    Column("secret", Text),  # in clear, since Stripe's signatures need it; NULL when it is revoked
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
 erasure = Table(  # one customer's erasure: see `erasures`
     "erasure",
     metadata,

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from tenure import receipt as receipts
+from tenure.control.keys import Key
 from tenure.errors import BadRequest, MethodNotAllowed, Refused, TooLarge
 from tenure.ingest.body import BodyReader, ClientGone
 from tenure.ingest.intake import MAX_IDEMPOTENCY_KEY, Intake
@@ -84,16 +85,10 @@ class Ingest:
     async def _take(
         self, operation: Operation, headers: dict[str, str], method: str, receive: Receive, receipt: str
     ) -> Reply:
+        key, body = await self._authenticate(operation, headers, method, receive)
         try:
-            if method != operation.method:
-                raise MethodNotAllowed(f"this path takes {operation.method} alone", allow=operation.method)
-            key = self.intake.authenticate(operation, operation.credentials(headers))
-            await self.intake.admit(operation, key, headers.get("origin"))
-        except Refused:
-            await self.bodies.discard(headers, receive, operation.max_bytes)
-            raise
-        try:
-            body = await self.bodies.read(headers, receive, operation.max_bytes)
+            if body is None:
+                body = await self.bodies.read(headers, receive, operation.max_bytes)
             idempotency_key = _idempotency_key(headers.get("idempotency-key"))
             decoded = operation.decode(body, time.time_ns() // 1_000_000)
             taken = await self.intake.keep(operation, key, decoded, receipt, idempotency_key)
@@ -106,6 +101,26 @@ class Ingest:
         log.debug("request taken", receipt=receipt, app=key.app, key=key.prefix, events=len(decoded.events),
                   identifies=len(decoded.identifies), refusals=len(decoded.refusals))  # fmt: skip
         return operation.reply(taken)
+
+    async def _authenticate(
+        self, operation: Operation, headers: dict[str, str], method: str, receive: Receive
+    ) -> tuple[Key, bytes | None]:
+        """Who sends, once that one may; and the body, where it had to be read for that."""
+        try:
+            if method != operation.method:
+                raise MethodNotAllowed(f"this path takes {operation.method} alone", allow=operation.method)
+            credentials = operation.credentials(headers)
+            if credentials.signature is None:
+                key = self.intake.authenticate(operation, credentials)
+                await self.intake.admit(operation, key, headers.get("origin"))
+                return key, None
+        except Refused:
+            await self.bodies.discard(headers, receive, operation.max_bytes)
+            raise
+        body = await self.bodies.read(headers, receive, operation.max_bytes)
+        key = await self.intake.authenticate_signed(credentials, body)
+        await self.intake.admit(operation, key, headers.get("origin"))
+        return key, body
 
 
 class _Unforeseen(Refused):

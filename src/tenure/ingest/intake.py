@@ -45,8 +45,13 @@ class Intake:
             return self.keyring.app_key(credentials.app or "")
         key = self.keyring.authenticate(credentials.key, operation.key_kinds)
         if credentials.app is not None:
-            self.keyring.check_app_id(credentials.app, key.app)
+            self.keyring.check_app_id(credentials.app, key.app, credentials.app_field)
         return key
+
+    async def authenticate_signed(self, credentials: Credentials, body: bytes) -> Key:
+        """The key that stands for the signature of a body. Raises Unauthenticated."""
+        signature, app = credentials.signature or "", credentials.app or ""
+        return await asyncio.to_thread(self.keyring.stripe_key, app, signature, body)  # a large body takes some ms
 
     async def admit(self, operation: Operation, key: Key, origin: str | None) -> None:
         """Raises Forbidden for a browser's page that the app does not take events from, and RateLimited."""
@@ -78,7 +83,7 @@ class Intake:
             receipt=receipt,
             received_at=time.time_ns() // 1_000,
             dialect=operation.dialect,
-            verified=key.kind == keys.SECRET,
+            verified=key.kind in keys.VOUCHING,
             key_prefix=key.prefix,
             idempotency_key=idempotency_key,
         )

@@ -12,7 +12,9 @@ from tenure.control.keys import Key
 from tenure.control.policy import Policy
 from tenure.control.signing import verifies
 from tenure.control.store import Store
+from tenure.control.stripe_secrets import StripeSecret
 from tenure.errors import Forbidden, Unauthenticated
+from tenure.ingest.stripe_signature import check_age, signer
 
 REFRESH_SECONDS = 1.0
 """How long a revoked key may still work, and a new one not yet in a process that never missed it."""
@@ -31,6 +33,7 @@ class Keyring:
         self._keys: dict[str, Key] = {}
         self._states: dict[str, tuple[bytes, ...]] = {}
         self._policies: dict[str, Policy] = {}
+        self._stripe_secrets: dict[str, tuple[StripeSecret, ...]] = {}
         self._revision = -1
         self._misses_left = float(MISSES_A_SECOND)
         self._missed_at = time.monotonic()
@@ -45,6 +48,7 @@ class Keyring:
                 return
             self._policies = self._store.policies()
             self._states = self._store.signing_states()
+            self._stripe_secrets = self._store.stripe_secrets.live()
             own_ids = [_own_id(app) for app in self._policies]
             self._keys = {key.digest: key for key in [*self._store.live_keys(), *own_ids]}
             self._revision = revision
@@ -84,6 +88,18 @@ class Keyring:
         fresh = self._states.get(app, ())
         return fresh != states and verifies(fresh, subject, auth_hash)
 
+    def stripe_key(self, app: str, signature: str, body: bytes) -> Key:
+        """The webhook secret of the app that a body was signed with, as a key. Raises Unauthenticated."""
+        secret = signer(self._stripe_secrets.get(app, ()), signature, body)
+        if secret is None and self._may_look_again():
+            self.refresh()
+            secret = signer(self._stripe_secrets.get(app, ()), signature, body)
+        if secret is None:
+            message = "Stripe-Signature is not a signature of this body with a live webhook secret of this app"
+            raise Unauthenticated(message, code="wrong_signature", field="Stripe-Signature")
+        check_age(secret, signature, body)
+        return Key(secret.id, secret.app, keys.STRIPE, secret.prefix, "")
+
     def check_tracker(self, tracker: str, app: str) -> None:
         """Raises Forbidden unless `tracker` is a tracker key of this app."""
         key = self._find(tracker)
@@ -92,13 +108,11 @@ class Keyring:
                 "trackerKey does not belong to the key in the header", code="wrong_tracker", field="trackerKey"
             )
 
-    def check_app_id(self, app_id: str, app: str) -> None:
+    def check_app_id(self, app_id: str, app: str, field: str) -> None:
         """Raises Unauthenticated unless `app_id` is the app's own id or one imported for it."""
         key = self._find(app_id)
         if key is None or key.kind != keys.APP_ID or key.app != app:
-            raise Unauthenticated(
-                "x-ck-app does not belong to the key in x-ck-api-key", code="wrong_app", field="x-ck-app"
-            )
+            raise Unauthenticated(f"{field} does not belong to the key", code="wrong_app", field=field)
 
     def _find(self, secret: str) -> Key | None:
         digest = keys.digest(secret)

@@ -19,6 +19,7 @@ TOO_MANY_EVENTS: Final = "too_many_events"
 TOO_MANY_CHANNELS: Final = "too_many_channels"
 CONTRADICTION: Final = "contradiction"
 WRONG_AUTH_HASH: Final = "wrong_auth_hash"
+NO_CUSTOMER: Final = "no_customer"
 
 SENTENCES: Final[dict[str, str]] = {
     INVALID_JSON: "The body is not JSON in UTF-8.",
@@ -35,6 +36,7 @@ SENTENCES: Final[dict[str, str]] = {
     TOO_MANY_EVENTS: "The list in the request has more elements than the dialect takes.",
     TOO_MANY_CHANNELS: "An identify has more channels than are kept.",
     CONTRADICTION: "An attribute that an element both sets and unsets, or changes in two ways at once.",
+    NO_CUSTOMER: "What Stripe sent is about no customer, such as a payout or a plan.",
     WRONG_AUTH_HASH: "A signature is not one of this customer under a secret key of the app.",
 }
 """What each code means, for documentation and for the page that lists refusals."""

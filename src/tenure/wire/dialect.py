@@ -26,6 +26,10 @@ class Credentials(msgspec.Struct, frozen=True):
     """None where a browser names its app alone; what it sends is then unverified unless it is signed."""
     app: str | None = None
     """The app's id, where the dialect sends it beside the key, or without one."""
+    app_field: str = "x-ck-app"
+    """Where it stands."""
+    signature: str | None = None
+    """What stands for a key where the body is signed: it is checked when the body is there."""
 
 
 class Taken(NamedTuple):

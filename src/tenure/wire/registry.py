@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tenure.wire import churnkey, customerscore, native, whisperr, windback, windback_churn
+from tenure.wire import churnkey, customerscore, native, stripe, whisperr, windback, windback_churn
 from tenure.wire.dialect import Operation
 
 ALL: tuple[Operation, ...] = tuple(
     operation
-    for dialect in (churnkey, windback, windback_churn, customerscore, whisperr, native)
+    for dialect in (churnkey, windback, windback_churn, customerscore, whisperr, native, stripe)
     for operation in dialect.OPERATIONS
 )
 """Every operation of every dialect."""
@@ -30,7 +30,7 @@ def find(path: str, headers: Mapping[str, str]) -> Operation | None:
     path = path.removesuffix("/")
     operation = _BY_PATH.get(path)
     if operation is None:
-        return windback_churn.find(path)
+        return windback_churn.find(path) or stripe.find(path)
     if operation.path == churnkey.OLDER_TRACK.path and ("x-ck-api-key" in headers or "x-ck-app" in headers):
         return churnkey.OLDER_TRACK
     return operation

@@ -1,0 +1,1 @@
+"""What stored events say of subscriptions: one pure function for each source."""

@@ -1,0 +1,199 @@
+"""The fields of Stripe's objects that say something of a subscription, in every API version that has them.
+
+A field that an object does not have is UNSET: nothing is said of it. Times are seconds since 1970 UTC, amounts are in
+the unit that Stripe counts the currency in (see `stripe_price`).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tenure.subscriptions.currency import check_decimal
+
+_MOST = 10**20
+
+
+class Tier(msgspec.Struct, frozen=True):
+    """One tier of a price."""
+
+    up_to: int | None = None
+    """The last unit that it is for; None: all that follow."""
+    unit_amount: int | None = None
+    unit_amount_decimal: Decimal | None = None
+    amount: int | None = None
+    """The name of `unit_amount` in plans of old API versions."""
+    flat_amount: int | None = None
+    flat_amount_decimal: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.unit_amount_decimal, self.flat_amount_decimal)
+
+    @property
+    def unit(self) -> Decimal:
+        """The price of a unit; most exactly as given."""
+        return _either(self.unit_amount_decimal, self.unit_amount, self.amount) or Decimal(0)
+
+    @property
+    def flat(self) -> Decimal:
+        """The price of the tier as such."""
+        return _either(self.flat_amount_decimal, self.flat_amount) or Decimal(0)
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a unit costs in one currency."""
+
+    unit_amount: int | None = None
+    unit_amount_decimal: Decimal | None = None
+    amount: int | None = None
+    """The name of `unit_amount` in plans."""
+    amount_decimal: Decimal | None = None
+    tiers: list[Tier] | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.unit_amount_decimal, self.amount_decimal)
+
+    @property
+    def unit(self) -> Decimal | None:
+        """The price of a unit, most exactly as given; None when there is none for all units."""
+        return _either(self.unit_amount_decimal, self.amount_decimal, self.unit_amount, self.amount)
+
+
+class Recurring(msgspec.Struct, frozen=True):
+    """How often a price is billed."""
+
+    interval: str | None = None
+    interval_count: int | None = None
+    usage_type: str | None = None
+
+
+class Packages(msgspec.Struct, frozen=True):
+    """`transform_quantity`: units that are sold in packages."""
+
+    divide_by: int = 1
+    round: str = "up"
+
+
+class Price(Terms, frozen=True):
+    """A price; or a plan, which has the fields of `recurring` itself."""
+
+    id: str = ""
+    currency: str | None = None
+    billing_scheme: str | None = None
+    tiers_mode: str | None = None
+    transform_quantity: Packages | None = None
+    currency_options: dict[str, Terms] | None = None
+    """The terms in other currencies; only where the API was asked for them."""
+    recurring: Recurring | None = None
+    interval: str | None = None
+    interval_count: int | None = None
+    usage_type: str | None = None
+
+
+class Off(msgspec.Struct, frozen=True):
+    """What a coupon takes off in one currency."""
+
+    amount_off: int | None = None
+
+
+class Coupon(msgspec.Struct, frozen=True):
+    """The terms of a discount."""
+
+    percent_off: Decimal | None = None
+    amount_off: int | None = None
+    currency: str | None = None
+    currency_options: dict[str, Off] | None = None
+    duration: str | None = None
+
+
+class DiscountSource(msgspec.Struct, frozen=True):
+    """Where newer API versions keep the coupon."""
+
+    coupon: str | Coupon | None = None
+
+
+class Discount(msgspec.Struct, frozen=True):
+    """A coupon that was applied."""
+
+    id: str = ""
+    coupon: str | Coupon | None = None
+    source: DiscountSource | None = None
+    start: int | None = None
+    end: int | None = None
+    subscription: str | None = None
+    subscription_item: str | None = None
+
+    @property
+    def terms(self) -> Coupon | None:
+        """The coupon; None when only its id was sent."""
+        coupon = self.coupon if self.source is None else self.source.coupon
+        return coupon if isinstance(coupon, Coupon) else None
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One line of a subscription."""
+
+    id: str = ""
+    quantity: int | None = None
+    price: Price | None = None
+    plan: Price | None = None
+    discounts: list[str | Discount] | None = None
+    current_period_start: int | None = None
+    current_period_end: int | None = None
+
+
+class Items(msgspec.Struct, frozen=True):
+    """The lines of a subscription, or the first of them."""
+
+    data: list[Item] = []
+    has_more: bool = False
+
+
+class PauseCollection(msgspec.Struct, frozen=True):
+    """A pause of what is collected."""
+
+    behavior: str | None = None
+    resumes_at: int | None = None
+
+
+class CancellationDetails(msgspec.Struct, frozen=True):
+    """Why a subscription ends."""
+
+    reason: str | None = None
+    feedback: str | None = None
+    comment: str | None = None
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription."""
+
+    id: str
+    object: str
+    status: str | UnsetType = UNSET
+    currency: str | None = None
+    created: int | None = None
+    start_date: int | None = None
+    items: Items | None = None
+    discount: Discount | UnsetType | None = UNSET
+    discounts: list[str | Discount] | UnsetType | None = UNSET
+    current_period_start: int | None = None
+    current_period_end: int | None = None
+    trial_end: int | UnsetType | None = UNSET
+    pause_collection: PauseCollection | UnsetType | None = UNSET
+    canceled_at: int | UnsetType | None = UNSET
+    cancel_at: int | UnsetType | None = UNSET
+    cancel_at_period_end: bool | None = None
+    ended_at: int | UnsetType | None = UNSET
+    cancellation_details: CancellationDetails | UnsetType | None = UNSET
+
+
+def _check(*amounts: Decimal | None) -> None:
+    for amount in amounts:
+        if amount is not None:
+            check_decimal("a decimal amount", amount, -_MOST, _MOST)
+
+
+def _either(*amounts: Decimal | int | None) -> Decimal | None:
+    return next((Decimal(amount) for amount in amounts if amount is not None), None)
