@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tenure.wire import churnkey, customerscore, native, whisperr, windback, windback_churn
+from tenure.wire import churnkey, customerscore, native, subscriptions, whisperr, windback, windback_churn
 from tenure.wire.dialect import Operation
 
 ALL: tuple[Operation, ...] = tuple(
     operation
-    for dialect in (churnkey, windback, windback_churn, customerscore, whisperr, native)
+    for dialect in (churnkey, windback, windback_churn, customerscore, whisperr, native, subscriptions)
     for operation in dialect.OPERATIONS
 )
 """Every operation of every dialect."""
