@@ -93,6 +93,7 @@ def histories(draw: st.DrawFn, subscriptions: int = 3, ids: tuple[str, ...] = ("
             received_at=FIRST * 1000 + draw(st.integers(0, 20)),
             id=draw(st.sampled_from(ids)),
             sequence=draw(st.none() | st.integers(0, 2)),
+            when=draw(st.sampled_from([(), (), ("active",), ("past_due", "unpaid")])),
             **draw(said),
         )
         for _ in range(draw(st.integers(0, 10)))

@@ -23,6 +23,7 @@ DIALECTS = {
     "/v1/api/events/browser": "churnkey",
     "/api/v1/cancel-flow/submit": "windback",
     "/v1/ingest": "native",
+    "/v1/subscriptions": "native",
 }
 PROJECT_PATHS = {
     "/api/v1/projects/acme/churn-events": ("/api/v1/projects/{slug}/churn-events", "POST"),

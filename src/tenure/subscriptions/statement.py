@@ -126,9 +126,8 @@ def _item(given: Mapping[str, object], field: str) -> dict[str, Any]:
     if interval is None and kind != "one_off":
         raise fields.missing(f"{field}.interval")
     quantity = fields.whole_number(given.get("quantity"), f"{field}.quantity", 0, _AMOUNT)
-    return {
-        "id": fields.identifier(given.get("id"), f"{field}.id") or "",
-        "plan": fields.identifier(given.get("plan"), f"{field}.plan") or "",
+    names = {name: fields.identifier(given.get(name), f"{field}.{name}") for name in ("id", "plan")}
+    return {name: value for name, value in names.items() if value is not None} | {
         "amount": amount,
         "quantity": 1 if quantity is None else quantity,
         "interval": interval or "month",

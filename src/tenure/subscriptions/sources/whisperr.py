@@ -128,7 +128,9 @@ def _paid(values: Values, at: int) -> dict[str, Any]:
 
 def _why(values: Values, name: str) -> dict[str, Any]:
     reason = values.text(name)
-    return {} if reason is None else {"reason": reason, "cause": _CAUSES.get(reason)}
+    if reason is None:
+        return {}
+    return {"reason": reason, "cause": _CAUSES[reason]} if reason in _CAUSES else {"reason": reason}
 
 
 def _price(values: Values) -> dict[str, Any]:
