@@ -132,7 +132,7 @@ def count(counts: Counts, items: list[Event | Refusal], watch: Watch) -> None:
 def content_of(event: Event) -> bytes:
     """16 bytes that differ when two rows differ in anything that is kept of them."""
     said = (event.name, event.occurred_at, event.customer_id, event.uid, event.email, event.anonymous_id,
-            event.user_id, event.properties)  # fmt: skip
+            event.user_id, event.properties, *([] if event.context == "{}" else [event.context]))  # fmt: skip
     return blake2b(msgspec.msgpack.encode(said), digest_size=16, person=b"import row").digest()
 
 

@@ -29,7 +29,7 @@ CLEARABLE: Final = frozenset({*TIMES, "pause", "cause", "reason"})
 """Fields whose null says that there is none; any other null is as if it were absent."""
 FIELDS: Final = frozenset({"source", "subscription", *SAID})
 
-_AMOUNT: Final = 2**63 - 1
+_MOST: Final = 2**63 - 1
 _CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
 _PERCENT: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,12})?")
 _ITEM: Final = frozenset({"id", "plan", "amount", "quantity", "interval", "interval_count", "kind"})
@@ -118,14 +118,14 @@ def _object(value: object, field: str, known: frozenset[str]) -> Mapping[str, ob
 
 
 def _item(given: Mapping[str, object], field: str) -> dict[str, Any]:
-    amount = fields.whole_number(given.get("amount"), f"{field}.amount", -_AMOUNT, _AMOUNT)
+    amount = _amount(given.get("amount"), f"{field}.amount", -_MOST)
     if amount is None:
         raise fields.missing(f"{field}.amount")
     kind = _one_of(KINDS)(given.get("kind"), f"{field}.kind") or KINDS[0]
     interval = _one_of(INTERVALS)(given.get("interval"), f"{field}.interval")
     if interval is None and kind != "one_off":
         raise fields.missing(f"{field}.interval")
-    quantity = fields.whole_number(given.get("quantity"), f"{field}.quantity", 0, _AMOUNT)
+    quantity = fields.whole_number(given.get("quantity"), f"{field}.quantity", 0, _MOST)
     names = {name: fields.identifier(given.get(name), f"{field}.{name}") for name in ("id", "plan")}
     return {name: value for name, value in names.items() if value is not None} | {
         "amount": amount,
@@ -139,7 +139,7 @@ def _item(given: Mapping[str, object], field: str) -> dict[str, Any]:
 def _discount(given: Mapping[str, object], field: str) -> dict[str, Any]:
     found = {
         "percent": _percent(given.get("percent"), f"{field}.percent"),
-        "amount": fields.whole_number(given.get("amount"), f"{field}.amount", 0, _AMOUNT),
+        "amount": _amount(given.get("amount"), f"{field}.amount", 0),
         "item": fields.identifier(given.get("item"), f"{field}.item"),
         "starts_at": _time(given.get("starts_at"), f"{field}.starts_at"),
         "ends_at": _time(given.get("ends_at"), f"{field}.ends_at"),
@@ -148,6 +148,13 @@ def _discount(given: Mapping[str, object], field: str) -> dict[str, Any]:
     if found["percent"] is None and found["amount"] is None:
         raise fields.missing(f"{field}.percent", f"{field}.amount")
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _amount(value: object, field: str, least: int) -> int | None:
+    """In smallest units. 49.0 is none: it looks like units."""
+    if isinstance(value, float):
+        raise fields.wrong_type(field, "an integer, in the currency's smallest unit")
+    return fields.whole_number(value, field, least, _MOST)
 
 
 def _percent(value: object, field: str) -> str | None:

@@ -157,10 +157,17 @@ def test_amounts_in_units_are_exact(amount: int, currency: str, in_text: bool, e
     digits = {"JPY": 0, "USD": 2, "KWD": 3, "CLF": 4}[currency]
     written = format(Decimal(amount).scaleb(-digits), "f")
     written += ("." if extra and "." not in written else "") + extra
+    in_text = in_text or len(written) > 15
     assert reading.smallest_units(written if in_text else Decimal(written), currency) == amount
 
 
-@pytest.mark.parametrize("value", ["1e5", " 1", "1.", ".5", "+1", "", None, 1.5, True, [], Decimal("NaN"), 2**63])
+NO_AMOUNTS = [
+    "1e5", " 1", "1.", ".5", "+1", "", None, 1.5, True, [], 2**63,
+    Decimal("NaN"), Decimal("Infinity"), Decimal("1e15"), Decimal("0.1234567890123456"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", NO_AMOUNTS)
 def test_what_is_no_amount(value: Any) -> None:
     """Other spellings of numbers, floats, and what is beyond 64 bits are refused."""
     with pytest.raises(reading.Problem, match=reading.INVALID_AMOUNT):

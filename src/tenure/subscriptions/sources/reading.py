@@ -145,13 +145,16 @@ def currency_code(value: object) -> str:
 def smallest_units(value: object, currency: str) -> int:
     """An amount in units of a currency, in its smallest units, exactly. Raises Problem.
 
-    `value` is an integer, a decimal, or the text of either; never a float, which has lost what was written.
+    `value` is an integer, the text of a decimal, or a decimal that was a number of JSON: of more than 15 digits a
+    double has lost some.
     """
+    if isinstance(value, Decimal) and not _is_kept_by_a_double(value):
+        raise Problem(INVALID_AMOUNT)
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         value = Decimal(value)
-    if type(value) is int:
-        value = Decimal(value) if abs(value) <= _MOST else Decimal("Infinity")
-    if not isinstance(value, Decimal) or not value.is_finite() or abs(value) > _MOST:
+    if type(value) is int and abs(value) <= _MOST:
+        value = Decimal(value)
+    if not isinstance(value, Decimal):
         raise Problem(INVALID_AMOUNT)
     sign, digits, places = value.as_tuple()
     number, shift = int("".join(map(str, digits))), int(places) + exponent(currency)
@@ -164,3 +167,7 @@ def smallest_units(value: object, currency: str) -> int:
     if number > _MOST:
         raise Problem(INVALID_AMOUNT)
     return -number if sign else number
+
+
+def _is_kept_by_a_double(number: Decimal) -> bool:
+    return number.is_finite() and len(number.as_tuple().digits) <= 15 and number.adjusted() < 15
