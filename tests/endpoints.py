@@ -95,6 +95,9 @@ ENDPOINTS = [
              {"processing": "queued"}, "external_user_id"),
     Endpoint("native", "/v1/ingest", API_KEY, {"events": [{"event": "login", "uid": "u1"}]}, 202,
              {"receipt": ID, "results": [{"index": 0, "status": "stored_pending", "event_id": ID}]}, "events"),
+    Endpoint("native", "/v1/subscriptions", API_KEY,
+             {"subscriptions": [{"uid": "u1", "subscription": "sub_1", "status": "active"}]}, 202,
+             {"receipt": ID, "results": [{"index": 0, "status": "stored_pending", "event_id": ID}]}, "subscriptions"),
 ]  # fmt: skip
 
 every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)

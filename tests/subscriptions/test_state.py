@@ -37,6 +37,15 @@ def test_a_fact_says_what_it_says_and_no_more() -> None:
     assert (last.status, last.items[0].amount, last.currency) == ("past_due", 2900, "USD")
 
 
+def test_a_fact_that_names_states_counts_in_those_only() -> None:
+    """Word of a late bill revives no subscription that ended, be it by a date set ahead; nor does it make one."""
+    late = {"status": "past_due", "when": ["active"]}
+    ended = [active("2025-01-01", cancel_at="2025-02-01"), fact("2025-03-01", **late)]
+    assert story(*ended) == [("2025-01-01", "active"), ("2025-02-01", "canceled")]
+    assert story(active("2025-01-01"), fact("2025-03-01", **late))[-1] == ("2025-03-01", "past_due")
+    assert timeline([fact("2025-03-01", **late)]) == []
+
+
 def test_the_sources_own_sequence_decides_at_equal_times() -> None:
     """Of two facts of one millisecond the one of the later version counts, else the later stage of life."""
     one, other = active("2025-01-01", 1000, sequence=2), active("2025-01-01", 2000, sequence=1)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tenure.errors import BadRequest
 from tenure.event import Decoded
+from tenure.subscriptions import statement
 from tenure.wire import codes, registry
 
 NOW = 1_781_438_700_000
@@ -26,6 +27,8 @@ class Kind(NamedTuple):
     """The most characters; 0: no such limit."""
     longest: str = "x"
     """What the longest text is made of: its end, after as many x as fit."""
+    null_clears: bool = False
+    """Null says that there is none, and not nothing."""
 
 
 def _id(limit: int = 1_024) -> Kind:
@@ -51,6 +54,14 @@ VALUES = Kind(([],), {codes.WRONG_TYPE: ("x", 7, True, [1], {"a": None})})
 NUMBERS = Kind(([],), {codes.WRONG_TYPE: ("x", 7, True, [1], {"a": None}, {"a": "1"}, {"a": True}, {"a": [1]})})
 NAMES = Kind(([],), {codes.WRONG_TYPE: ("x", 7, True, {"a": 1}, [1], ["a", None], [["a"]])})
 AMOUNT = Kind((), {codes.WRONG_TYPE: ("7", -1, 1.5, True, 2**53 + 1, [])})
+NUMBER = Kind((), {codes.WRONG_TYPE: ("7", 1.5, -1, True, 2**63, [])})
+MONEY = Kind((), {codes.WRONG_TYPE: ("7", 1.5, 49.0, True, 2**63, -(2**63), [])})
+COUNT = Kind((), {codes.WRONG_TYPE: ("7", 0, 1001, 1.5, True, [])})
+CODE = Kind(("", " "), {codes.WRONG_TYPE: (7, True, []), codes.INVALID_VALUE: ("US", "USDT", "U$D", "ÀÉÎ")})
+CHOICE = Kind(("", " "), {codes.WRONG_TYPE: (7, True, []), codes.INVALID_VALUE: ("Active", "none", "cancelled")})
+PERCENT = Kind((), {codes.INVALID_VALUE: ("x", -1, 101, "1e1", "100.1", True, [], 1e-13)})
+FLAG = Kind((), {codes.WRONG_TYPE: ("true", 1, [])})
+PAUSE = Kind((), {codes.WRONG_TYPE: ("x", 7, True, []), codes.UNKNOWN_FIELD: ({"other": 1},)}, null_clears=True)
 
 Path = tuple[str | int, ...]
 
@@ -193,6 +204,31 @@ ELEMENT_OPTIONAL = {
     ("auth_hash",): TEXT, **CHANGES_OPTIONAL,
     **{("user", *path): kind for path, kind in CHANGES_OPTIONAL.items()},
 }  # fmt: skip
+STATEMENT = {
+    "uid": "u", "customer_id": "c", "email": "a@b.c", "anonymous_id": "a", "subscription": "sub_1", "source": "erp",
+    "message_id": "m", "effective_at": 1_781_438_400, "status": "active", "currency": "EUR",
+    "items": [{"id": "i", "plan": "pro", "amount": 4900, "quantity": 2, "interval": "month", "interval_count": 1,
+               "kind": "recurring"}],
+    "discounts": [{"percent": 12.5, "amount": 100, "item": "i", "starts_at": 1_781_438_400, "ends_at": "2026-09-01",
+                   "once": False}],
+    "started_at": "2026-01-01", "period_start": "2026-06-01", "period_end": "2026-07-01", "trial_end": "2026-01-15",
+    "pause": {"starts_at": "2026-08-01", "ends_at": "2026-09-01"}, "canceled_at": "2026-06-14",
+    "cancel_at": "2026-12-31", "ended_at": None, "cause": "voluntary", "reason": "too_expensive",
+}  # fmt: skip
+STATEMENT_REQUIRED: dict[Path, Kind] = {
+    ("uid",): ID, ("subscription",): ID, ("items", 0, "amount"): MONEY, ("items", 0, "interval"): CHOICE,
+    ("pause", "starts_at"): TIME,
+}  # fmt: skip
+STATEMENT_OPTIONAL: dict[Path, Kind] = {
+    ("customer_id",): ID, ("email",): EMAIL, ("anonymous_id",): ID, ("message_id",): ID, ("effective_at",): TIME,
+    ("source",): NAME, ("status",): CHOICE, ("currency",): CODE, ("items",): LIST, ("items", 0, "id"): ID,
+    ("items", 0, "plan"): ID, ("items", 0, "quantity"): NUMBER, ("items", 0, "interval_count"): COUNT,
+    ("items", 0, "kind"): CHOICE, ("discounts",): LIST, ("discounts", 0, "percent"): PERCENT,
+    ("discounts", 0, "amount"): MONEY, ("discounts", 0, "item"): ID, ("discounts", 0, "starts_at"): TIME,
+    ("discounts", 0, "ends_at"): TIME, ("discounts", 0, "once"): FLAG, ("pause",): PAUSE, ("pause", "ends_at"): TIME,
+    ("cause",): CHOICE._replace(null_clears=True), ("reason",): TEXT._replace(null_clears=True),
+    **{(name,): TIME._replace(null_clears=True) for name in statement.TIMES},
+}  # fmt: skip
 
 CUSTOMER_ID: tuple[Path, ...] = (("customerId",),)
 FORMS = [
@@ -229,5 +265,9 @@ FORMS = [
     Form("native", "/v1/ingest", {"events": [ELEMENT]},
          {("events",): LIST} | under(("events", 0), ELEMENT_REQUIRED), under(("events", 0), ELEMENT_OPTIONAL),
          tuple(("events", 0, name) for name in ("customer_id", "billing_id", "email", "anonymous_id", "traits",
-                                                  "auth_hash"))),
+                                                "auth_hash"))),
+    Form("native", "/v1/subscriptions", {"subscriptions": [STATEMENT]},
+         {("subscriptions",): LIST} | under(("subscriptions", 0), STATEMENT_REQUIRED),
+         under(("subscriptions", 0), STATEMENT_OPTIONAL),
+         tuple(("subscriptions", 0, name) for name in ("customer_id", "billing_id", "email", "anonymous_id"))),
 ]  # fmt: skip

@@ -71,6 +71,13 @@ FIELD_NAMES = [
     "opted_in",
     "verified",
     "kind",
+    "subscriptions",
+    "subscription",
+    "status",
+    "items",
+    "amount",
+    "percent",
+    "pause",
 ]
 PLAUSIBLE = ["login", "jane@example.com", "2026-06-14T12:00:00Z", "2026-06-14", 1_781_438_400, "1781438400000", {}, []]
 
@@ -117,7 +124,15 @@ ELEMENTS = {
         "occurred_at": usable_times,
         "context": st.just({"$message_id": "m"}),
     },
+    "/v1/subscriptions": {
+        "uid": usable_text,
+        "subscription": usable_text,
+        "status": st.just("active"),
+        "items": st.lists(st.just({"amount": 4900, "interval": "month"}), max_size=2),
+        "effective_at": usable_times,
+    },
 }
+"""By dialect, or by path where it has its own."""
 
 
 def nearly(usable: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
@@ -133,7 +148,7 @@ def nearly(usable: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
 
 def requests(operation: Operation) -> st.SearchStrategy[tuple[int, Any]]:
     """Nearly good bodies for the operation, each with the number of its elements."""
-    element = nearly(ELEMENTS[operation.dialect])
+    element = nearly(ELEMENTS.get(operation.path) or ELEMENTS[operation.dialect])
     elements = st.lists(element, max_size=5)
     one = element.filter(lambda value: not (isinstance(value, dict) and "events" in value)).map(
         lambda value: (1, value)
@@ -146,6 +161,8 @@ def requests(operation: Operation) -> st.SearchStrategy[tuple[int, Any]]:
         return one | batch
     if operation.dialect == "stripe":
         return one | elements.map(lambda values: (len(values), {"object": "list", "data": values}))
+    if operation.path == "/v1/subscriptions":
+        return elements.map(lambda values: (len(values), {"subscriptions": values}))
     return batch if operation.path in ("/api/tracker/track", "/v1/events/batch", "/v1/ingest") else one
 
 

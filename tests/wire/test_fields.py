@@ -73,11 +73,13 @@ def test_required_field(form: Form, path: Path, kind: Kind) -> None:
 @rule("optional-fields")
 @fields("optional")
 def test_optional_field(form: Form, path: Path, kind: Kind) -> None:
-    """Absent, null and blank are the same and taken; a value of another type is refused."""
+    """Absent, blank and, unless it clears the field, null are the same and taken; another type is refused."""
     absent = form.decode(changed(form.good, path))
     assert isinstance(absent, Decoded)
     for value in (None, *kind.blank):
-        assert form.decode(changed(form.good, path, value)) == absent
+        found = form.decode(changed(form.good, path, value))
+        assert isinstance(found, Decoded)
+        assert (found == absent) is not (value is None and kind.null_clears)
     for code, values in kind.wrong.items():
         for value in values:
             check_refused(form.decode(changed(form.good, path, value)), code, path)

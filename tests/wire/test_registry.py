@@ -24,6 +24,7 @@ DIALECTS = {
     "/v1/api/events/browser": "churnkey",
     "/api/v1/cancel-flow/submit": "windback",
     "/v1/ingest": "native",
+    "/v1/subscriptions": "native",
 }
 STRIPE_PATH = "/v1/billing/stripe/{app}"
 PROJECT_PATHS = {

@@ -8,6 +8,7 @@ is missing, every row was refused; or the file is damaged, and only what comes b
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -20,9 +21,10 @@ from tenure.control.database import connect, migrate
 from tenure.control.store import Store
 from tenure.errors import ImportInvalid
 from tenure.importer.job import Reading, Result, Summary, import_file, rehearse_file
-from tenure.importer.mapping import ALIASES, Wishes
+from tenure.importer.mapping import ALIASES, AMOUNTS, MINOR, Wishes
 from tenure.importer.open_file import FORMATS, Form
 from tenure.importer.progress import ProgressBar
+from tenure.importer.statements import StatementMapping
 from tenure.importer.stripe_file import StripeReading, from_standard_input
 from tenure.settings import Settings
 
@@ -66,6 +68,12 @@ def import_command(
     stripe_base: Annotated[
         str | None, typer.Option(metavar="URL", help="With --stripe-api: another address.", show_default=False)
     ] = None,
+    subscriptions: Annotated[
+        bool, typer.Option("--subscriptions", help="Rows are statements about subscriptions, not events.")
+    ] = False,
+    amounts: Annotated[
+        str, typer.Option(help="With --subscriptions: cents and the like (minor), or units with decimals (units).")
+    ] = MINOR,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, keep nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
@@ -74,19 +82,26 @@ def import_command(
         raise ImportInvalid("--no-header and --columns go together")
     if (file is None) != stripe_api or (stripe_base is not None and not stripe_api):
         raise ImportInvalid("give a file, or --stripe-api (and --stripe-base) without one")
+    if subscriptions and (stripe or stripe_api):
+        raise ImportInvalid("give --subscriptions for rows of a table, or --stripe for what Stripe says")
+    if amounts not in AMOUNTS:
+        raise ImportInvalid(f"--amounts must be one of {', '.join(AMOUNTS)}")
+    known = StatementMapping.ALIASES if subscriptions else ALIASES
     form = Form(format=file_format, delimiter=delimiter, columns=_names(columns))
     wishes = Wishes(
-        columns=_pairs("--map", columns_of),
-        constants=_pairs("--set", constants),
+        columns=_pairs("--map", columns_of, known),
+        constants=_pairs("--set", constants, known),
         properties=_names(properties),
         time_format=time_format,
+        amounts=amounts,
     )
     settings = _settings(data)
     control = connect(settings)
     migrate(control)
     app_id = Store(control).app(app).id
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the roles started here are stopped in order
-    reading = StripeReading() if stripe or stripe_api else Reading(form=form, wishes=wishes)
+    rows = Reading(form=form, wishes=wishes, subscriptions=subscriptions)
+    reading = StripeReading() if stripe or stripe_api else rows
     with ExitStack() as until_done:
         bar = until_done.enter_context(ProgressBar())
         if stripe_api:
@@ -127,12 +142,12 @@ def _settings(data: Path | None) -> Settings:
     return settings
 
 
-def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+def _pairs(option: str, given: list[str] | None, known: Iterable[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for text in given or []:
         field, equals, value = text.partition("=")
         if not field or not equals or not value:
-            raise ImportInvalid(f"{option} {text}: write FIELD=…, with one of the fields {_FIELDS}")
+            raise ImportInvalid(f"{option} {text}: write FIELD=…, with one of the fields {', '.join(known)}")
         if field in pairs:
             raise ImportInvalid(f"{option} gives {field} twice")
         pairs[field] = value

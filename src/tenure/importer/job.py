@@ -16,6 +16,7 @@ from tenure.importer.outcome import stored
 from tenure.importer.row import Damaged, Source
 from tenure.importer.run import Import, Watch, rehearse
 from tenure.importer.state import Counts, State, fingerprint
+from tenure.importer.statements import StatementMapping
 from tenure.settings import Settings
 
 
@@ -24,14 +25,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     form: Form
     wishes: Wishes
+    subscriptions: bool = False
+    """Its rows are statements about subscriptions, not events."""
 
     def open(self, file: Path) -> tuple[Source, FieldMapping]:
         """The file and what its columns give. Raises ImportInvalid."""
         source = open_file(file, self.form)
+        kind = StatementMapping if self.subscriptions else FieldMapping
         try:
-            return source, FieldMapping.choose(
-                self.wishes, source.columns, unit=source.unit, numeric_text=source.numeric_text
-            )
+            return source, kind.choose(self.wishes, source.columns, unit=source.unit, numeric_text=source.numeric_text)
         except ImportInvalid:
             source.close()
             raise

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -40,6 +40,11 @@ _IDS = ("customer_id", "uid", "billing_id", "anonymous_id", "user_id", "message_
 _PUNCTUATION = re.compile(r"[\W_]+")
 _EXACT_FLOAT = 2**53
 
+MINOR: Final = "minor"
+UNITS: Final = "units"
+AMOUNTS: Final = (MINOR, UNITS)
+"""What amounts count: a currency's smallest units, or its units, with decimals."""
+
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line asks of the mapping."""
@@ -52,6 +57,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """From `--properties`: the columns that become properties; None: all that give no field."""
     time_format: str | None = None
     """From `--time-format`, as `datetime.strptime` takes it; None: any form of `tenure.wire.times`."""
+    amounts: str = MINOR
+    """From `--amounts`: one of `AMOUNTS`."""
 
 
 class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +66,10 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
 
     DIALECT: ClassVar[str] = "import"
     """Whose events they are."""
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = ALIASES
+    """The fields that there are, with the names of columns that give them."""
+    REQUIRED: ClassVar[tuple[str, ...]] = ("name", "occurred_at")
+    """Fields that a file must give, beside the customer."""
 
     unit: str
     """What a row's place counts: `line` or `row`."""
@@ -72,14 +83,16 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers among the properties are written as text."""
     parse_time: Callable[[object], times.Moment]
     """Raises TimeInvalid."""
+    amounts: str = MINOR
+    """One of `AMOUNTS`."""
 
     @classmethod
     def choose(cls, wishes: Wishes, columns: Sequence[str], *, unit: str, numeric_text: bool) -> FieldMapping:
         """The mapping for a file with these columns. Raises ImportInvalid that says what is missing."""
-        _check_wishes(wishes, columns)
-        chosen = _by_alias(columns) | wishes.columns
+        _check_wishes(wishes, columns, cls.ALIASES)
+        chosen = _by_alias(columns, cls.ALIASES) | wishes.columns
         chosen = {field: column for field, column in chosen.items() if field not in wishes.constants}
-        _check_complete({*chosen, *wishes.constants}, columns)
+        _check_complete({*chosen, *wishes.constants}, columns, cls.REQUIRED)
         return cls(
             unit=unit,
             columns=chosen,
@@ -87,6 +100,7 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
             properties=None if wishes.properties is None else frozenset(wishes.properties),
             numeric_text=numeric_text,
             parse_time=_time_parser(wishes.time_format),
+            amounts=wishes.amounts,
         )
 
     def take(self, row: Row, index: int) -> Event | Refusal:
@@ -112,9 +126,7 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
         email = fields.email(given.get("email"), "email")
         if email is None and all(ids.get(kind) is None for kind in KINDS):
             raise fields.missing(*KINDS)
-        properties = self._properties(values)
-        if len(properties) > MAX_BYTES:
-            raise BadRequest(f"the properties have more than {MAX_BYTES} characters.", code=codes.TOO_LONG)
+        properties = self._rest(values)
         return Event(
             index=index,
             name=fields.event_name(given.get("name"), "name"),
@@ -128,12 +140,16 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     def _moment(self, value: object) -> times.Moment:
         if value is None or value == "":
             raise fields.missing("occurred_at")
+        return self._time(value, "occurred_at")
+
+    def _time(self, value: object, field: str) -> times.Moment:
         try:
             return self.parse_time(value)
         except times.TimeInvalid as fault:
-            raise fields.invalid_time("occurred_at", fault) from None
+            raise fields.invalid_time(field, fault) from None
 
-    def _properties(self, values: Mapping[str, object]) -> str:
+    def _rest(self, values: Mapping[str, object]) -> str:
+        """The columns that are kept as they are, as canonical JSON. Raises BadRequest for too many characters."""
         if self.properties is None:
             fields_given = self.columns.values()
             chosen = {column: value for column, value in values.items() if column not in fields_given}
@@ -141,16 +157,19 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
             chosen = {column: value for column, value in values.items() if column in self.properties}
         if self.numeric_text:
             chosen = {column: number_or_text(str(value)) for column, value in chosen.items()}
-        return canonical(chosen) if chosen else "{}"
+        text = fields.canonical_or_empty(chosen)
+        if len(text) > MAX_BYTES:
+            raise BadRequest(f"the properties have more than {MAX_BYTES} characters.", code=codes.TOO_LONG)
+        return text
+
+
+def whole(value: object) -> object:
+    """The value; a whole number that a data frame has made a float is an integer again."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT else value
 
 
 def _identifier(value: object, field: str) -> str | None:
-    """As `fields.identifier`; a whole number that a data frame has made a float is an integer again."""
-    if value is None:
-        return None
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
-        value = int(value)
-    return fields.identifier(value, field)
+    return fields.identifier(whole(value), field)
 
 
 def _time_parser(time_format: str | None) -> Callable[[object], times.Moment]:
@@ -172,13 +191,13 @@ def _parse_time(time_format: str, precise: bool, value: object) -> times.Moment:
     return times.Moment(times.parse(at.isoformat()).ms, precise)
 
 
-def _by_alias(columns: Sequence[str]) -> dict[str, str]:
+def _by_alias(columns: Sequence[str], known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     plain_names: dict[str, str] = {}
     for column in columns:
         plain_names.setdefault(_plain_name(column), column)
     return {
         field: next(plain_names[alias] for alias in aliases if alias in plain_names)
-        for field, aliases in ALIASES.items()
+        for field, aliases in known.items()
         if not plain_names.keys().isdisjoint(aliases)
     }
 
@@ -187,10 +206,10 @@ def _plain_name(column: str) -> str:
     return _PUNCTUATION.sub("", column).lower()
 
 
-def _check_wishes(wishes: Wishes, columns: Sequence[str]) -> None:
+def _check_wishes(wishes: Wishes, columns: Sequence[str], known: Mapping[str, tuple[str, ...]]) -> None:
     for field in (*wishes.columns, *wishes.constants):
-        if field not in ALIASES:
-            raise ImportInvalid(f"there is no field {field!r}; the fields are {', '.join(ALIASES)}")
+        if field not in known:
+            raise ImportInvalid(f"there is no field {field!r}; the fields are {', '.join(known)}")
     for field in wishes.columns:
         if field in wishes.constants:
             raise ImportInvalid(f"{field} is given twice: by --map and by --set")
@@ -199,8 +218,8 @@ def _check_wishes(wishes: Wishes, columns: Sequence[str]) -> None:
             raise ImportInvalid(f"there is no column {column!r}; {_listed(columns)}")
 
 
-def _check_complete(given: set[str], columns: Sequence[str]) -> None:
-    missing = [field for field in ("name", "occurred_at") if field not in given]
+def _check_complete(given: set[str], columns: Sequence[str], required: Sequence[str]) -> None:
+    missing = [field for field in required if field not in given]
     if given.isdisjoint(KINDS):
         missing.append(f"the customer (one of {', '.join(KINDS)})")
     if missing:

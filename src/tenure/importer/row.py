@@ -9,10 +9,12 @@ from tenure.errors import BadRequest, ImportInvalid
 
 INVALID_ROW: Final = "invalid_row"
 INVALID_ENCODING: Final = "invalid_encoding"
+AMOUNT_NOT_EXACT: Final = "amount_not_exact"
 
 SENTENCES: Final[dict[str, str]] = {
     INVALID_ROW: "A row of a file does not have the form of its kind, such as a quote that is never closed.",
     INVALID_ENCODING: "A row of a file is not UTF-8.",
+    AMOUNT_NOT_EXACT: "An amount in units of a currency has more decimals than the currency.",
 }
 """The reasons that only a file can give, beside those of `tenure.wire.codes`."""
 

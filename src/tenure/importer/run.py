@@ -132,6 +132,8 @@ def content_of(event: Event) -> bytes:
     """16 bytes that differ when two rows differ in anything that is kept of them."""
     said = [event.name, event.occurred_at, event.customer_id, event.uid, event.email, event.anonymous_id,
             event.user_id, event.properties]  # fmt: skip
+    if event.context != "{}":
+        said.append(event.context)
     if event.billing_id is not None:
         said.append(event.billing_id)
     return blake2b(msgspec.msgpack.encode(said), digest_size=16, person=b"import row").digest()

@@ -87,6 +87,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The source's id of the statement, equal in each delivery of it; without one it is told by its content."""
     sequence: int | None = None
     """The source's own count of the subscription's versions, where it has one: decides at equal times."""
+    when: tuple[Status, ...] = ()
+    """It counts only where the subscription is in one of these states then; without any, always."""
 
     status: Status | UnsetType = UNSET
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | UnsetType = UNSET

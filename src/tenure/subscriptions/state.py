@@ -1,6 +1,7 @@
 """A subscription's states over time, from its facts. Pure, and indifferent to the order in which they arrived.
 
-1. Facts are taken in their total order; each changes the fields that it says, from its effective time on.
+1. Facts are taken in their total order; each changes the fields that it says, from its effective time on. One
+   that names states counts only in those.
 2. What a fact says of the past stands against what facts in between said: when the subscription ended, when it
    was asked to end and why, and, before the first fact, when it started.
 3. A date that was set ahead acts by itself when it comes: cancel_at, the end of a pause, that of a discount. A
@@ -78,6 +79,8 @@ def _take(pieces: Pieces, fact: Fact) -> None:
     """Rules 1 and 2 for one fact, which comes after all that were taken before."""
     at, said = fact.effective_at, fact.said
     before = pieces[-1][1] if pieces else State()
+    if fact.when and _at(before, at).status not in fact.when:
+        return
     state = msgspec.structs.replace(before, **_settled(said, before, at))
     if "started_at" in said:
         _fill_past(pieces, before, state, at)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from tenure.identity import KINDS
-from tenure.wire import churnkey, customerscore, fields, native, stripe, whisperr, windback
+from tenure.subscriptions import statement
+from tenure.subscriptions.fact import STATUSES
+from tenure.wire import churnkey, customerscore, fields, native, stripe, subscriptions, whisperr, windback
 
 Schema = dict[str, Any]
 
@@ -24,6 +26,15 @@ class Route(NamedTuple):
 
 def _object(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
     return {"type": "object", "required": list(required), "properties": properties}
+
+
+def _closed(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
+    """An object with no other fields."""
+    return _object(required, **properties) | {"additionalProperties": False}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"oneOf": [schema, {"type": "null"}]}
 
 
 def _array(items: Schema, most: int) -> Schema:
@@ -109,6 +120,34 @@ _NATIVE_EVENT = _either(
 _STRIPE_OBJECT: Final = _object(
     ("id", "object"), id=TEXT, object={"type": "string", "not": {"const": "list"}}, type=NAME, created=TIME,
     data=_object(object=ANY, previous_attributes=ANY),
+)  # fmt: skip
+
+
+_AMOUNT: Final[Schema] = {"type": "integer", "description": "in the currency's smallest unit"}
+_DATE: Final[Schema] = {"type": ["string", "number"], "description": "ISO 8601, or seconds or milliseconds since 1970"}
+_ITEM = _closed(
+    ("amount",),
+    id=ID, plan=ID, amount=_AMOUNT | {"description": "of the whole quantity each interval, in the smallest unit"},
+    quantity={"type": "integer", "minimum": 0}, interval={"enum": list(statement.INTERVALS)},
+    interval_count={"type": "integer", "minimum": 1, "maximum": 1_000}, kind={"enum": list(statement.KINDS)},
+)  # fmt: skip
+_DISCOUNT = _closed(
+    percent={"type": ["number", "string"], "minimum": 0, "maximum": 100}, amount=_AMOUNT | {"minimum": 0}, item=ID,
+    starts_at=_DATE, ends_at=_DATE, once={"type": "boolean"},
+)  # fmt: skip
+_STATEMENT = _either(
+    _closed(
+        ("subscription",),
+        customer_id=ID, uid=ID, billing_id=ID, email=EMAIL, anonymous_id=ID, subscription=ID, source=NAME,
+        message_id=ID, effective_at=TIME, status={"enum": list(STATUSES)},
+        currency={"type": "string", "pattern": "^[A-Za-z]{3}$"},
+        items={"type": "array", "items": _ITEM, "maxItems": statement.MAX_LINES},
+        discounts={"type": "array", "items": _DISCOUNT, "maxItems": statement.MAX_LINES},
+        pause=_or_null(_closed(("starts_at",), starts_at=_DATE, ends_at=_DATE)),
+        cause=_or_null({"enum": list(statement.CAUSES)}), reason=_or_null(TEXT | {"maxLength": fields.ID_LIMIT}),
+        **{name: _or_null(_DATE) for name in statement.TIMES},
+    ),
+    *KINDS,
 )  # fmt: skip
 
 _FLOW: Final = {
@@ -293,6 +332,35 @@ ROUTES: Final[dict[str, Route]] = {
                 {"index": 1, "status": "duplicate", "event_id": ANYTHING},
                 {"index": 2, "status": "stored_pending"},
                 {"index": 3, "status": "stored_pending"},
+            ],
+        },
+    ),
+    "/v1/subscriptions": Route(
+        "Up to 1,000 statements about subscriptions, with an answer for each",
+        _closed(("subscriptions",), subscriptions=_array(_STATEMENT, subscriptions.MAX_STATEMENTS)),
+        {
+            "subscriptions": [
+                {
+                    "customer_id": "cus_abc",
+                    "subscription": "sub_1",
+                    "message_id": "sub_1-v3",
+                    "effective_at": "2026-06-14T12:00:00Z",
+                    "status": "active",
+                    "currency": "EUR",
+                    "items": [{"plan": "pro", "amount": 14700, "quantity": 3, "interval": "month"}],
+                    "discounts": [{"percent": 10, "ends_at": "2026-09-01"}],
+                    "started_at": "2026-01-14",
+                    "period_end": "2026-07-14",
+                    "cancel_at": None,
+                },
+                {"customer_id": "cus_abc", "subscription": "sub_0", "status": "canceled", "reason": "moved to sub_1"},
+            ]
+        },
+        {
+            "receipt": ANYTHING,
+            "results": [
+                {"index": 0, "status": "stored_pending", "event_id": ANYTHING},
+                {"index": 1, "status": "stored_pending", "event_id": ANYTHING},
             ],
         },
     ),

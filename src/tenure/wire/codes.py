@@ -7,6 +7,7 @@ from typing import Final
 INVALID_JSON: Final = "invalid_json"
 TOO_DEEP: Final = "too_deep"
 WRONG_TYPE: Final = "wrong_type"
+INVALID_VALUE: Final = "invalid_value"
 MISSING_FIELD: Final = "missing_field"
 UNKNOWN_FIELD: Final = "unknown_field"
 TOO_LONG: Final = "too_long"
@@ -25,6 +26,7 @@ SENTENCES: Final[dict[str, str]] = {
     INVALID_JSON: "The body is not JSON in UTF-8.",
     TOO_DEEP: "The JSON has more levels of arrays and objects than are taken.",
     WRONG_TYPE: "A value is of another type than the field takes, such as a number where an object belongs.",
+    INVALID_VALUE: "A value of the right type that the field does not take, such as a status that does not exist.",
     MISSING_FIELD: "A required field is absent, null or blank.",
     UNKNOWN_FIELD: "A field that this request does not have; only where it has no place to be kept.",
     TOO_LONG: "A name or an identifier has more characters than are taken.",

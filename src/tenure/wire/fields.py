@@ -21,6 +21,7 @@ ID_LIMIT = 1024
 EMAIL_LIMIT = 320
 """Characters in an e-mail address: 64, the @, and 255 (RFC 3696, erratum 1690)."""
 
+_EXACT_FLOAT = 2**53
 _NOTHING: dict[str, object] = {}
 _PLAIN_FIELD_NAME = re.compile(r"[A-Za-z0-9_$.-]{1,64}")
 
@@ -96,6 +97,17 @@ def boolean(value: object, field: str) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
     raise wrong_type(field, "true or false")
+
+
+def whole_number(value: object, field: str, least: int, most: int) -> int | None:
+    """An integer of a range; None when absent. A float without a fraction counts as one, as far as floats are exact."""
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_FLOAT:
+        value = int(value)
+    if type(value) is not int or not least <= value <= most:
+        raise wrong_type(field, f"a whole number from {least} to {most}")
+    return value
 
 
 def array(value: object, field: str) -> list[object]:

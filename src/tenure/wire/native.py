@@ -44,7 +44,7 @@ def decode(body: bytes, now: int) -> Decoded:
 def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
     if not source.keys() <= _FIELDS:
         raise fields.unknown(source.keys() - _FIELDS)
-    who = _who(source)
+    who = identifiers(source)
     user_id, of_user = _user(source.get("user"))
     moment = fields.time(source.get("occurred_at"), "occurred_at")
     said: dict[str, Any] = {"index": index, "user_id": user_id, **who}
@@ -99,7 +99,7 @@ def _message_id(source: Mapping[str, object]) -> str | None:
     return fields.identifier(source.get("message_id"), "message_id")
 
 
-def _who(source: Mapping[str, object]) -> dict[str, str | None]:
+def identifiers(source: Mapping[str, object]) -> dict[str, str | None]:
     """The identifiers of the customer, by their field; at least one is there."""
     who = {
         "customer_id": fields.identifier(source.get("customer_id"), "customer_id"),
@@ -131,7 +131,8 @@ def _user(value: object) -> tuple[str | None, attributes.Given]:
     return fields.required_identifier(user.get("id"), "user.id"), attributes.read(user, within="user.")
 
 
-def _reply(taken: Taken) -> Reply:
+def reply(taken: Taken) -> Reply:
+    """The receipt, and what became of each element."""
     results = _results(taken.entry, taken.known)
     body = {"receipt": taken.entry.receipt, "results": [results[index] for index in sorted(results)]}
     return Reply(202, msgspec.json.encode(body))
@@ -160,7 +161,7 @@ OPERATIONS = (
         key_kinds=SECRET_OR_PUBLISHABLE,
         credentials=api_key_or_bearer,
         decode=decode,
-        reply=_reply,
+        reply=reply,
         asks_what_is_known=True,
     ),
 )

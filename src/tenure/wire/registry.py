@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tenure.wire import churnkey, customerscore, native, stripe, whisperr, windback, windback_churn
+from tenure.wire import churnkey, customerscore, native, stripe, subscriptions, whisperr, windback, windback_churn
 from tenure.wire.dialect import Operation
 
 ALL: tuple[Operation, ...] = tuple(
     operation
-    for dialect in (churnkey, windback, windback_churn, customerscore, whisperr, native, stripe)
+    for dialect in (churnkey, windback, windback_churn, customerscore, whisperr, native, subscriptions, stripe)
     for operation in dialect.OPERATIONS
 )
 """Every operation of every dialect."""

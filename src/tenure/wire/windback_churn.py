@@ -14,10 +14,9 @@ from typing import Final
 import msgspec
 
 from tenure import churn_event
-from tenure.errors import BadRequest
 from tenure.event import Decoded, Event, Identify
 from tenure.identity import event_ids
-from tenure.wire import codes, fields
+from tenure.wire import fields
 from tenure.wire.credentials import api_key_or_bearer
 from tenure.wire.dialect import SECRET, SECRET_OR_PUBLISHABLE, Operation, Reply, Taken
 from tenure.wire.json import canonical, parse
@@ -91,11 +90,11 @@ def _decode(body: bytes, name: str, project: str | None, *, required: tuple[str,
     for field in required:
         if field not in properties:
             raise fields.missing(field)
-    mrr = _whole_number(source.get("mrr"), "mrr")
+    mrr = fields.whole_number(source.get("mrr"), "mrr", 0, MAX_AMOUNT)
     if mrr is None:
         raise fields.missing("mrr")
     properties |= {"mrr": mrr, "currency": str(properties.get("currency", "USD")).upper()}
-    tenure_days = _whole_number(source.get("tenure_days"), "tenure_days")
+    tenure_days = fields.whole_number(source.get("tenure_days"), "tenure_days", 0, MAX_AMOUNT)
     last_active = fields.time(source.get("last_active_at"), "last_active_at")
     optional = {
         "tenure_days": tenure_days,
@@ -123,17 +122,6 @@ def _texts(source: Mapping[str, object], names: tuple[str, ...], limit: int) -> 
     """The fields of these names that are there."""
     found = {name: fields.text(source.get(name), name, limit=limit) for name in names}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _whole_number(value: object, field: str) -> int | None:
-    """An integer from 0; None when absent. A float without a fraction counts as one."""
-    if value is None:
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if type(value) is not int or not 0 <= value <= MAX_AMOUNT:
-        raise BadRequest(f"{field} must be a whole number from 0 to {MAX_AMOUNT}.", code=codes.WRONG_TYPE, field=field)
-    return value
 
 
 def _churn_event_id(taken: Taken) -> str:

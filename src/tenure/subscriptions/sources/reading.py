@@ -1,16 +1,48 @@
-"""What a source makes of an event."""
+"""Reads the properties of an event, value by value, into what a fact says.
+
+A value that cannot be read is not said, so that it makes no wrong fact; the rest of the event still counts, and the
+first thing that was wrong is told. Null counts as absent.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from tenure.event import Event
+from tenure.subscriptions.currency import exponent
 from tenure.subscriptions.fact import Fact
+from tenure.wire import times
 
+INVALID_AMOUNT: Final = "invalid_amount"
+AMOUNT_NOT_EXACT: Final = "amount_not_exact"
+INVALID_CURRENCY: Final = "invalid_currency"
+INVALID_INTERVAL: Final = "invalid_interval"
+INCOMPLETE_PRICE: Final = "incomplete_price"
+INVALID_TIME: Final = "invalid_time"
 INVALID_VALUE: Final = "invalid_value"
+
+PROBLEMS: Final[dict[str, str]] = {
+    INVALID_AMOUNT: "An amount is not a number, is below zero, or is beyond 64 bits in the currency's smallest unit.",
+    AMOUNT_NOT_EXACT: "An amount has more decimals than its currency.",
+    INVALID_CURRENCY: "A currency is not a code of three letters (ISO 4217).",
+    INVALID_INTERVAL: "The interval of a price is none that can be read.",
+    INCOMPLETE_PRICE: "An amount came without its currency or its interval.",
+    INVALID_TIME: "A time cannot be read, or is before 1900 or after 2299.",
+    INVALID_VALUE: "A value is not one of those that the source documents.",
+}
+"""What can be wrong with an event of a billing name, for documentation and counters."""
+
+_CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?")
+_TEXT_LIMIT: Final = 1_024
+_MOST: Final = 2**63 - 1
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class Reading(NamedTuple):
@@ -18,14 +50,81 @@ class Reading(NamedTuple):
 
     facts: tuple[Fact, ...] = ()
     problem: str | None = None
+    """One of `PROBLEMS`: the first thing that could not be read."""
 
 
 NOTHING: Final = Reading()
 
 
+class Problem(ValueError):
+    """A value cannot be read; its text is one of `PROBLEMS`."""
+
+
+class Values:
+    """The properties of an event, and what was wrong with those that were asked for."""
+
+    def __init__(self, properties: str) -> None:
+        self.problem: str | None = None
+        self._values: Mapping[str, Any] = {}
+        try:
+            values = _decode(properties)
+        except (msgspec.DecodeError, RecursionError):
+            values = None
+        if isinstance(values, dict):
+            self._values = values
+        else:
+            self.wrong(INVALID_VALUE)
+
+    def wrong(self, problem: str) -> None:
+        """Say that something cannot be read."""
+        self.problem = self.problem or problem
+
+    def has(self, name: str) -> bool:
+        """Whether there is a value."""
+        return self._values.get(name) is not None
+
+    def get(self, name: str) -> Any:
+        """A value as it is; None when absent. Numbers with a fraction are decimals."""
+        return self._values.get(name)
+
+    def text(self, name: str) -> str | None:
+        """Text of at most 1,024 characters, or an integer as text; None when absent, blank or anything else."""
+        value = self._values.get(name)
+        if type(value) is int:
+            value = str(value)
+        return value if isinstance(value, str) and value.strip() and len(value) <= _TEXT_LIMIT else None
+
+    def time(self, name: str) -> int | None:
+        """A time in milliseconds; None when absent or unreadable."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        try:
+            return times.parse(float(value) if isinstance(value, Decimal) else value).ms
+        except times.TimeInvalid:
+            self.wrong(INVALID_TIME)
+            return None
+
+
 def effective(event: Event, received_at: int) -> int:
     """When an event took effect, in milliseconds."""
     return received_at // 1_000 if event.occurred_at is None else event.occurred_at
+
+
+def told(event: Event, received_at: int) -> dict[str, Any]:
+    """The fields of a fact that an event gives by itself."""
+    return {
+        "customer": "",
+        "id": event.message_id or "",
+        "effective_at": effective(event, received_at),
+        "received_at": received_at,
+    }
+
+
+def said(source: str, event: Event, received_at: int, values: Values, fields: Mapping[str, Any]) -> Reading:
+    """The one fact that an event states, at a source where a customer has one subscription."""
+    only = {"source": source, "subscription": ""}
+    return converted(told(event, received_at) | only | dict(fields), values.problem)
 
 
 def converted(fields: Mapping[str, Any], problem: str | None = None) -> Reading:
@@ -34,3 +133,41 @@ def converted(fields: Mapping[str, Any], problem: str | None = None) -> Reading:
         return Reading((msgspec.convert(fields, Fact),), problem)
     except msgspec.ValidationError:
         return Reading((), problem or INVALID_VALUE)
+
+
+def currency_code(value: object) -> str:
+    """ISO 4217 in capitals, from either case. Raises Problem."""
+    if isinstance(value, str) and _CURRENCY.fullmatch(value):
+        return value.upper()
+    raise Problem(INVALID_CURRENCY)
+
+
+def smallest_units(value: object, currency: str) -> int:
+    """An amount in units of a currency, in its smallest units, exactly. Raises Problem.
+
+    `value` is an integer, the text of a decimal, or a decimal that was a number of JSON: of more than 15 digits a
+    double has lost some.
+    """
+    if isinstance(value, Decimal) and not _is_kept_by_a_double(value):
+        raise Problem(INVALID_AMOUNT)
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = Decimal(value)
+    if type(value) is int and abs(value) <= _MOST:
+        value = Decimal(value)
+    if not isinstance(value, Decimal):
+        raise Problem(INVALID_AMOUNT)
+    sign, digits, places = value.as_tuple()
+    number, shift = int("".join(map(str, digits))), int(places) + exponent(currency)
+    if number and shift < 0:
+        number, rest = divmod(number, 10**-shift) if -shift < len(digits) else (0, number)
+        if rest:
+            raise Problem(AMOUNT_NOT_EXACT)
+    elif number:
+        number *= 10**shift
+    if number > _MOST:
+        raise Problem(INVALID_AMOUNT)
+    return -number if sign else number
+
+
+def _is_kept_by_a_double(number: Decimal) -> bool:
+    return number.is_finite() and len(number.as_tuple().digits) <= 15 and number.adjusted() < 15
