@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tenure.entry import Entry
 from tenure.event import Event, Identify, Refusal
 from tenure.loader import profile, rows
+from tenure.loader.columns import COLUMNS
 from tenure.loader.rows import Copy, Kept
 from tenure.loader.seen import changes, seen_rows
 from tenure.warehouse.migrate import migrations
@@ -152,7 +153,7 @@ def test_rows_have_the_columns_of_the_schema() -> None:
     """The columns that rows are written in are those of the schema files, with the same types, in any order."""
     text = "\n".join(statement + ";" for _, _, statements in migrations() for statement in statements)
     changed = re.findall(r"ALTER TABLE (\w+) MODIFY COLUMN (\w+) (.*?);", text, re.DOTALL)
-    for name, columns in (rows.COLUMNS | {"customer": profile.COLUMNS}).items():
+    for name, columns in (COLUMNS | {"customer": profile.COLUMNS}).items():
         described = re.search(rf"CREATE TABLE IF NOT EXISTS {name} \((.*?)\) ENGINE", text, re.DOTALL)
         assert described
         lines = [
@@ -182,5 +183,5 @@ def test_rows_are_as_long_as_their_columns() -> None:
              "identifier": [*made.identifiers.values()],
              "erased_event": rows.erased_event_rows({bytes(16): "app"}, {})}  # fmt: skip
     assert {name: {len(row) for row in table} for name, table in found.items()} == {
-        name: {len(columns)} for name, columns in rows.COLUMNS.items()
+        name: {len(columns)} for name, columns in COLUMNS.items()
     }

@@ -9,6 +9,7 @@ from clickhouse_connect.driver.client import Client
 from tenure.event import Identify
 from tenure.identity import element_ids
 from tenure.loader import facts, rows
+from tenure.loader.columns import COLUMNS
 from tenure.warehouse.identifiers import fill_identifiers
 from tenure.warehouse.migrate import Step
 
@@ -47,7 +48,7 @@ def _facts(row: Any) -> list[tuple[Any, ...]]:
 
 def _insert(client: Client, made: list[tuple[Any, ...]]) -> None:
     if made:
-        columns = rows.COLUMNS["fact"]
+        columns = COLUMNS["fact"]
         client.insert("fact", made, column_names=list(columns), column_type_names=list(columns.values()))
 
 

@@ -38,6 +38,7 @@ from tenure.identity import identity_key
 from tenure.journal import JournalReader, Loaded, Row, prune_unclaimed, readers
 from tenure.loader import rows
 from tenure.loader.canonical import Canonical
+from tenure.loader.columns import COLUMNS
 from tenure.loader.customers import CustomerList
 from tenure.loader.erasing import Erasing
 from tenure.loader.facts import weight
@@ -304,7 +305,7 @@ class Loader:
     def _insert_rows(self, name: str, inserted: list[tuple[Any, ...]], token: str) -> None:
         if not inserted:
             return
-        columns = rows.COLUMNS[name]
+        columns = COLUMNS[name]
         self._warehouse.client.insert(
             name,
             list(zip(*inserted, strict=True)),

@@ -1,7 +1,7 @@
 """What the loader makes of journal entries: rows for each table of the warehouse, and links. Pure.
 
-The rows of a table are tuples in the order of its `COLUMNS`. Times in rows are integers since 1970 UTC, in the unit
-of their column: `occurred_at` and `set_at` in milliseconds, `received_at` in microseconds.
+The rows of a table are tuples in the order of `columns.COLUMNS`. Times in rows are integers since 1970 UTC, in the
+unit of their column: `occurred_at` and `set_at` in milliseconds, `received_at` in microseconds.
 """
 
 from __future__ import annotations
@@ -27,122 +27,6 @@ from tenure.identity import (
 )
 from tenure.loader import facts
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones
-
-_IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "email", "anonymous_id", "user_id"), "String")
-_OPERATION = "Enum8('unset' = 1, 'set_once' = 2, 'set' = 3, 'increment' = 4, 'member' = 5, 'list' = 6)"
-
-COLUMNS: dict[str, dict[str, str]] = {
-    "event": {
-        "app": "LowCardinality(String)",
-        "customer_key": "FixedString(16)",
-        "occurred_at": "DateTime64(3, 'UTC')",
-        "event_id": "FixedString(16)",
-        "name": "LowCardinality(String)",
-        **_IDENTIFIERS,
-        "properties": "String",
-        "context": "String",
-        "message_id": "String",
-        "received_at": "DateTime64(6, 'UTC')",
-        "receipt": "FixedString(16)",
-        "position": "UInt32",
-        "dialect": "LowCardinality(String)",
-        "verified": "Bool",
-        "precedence": "UInt128",
-        "superseded": "UInt8",
-    },
-    "first_copy": {
-        "event_id": "FixedString(16)",
-        "app": "LowCardinality(String)",
-        "precedence": "UInt128",
-        "receipt": "FixedString(16)",
-        "position": "UInt32",
-        "content": "FixedString(8)",
-        "customer_key": "FixedString(16)",
-        "occurred_at": "DateTime64(3, 'UTC')",
-    },
-    "arrival": {
-        "app": "LowCardinality(String)",
-        "receipt": "FixedString(16)",
-        "kind": "Enum8('event' = 1, 'identify' = 2, 'refusal' = 3)",
-        "position": "UInt32",
-        "part": "UInt16",
-        "event_id": "FixedString(16)",
-        "content": "FixedString(8)",
-        "received_at": "DateTime64(6, 'UTC')",
-        "dialect": "LowCardinality(String)",
-        "outcome": "Enum8('accepted' = 1, 'quarantined' = 2, 'rejected' = 3, 'erased' = 4)",
-        "code": "LowCardinality(String)",
-    },
-    "erased_event": {
-        "event_id": "FixedString(16)",
-        "app": "LowCardinality(String)",
-        "erasure": "FixedString(16)",
-    },
-    "quarantine": {
-        "app": "LowCardinality(String)",
-        "received_at": "DateTime64(6, 'UTC')",
-        "receipt": "FixedString(16)",
-        "position": "Nullable(UInt32)",
-        "part": "UInt16",
-        "dialect": "LowCardinality(String)",
-        "outcome": "Enum8('quarantined' = 2, 'rejected' = 3)",
-        "code": "LowCardinality(String)",
-        "field": "String",
-        "message": "String",
-        "payload": "String",
-    },
-    "identify": {
-        "app": "LowCardinality(String)",
-        "customer_key": "FixedString(16)",
-        "set_at": "DateTime64(3, 'UTC')",
-        "receipt": "FixedString(16)",
-        "position": "UInt32",
-        "part": "UInt16",
-        "received_at": "DateTime64(6, 'UTC')",
-        "dialect": "LowCardinality(String)",
-        "verified": "Bool",
-        **_IDENTIFIERS,
-        "traits": "String",
-        "user_traits": "String",
-        "channels": "String",
-        "users": "String",
-    },
-    "fact": {
-        "app": "LowCardinality(String)",
-        "customer_key": "FixedString(16)",
-        "scope": "Enum8('customer' = 1, 'user' = 2, 'channel' = 3, 'users' = 4)",
-        "subject": "String",
-        "name": "String",
-        "set_at": "DateTime64(3, 'UTC')",
-        "operation": _OPERATION,
-        "element_id": "FixedString(16)",
-        "verified": "Bool",
-        "value": "String",
-        "dialect": "LowCardinality(String)",
-        "received_at": "DateTime64(6, 'UTC')",
-        "receipt": "FixedString(16)",
-        "position": "UInt32",
-        "part": "UInt16",
-        "precedence": "UInt128",
-    },
-    "seen": {
-        "app": "LowCardinality(String)",
-        "customer_key": "FixedString(16)",
-        "name": "LowCardinality(String)",
-        "events": "SimpleAggregateFunction(sum, UInt64)",
-        "verified": "SimpleAggregateFunction(sum, UInt64)",
-        "first": "SimpleAggregateFunction(min, DateTime64(3, 'UTC'))",
-        "last": "SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
-        "changed": "SimpleAggregateFunction(max, DateTime64(6, 'UTC'))",
-    },
-    "identifier": {
-        "app": "LowCardinality(String)",
-        "customer_key": "FixedString(16)",
-        "kind": "LowCardinality(String)",
-        "value": "String",
-    },
-}
-"""Columns and ClickHouse types of each table, in the order of its rows here; a test holds them to the schema."""
 
 PROMOTING = frozenset({"whisperr"})
 """Dialects whose identify says that a visitor is now known, whatever the key."""
