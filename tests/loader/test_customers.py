@@ -44,18 +44,21 @@ class Loading:
         self.journals = directory / "journal"
         self.journals.mkdir(exist_ok=True)
         self.store = Store(database)
+        self.billing = self.store.billing.of
         self.start()
 
     def start(self) -> None:
         """As after a crash: with what is on disk only."""
         canonical = Canonical(self.warehouse, self.store.links)
-        self.following = CustomerList(self.journals, self.warehouse)
+        self.following = CustomerList(self.journals, self.warehouse, lambda app: self.billing(app))  # noqa: PLW0108
         self.loader = Loader(self.journals, self.warehouse, self.store, canonical, self.following, 20_000)
 
     def empty(self) -> None:
-        for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical"):
+        for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical",
+                      "subscription_fact", "ledger"):  # fmt: skip
             self.warehouse.client.command(f"TRUNCATE TABLE {table}")
         (self.journals / "customers.json").unlink(missing_ok=True)
+        self.billing = self.store.billing.of
         self.start()
 
     def load(self, entries: list[Entry], token: str = "") -> None:

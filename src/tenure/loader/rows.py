@@ -6,7 +6,8 @@ unit of their column: `occurred_at` and `set_at` in milliseconds, `received_at` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,8 +26,10 @@ from tenure.identity import (
     identifiers,
     identity_key,
 )
-from tenure.loader import facts
+from tenure.loader import facts, subscription_facts
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones
+from tenure.subscriptions import sources
+from tenure.subscriptions.sources import Reading
 
 PROMOTING = frozenset({"whisperr"})
 """Dialects whose identify says that a visitor is now known, whatever the key."""
@@ -43,6 +46,8 @@ class Copy(NamedTuple):
     customer_key: bytes
     occurred_at: int
     row: tuple[Any, ...]
+    facts: Sequence[tuple[Any, ...]] = ()
+    """Rows for `subscription_fact`."""
 
     @property
     def place(self) -> tuple[bytes, int]:
@@ -66,6 +71,8 @@ class Block(msgspec.Struct):
     quarantined: list[tuple[Any, ...]] = []
     identifies: list[tuple[Any, ...]] = []
     facts: list[tuple[Any, ...]] = []
+    unreadable: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
+    """Billing events that say nothing of subscriptions, by dialect and problem."""
     links: list[Link] = []
     identifiers: dict[bytes, tuple[str, bytes, str, str]] = {}
     """Rows for `identifier` by key: every identifier that is mentioned."""
@@ -132,6 +139,16 @@ def event_rows(
     return events, firsts
 
 
+def subscription_rows(first: dict[bytes, Copy], kept: dict[bytes, Kept]) -> tuple[list[tuple[Any, ...]], list[Kept]]:
+    """Rows for `subscription_fact` of the copies that are kept from now on, and those whose facts no longer count."""
+    winning = [copy for event_id, copy in first.items()
+               if event_id not in kept or copy.precedence > kept[event_id].precedence]  # fmt: skip
+    return (
+        [row for copy in winning for row in copy.facts],
+        [kept[copy.event_id] for copy in winning if copy.event_id in kept],
+    )
+
+
 def erased_event_rows(erased: Mapping[bytes, str], kept: Mapping[bytes, Kept]) -> list[tuple[Any, ...]]:
     """Rows for `erased_event`: ids of events that were not kept, save those of which the warehouse keeps a copy."""
     return [(event_id, app, bytes(16)) for event_id, app in erased.items() if event_id not in kept]
@@ -161,7 +178,12 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
             event.anonymous_id or "", event.user_id or "", event.properties, event.context, event.message_id or "",
             received_at, receipt, index, dialect, entry.verified or event.signed, order, 0,
         )  # fmt: skip
-        made.copies.append(Copy(event_id, order, content, key, occurred_at, row))
+        read = sources.facts(dialect, event, received_at)
+        stated: Sequence[tuple[Any, ...]] = ()
+        if read.facts or read.problem:
+            said = subscription_facts.Said(app, key, event_id, received_at, receipt, index, order)
+            stated = _stated(made, entry, event, read, said)
+        made.copies.append(Copy(event_id, order, content, key, occurred_at, row, stated))
         _add_identifiers(made, app, event)
         made.arrivals.append((app, receipt, "event", index, 0, event_id, content, received_at, dialect, "accepted", ""))
         _add_links(made, entry, event)
@@ -169,6 +191,17 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
             own = Identifier(CHURN_EVENT_ID, churn_event.churn_event_id(app, event_id))
             made.links.append(_link(entry, event, CARRIED, (identifiers(event)[0], own)))
     return gone
+
+
+def _stated(
+    made: Block, entry: Entry, event: Event, read: Reading, said: subscription_facts.Said
+) -> Sequence[tuple[Any, ...]]:
+    """The rows of the facts that a billing event states; none when it may be anybody's word."""
+    verified = entry.verified or event.signed
+    problem = read.problem or (None if verified else subscription_facts.UNVERIFIED)
+    if problem:
+        made.unreadable[entry.dialect, problem] += 1
+    return subscription_facts.rows(said, read.facts) if verified else ()
 
 
 def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombstones) -> None:
