@@ -110,7 +110,7 @@ def _newest_first(change: Change) -> tuple[int, str, str, str, str]:
 
 
 def units(amount: Fraction, currency: str) -> str:
-    """An amount of 10 decimal places in smallest units, in units: with the decimals it has, and all of the currency's."""
+    """An amount in smallest units, of 10 decimal places, as units: with the decimals it has, and its currency's all."""
     digits = exponent(currency)
     whole, _, fraction = format(Decimal(f"{int(amount * 10**PLACES)}e-{PLACES + digits}"), "f").partition(".")
     fraction = fraction.rstrip("0").ljust(digits, "0")
@@ -158,7 +158,8 @@ def stored_spells(tenant: Tenant, customer: Customer) -> list[Spell]:
 def stored_changes(tenant: Tenant, customer: Customer, book: str, today: date) -> list[Change]:
     """The changes of one book of a customer's ledger up to a day: newest first, 1,000 at the most."""
     parameters = {"customer": customer.keys[0], "book": book, "today": today, "limit": MAX_CHANGES}
-    return [Change(*row[:6], Fraction(row[6]), Fraction(row[7])) for row in tenant.rows(_CHANGES, parameters)]
+    rows = tenant.rows(_CHANGES, parameters)
+    return [Change(*what, before=Fraction(before), after=Fraction(after)) for *what, before, after in rows]
 
 
 def stored_mrr(tenant: Tenant, customer: Customer, today: date) -> dict[str, Fraction]:

@@ -39,7 +39,7 @@ SORTS = {
     "renews_at": ("toUnixTimestamp64Milli(assumeNotNull(renews_at))", "isNull(renews_at)"),
     "paying_since": ("toInt64(assumeNotNull(paying_since))", "isNull(paying_since)"),
 }
-"""What a list can be sorted by, as an integer, and who comes last in either order; with a `-` before the name the greatest
+"""What a list can be sorted by, as an integer, and who comes last in any order; with a `-` before the name, the greatest
 come first."""
 
 

@@ -7,6 +7,7 @@ import binascii
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import date
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -17,14 +18,15 @@ from tenure.customers import ledger
 from tenure.customers.as_of import received_by
 from tenure.customers.billing import MAX_FACTS, count_facts, read_account
 from tenure.customers.customer import Customer
-from tenure.customers.ledger import MovementShown, SpellShown
+from tenure.customers.ledger import Change, MovementShown, SpellShown
 from tenure.errors import BadRequest
 from tenure.loader.ledger import level, moment
 from tenure.subscriptions.account import OWN, state_at
-from tenure.subscriptions.fact import Fact
+from tenure.subscriptions.fact import Fact, Item
 from tenure.subscriptions.ledger import Subscription, day_of
 from tenure.subscriptions.mrr import mrr
 from tenure.subscriptions.rules import Rules
+from tenure.subscriptions.spells import Spell
 from tenure.subscriptions.state import Span, timeline
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
@@ -102,12 +104,12 @@ class Subscriptions(msgspec.Struct):
 
     items: list[SubscriptionShown]
     next: str | None
-    spells: list[SpellShown]
-    movements: list[MovementShown]
-    """In the currencies of the subscriptions."""
-    reported: list[MovementShown] | None
-    """In the currency to report in; null where there is none, or a rate to it is missing."""
     as_of: str | None
+    spells: list[SpellShown] = []
+    movements: list[MovementShown] = []
+    """In the currencies of the subscriptions."""
+    reported: list[MovementShown] | None = None
+    """In the currency to report in; null where there is none, or a rate to it is missing."""
 
 
 class Said(NamedTuple):
@@ -140,35 +142,32 @@ def subscriptions(
     page = Subscriptions(
         items=[_shown(one, found[one], billing.rules, now) for one in ids[:limit]],
         next=_text(ids[limit - 1]) if len(ids) > limit else None,
-        spells=[],
-        movements=[],
-        reported=None if billing.rates is None else [],
         as_of=None if as_of is None else rfc3339(as_of),
     )
     if after is None and ids:
-        _add_whole(page, tenant, customer, billing, now, as_of)
+        whole = _whole(tenant, customer, billing, day_of(now), as_of)
+        page.spells = ledger.shown_spells(whole.spells, day_of(now))
+        page.movements = ledger.shown_movements(whole.changes[OWN])
+        reported = None if billing.rates is None else whole.changes.get(billing.rates.base)
+        page.reported = None if reported is None else ledger.shown_movements(reported)
     return page
 
 
-def _add_whole(
-    page: Subscriptions, tenant: Tenant, customer: Customer, billing: Billing, now: int, as_of: int | None
-) -> None:
-    """Put in what all subscriptions come to."""
-    today = day_of(now)
-    books = [OWN] if billing.rates is None else [OWN, billing.rates.base]
+class _Whole(NamedTuple):
+    """What all subscriptions of a customer come to; the changes by book."""
+
+    spells: list[Spell]
+    changes: dict[str, list[Change]]
+
+
+def _whole(tenant: Tenant, customer: Customer, billing: Billing, today: date, as_of: int | None) -> _Whole:
     if count_facts(tenant, customer, as_of) > MAX_FACTS and as_of is None:
-        spells = ledger.stored_spells(tenant, customer)
+        books = [OWN] if billing.rates is None else [OWN, billing.rates.base]
         changes = {book: ledger.stored_changes(tenant, customer, book, today) for book in books}
-    else:
-        account = read_account(tenant, customer, billing, as_of)
-        spells = account.spells
-        movements = account.movements(billing.rules)
-        changes = {book: ledger.changes_of(found, today) for book, found in movements.items()}
-    page.spells = ledger.shown_spells(spells, today)
-    page.movements = ledger.shown_movements(changes[OWN])
-    if billing.rates is not None:
-        reported = changes.get(billing.rates.base)
-        page.reported = None if reported is None else ledger.shown_movements(reported)
+        return _Whole(ledger.stored_spells(tenant, customer), changes)
+    account = read_account(tenant, customer, billing, as_of)
+    movements = account.movements(billing.rules)
+    return _Whole(account.spells, {book: ledger.changes_of(found, today) for book, found in movements.items()})
 
 
 def _shown(subscription: Subscription, said: Sequence[Said], rules: Rules, now: int) -> SubscriptionShown:
@@ -195,23 +194,18 @@ def _state(span: Span, rules: Rules) -> StateShown:
         status=state.status,
         mrr=ledger.units(Fraction(level(mrr(state, rules))), state.currency),
         currency=state.currency,
-        items=[
-            ItemShown(
-                item.plan,
-                ledger.units(Fraction(item.amount), state.currency),
-                item.quantity,
-                item.unit,
-                item.count,
-                item.kind,
-            )
-            for item in state.items
-        ],  # fmt: skip
+        items=[_item(item, state.currency) for item in state.items],
         discounts=len(state.discounts),
         paused_until=moment(state.pause.ends_at) if state.pause else None,
         cause=state.cause,
         reason=state.reason,
         **times,
     )
+
+
+def _item(item: Item, currency: str) -> ItemShown:
+    amount = ledger.units(Fraction(item.amount), currency)
+    return ItemShown(item.plan, amount, item.quantity, item.unit, item.count, item.kind)
 
 
 _TIMES = ("period_start", "period_end", "trial_end", "canceled_at", "cancel_at", "ended_at")

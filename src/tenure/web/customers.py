@@ -20,10 +20,8 @@ MAX_TEXT = 1_024
 Days = Annotated[int | None, Query(ge=1, le=MAX_DAYS)]
 Count = Annotated[int | None, Query(ge=1, le=2**63)]
 Time = Annotated[str | None, Query(description="A time (ISO 8601)")]
-Amount = Annotated[
-    str | None,
-    Query(pattern=r"^[0-9]{1,18}(\.[0-9]{1,10})?$", description="In units of the customer's currency a month"),
-]
+_AMOUNT = r"^[0-9]{1,18}(\.[0-9]{1,10})?$"
+Amount = Annotated[str | None, Query(pattern=_AMOUNT, description="In units of the customer's currency a month")]
 Status = Literal["active", "past_due", "trialing", "unpaid", "paused", "incomplete", "canceled", "none"]
 Condition = Annotated[str, Query(max_length=MAX_TEXT)]
 
@@ -122,8 +120,8 @@ def add_customers(api: FastAPI) -> None:
         """Every customer once, however many identifiers they have. An event is counted here within a second or two of
         being on its timeline; while many wait to be loaded, somewhat later."""
         asked = Filter(
-            q=q, **activity._asdict(), **billing._asdict(), did=did, did_within_days=did_within_days, did_at_least=did_at_least,
-            events_at_least=events_at_least, attributes=tuple(attribute or ()), verified=verified,
+            q=q, **activity._asdict(), **billing._asdict(), did=did, did_within_days=did_within_days,
+            did_at_least=did_at_least, events_at_least=events_at_least, attributes=tuple(attribute or ()), verified=verified,
             now=time.time_ns() // 1_000_000,
         )  # fmt: skip
         return json_response(customers(tenant, asked, sort=sort, limit=limit, cursor=cursor))
