@@ -159,7 +159,10 @@ def stored_changes(tenant: Tenant, customer: Customer, book: str, today: date) -
     """The changes of one book of a customer's ledger up to a day: newest first, 1,000 at the most."""
     parameters = {"customer": customer.keys[0], "book": book, "today": today, "limit": MAX_CHANGES}
     rows = tenant.rows(_CHANGES, parameters)
-    return [Change(*what, before=Fraction(before), after=Fraction(after)) for *what, before, after in rows]
+    return [
+        Change(day, kind, currency, source, subscription, plan, Fraction(before), Fraction(after))
+        for day, kind, currency, source, subscription, plan, before, after in rows
+    ]
 
 
 def stored_mrr(tenant: Tenant, customer: Customer, today: date) -> dict[str, Fraction]:

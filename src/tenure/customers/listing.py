@@ -39,8 +39,8 @@ SORTS = {
     "renews_at": ("toUnixTimestamp64Milli(assumeNotNull(renews_at))", "isNull(renews_at)"),
     "paying_since": ("toInt64(assumeNotNull(paying_since))", "isNull(paying_since)"),
 }
-"""What a list can be sorted by, as an integer, and who comes last in any order; with a `-` before the name, the greatest
-come first."""
+"""What a list can be sorted by, as an integer, and who always comes last; with a `-` before the name, the greatest come
+first."""
 
 
 class Customers(msgspec.Struct):

@@ -121,7 +121,7 @@ def add_customers(api: FastAPI) -> None:
         being on its timeline; while many wait to be loaded, somewhat later."""
         asked = Filter(
             q=q, **activity._asdict(), **billing._asdict(), did=did, did_within_days=did_within_days,
-            did_at_least=did_at_least, events_at_least=events_at_least, attributes=tuple(attribute or ()), verified=verified,
-            now=time.time_ns() // 1_000_000,
+            did_at_least=did_at_least, events_at_least=events_at_least, attributes=tuple(attribute or ()),
+            verified=verified, now=time.time_ns() // 1_000_000,
         )  # fmt: skip
         return json_response(customers(tenant, asked, sort=sort, limit=limit, cursor=cursor))
