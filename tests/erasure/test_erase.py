@@ -83,7 +83,8 @@ def test_no_answer_and_no_byte_is_left(own: tuple[Server, Keys]) -> None:
 
     assert holders(server, [jane.mark]) == {}
     assert done["identifiers"] == 5
-    assert done["removed"]["warehouse"]["event"] == 8
+    assert done["removed"]["warehouse"]["event"] == 9
+    assert done["removed"]["warehouse"]["subscription_fact"] == 1
     assert done["removed"]["control"] == {"link": 4}
     assert jane.mark not in json.dumps(done)
     assert list(done["reached"]) == ["requested", "hidden", "loaded", "purged", "scrubbed", "done"]
@@ -91,7 +92,7 @@ def test_no_answer_and_no_byte_is_left(own: tuple[Server, Keys]) -> None:
     assert answers_about(server, keys, john) == before
     counted = books_of(server, keys)
     assert counted.balanced
-    assert (counted.received, counted.erased) == (at_first.received, 9)
+    assert (counted.received, counted.erased) == (at_first.received, 10)
     assert jane.mark not in server.log.read_text()
     assert "FAIL" not in tenure("check", data=server.data)
 

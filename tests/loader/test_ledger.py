@@ -19,6 +19,7 @@ from tenure.identity import Identifier, identity_key
 from tenure.loader import ledgers
 from tenure.loader.backfill import STEPS
 from tenure.loader.ledger import COLUMNS
+from tenure.loader.loader import Loader
 from tenure.subscriptions.currency import Rate, Rates
 from tenure.subscriptions.rules import Rules
 from tenure.warehouse.migrate import migrate
@@ -140,6 +141,29 @@ def test_what_a_crash_left_undone_is_found(loading: Loading) -> None:
     (loading.journals / "customers.json").unlink()
     loading.start()
     assert changes(loading) == expected
+
+
+@pytest.mark.parametrize("table", ["event", "subscription_fact", "first_copy"])
+def test_a_block_that_is_inserted_again_says_everything_once(
+    loading: Loading, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever insert a crash comes after, doing the block again leaves the facts of the copies that are kept."""
+    insert = Loader._insert_rows
+
+    def crashing(self: Loader, name: str, *rest: Any) -> None:
+        insert(self, name, *rest)
+        if name == table:
+            raise ConnectionError
+
+    loading.load(HISTORY[4:6])  # copies that others replace
+    token = f"block-{table}-{time.time_ns()}"
+    with monkeypatch.context() as patched:
+        patched.setattr(Loader, "_insert_rows", crashing)
+        with pytest.raises(ConnectionError):
+            loading.load(HISTORY[:4], token)
+    loading.start()
+    loading.load(HISTORY[:4], token)
+    assert changes(loading) == {key(uid): movements for uid, movements in LEDGER.items()}
 
 
 def test_events_of_before_have_a_ledger(loading: Loading) -> None:
