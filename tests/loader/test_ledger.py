@@ -242,3 +242,20 @@ def test_a_ledger_is_made_again_only_for_a_reason(loading: Loading, monkeypatch:
     assert (items["uid:a"].billing.subscriptions, items["uid:a"].billing.mrr) == (2_000, "2000.00")
     assert items["uid:c"].billing is None
     assert set(changes(loading)) == {key("a"), key("b")}
+
+
+def test_a_ledger_that_takes_long_is_put_off(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made at once the first time, then not again for a while; the others go on, and in the end it is right."""
+    monkeypatch.setattr("tenure.loader.customers.DUE_SECONDS", 0)
+    loading.load(HISTORY[:1])
+    with monkeypatch.context() as patched:
+        patched.setattr(ledgers, "_not_before", lambda _: time.monotonic() + 3)
+        assert list(changes(loading)) == [key("a")]
+    loading.load(HISTORY[1:])
+    first = changes(loading)
+    assert (first[key("a")], first[key("b")]) == (LEDGER["a"][:1], LEDGER["b"])
+    deadline = time.monotonic() + 30
+    while changes(loading)[key("a")] != LEDGER["a"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not loading.following._ledgers.put_off

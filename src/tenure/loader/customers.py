@@ -36,8 +36,9 @@ STEP_KEYS = 5_000
 FOLLOW_SECONDS = 0.5
 DUE_SECONDS = 10.0
 """How often it is looked for ledgers that change by themselves, or were made by other rules."""
-REST, REST_WHEN_BUSY = 2, 20
-"""After a step so many times as long as it took is left to others; more while events wait to be loaded."""
+REST, REST_WHEN_BUSY, LONGEST_REST = 2, 20, 30.0
+"""After a step so many times as long as it took is left to others, up to some seconds; more while events wait to be
+loaded."""
 
 _BEHIND = """
 SELECT app, customer_key FROM seen
@@ -187,7 +188,7 @@ class CustomerList:
                     self._touched |= touched
                 more = bool(self._behind or self._touched or self._linked)
                 through = msgspec.structs.replace(self._through)
-        if not more:
+        if not more and not self._ledgers.put_off:
             self._finish(through)
         return more
 
@@ -195,7 +196,7 @@ class CustomerList:
         ended = took = 0.0
         while not self._stopping.wait(FOLLOW_SECONDS):
             began = time.monotonic()
-            if began - ended < took * (REST_WHEN_BUSY if self.busy else REST):
+            if began - ended < min(LONGEST_REST, took * (REST_WHEN_BUSY if self.busy else REST)):
                 continue
             try:
                 self.follow()

@@ -1,11 +1,13 @@
 """Makes the ledgers of many customers at once, and tells whose ledger has to be made again.
 
 What a ledger was made of is remembered by a fingerprint, for as long as nothing dated ahead comes: so a customer with
-very many subscriptions who does something else costs a look at the fingerprint, and no more.
+very many subscriptions who does something else costs a look at the fingerprint, and no more. One whose ledger takes
+seconds to make is put off when it changes again soon, so that the others do not wait for it each time.
 """
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -29,6 +31,9 @@ TOGETHER = 20_000
 """So many facts are read together; of a customer with more, all of theirs."""
 REMEMBERED = 20_000
 """So many customers are remembered."""
+
+SLOW_SECONDS, PUT_OFF = 1.0, 20
+"""A ledger that took longer is not made again for so many times as long as it took."""
 
 _FINGERPRINTS = """
 SELECT owner.customer, count(), sum(cityHash64(event_id, part, precedence))
@@ -70,6 +75,8 @@ class Made(NamedTuple):
     of: Fingerprint
     columns: Columns
     next_at: int | None
+    not_before: float = 0.0
+    """When it may be made again, by the monotonic clock."""
 
 
 _GONE = Made(Fingerprint((0, 0), (), ""), Columns(), None)
@@ -93,6 +100,8 @@ class LedgerMaker:
         self._warehouse = warehouse
         self._billing = billing
         self._remembered: OrderedDict[Place, Made] = OrderedDict()
+        self.put_off: dict[Place, float] = {}
+        """Customers whose ledger is to be made again, but not before a time by the monotonic clock."""
 
     def make(self, app: str, members: Mapping[bytes, Sequence[bytes]], version: int, now: int) -> Ledgers:
         """The ledgers of customers as of a time in milliseconds; `members` has the keys of each.
@@ -103,12 +112,13 @@ class LedgerMaker:
         known = self._fingerprints(app, members, billing.stamp)
         remembered = self._remembered
         stale = {customer: fingerprint.facts[0] for customer, fingerprint in known.items()
-                 if not _is_so(remembered, (app, customer), fingerprint, now)}  # fmt: skip
+                 if self._is_stale(remembered, (app, customer), fingerprint, now)}  # fmt: skip
         rows, made = [], {}
         for customer, facts in self._facts(app, members, stale):
+            began = time.monotonic()
             told, columns = _account(facts, known[customer], billing, now)
             rows.append(ledger.row(app, customer, version, told))
-            made[app, customer] = Made(known[customer], columns, told.next_at)
+            made[app, customer] = Made(known[customer], columns, told.next_at, _not_before(began))
         for customer in self._in_ledger(app, [each for each in members if each not in known]):
             rows.append(ledger.row(app, customer, version, Told(members[customer])))
             made[app, customer] = _GONE
@@ -128,14 +138,31 @@ class LedgerMaker:
         self._remembered = OrderedDict()
 
     def due(self, now: int, limit: int) -> list[Place]:
-        """Customers whose ledger changes by itself by a time in milliseconds, or was made by other rules."""
+        """Customers whose ledger was put off, was made by other rules, or changes by itself by a time (ms)."""
+        put_off = [place for place, not_before in self.put_off.items() if not_before <= time.monotonic()]
+        for place in put_off:
+            del self.put_off[place]
         apps = [app for (app,) in self._rows("SELECT DISTINCT app FROM ledger", {}, None)]
         if not apps:
-            return []
+            return put_off
         stamps = "".join(f"{app}\t{self._billing(app).stamp}\n" for app in apps)
         sent = ExternalData(file_name="stamp", data=stamps.encode(), fmt="TSV", structure="app String, rules String")
         found = self._rows(_DUE, {"now": now, "limit": limit}, sent)
-        return [(app, bytes(customer)) for app, customer in found]
+        return put_off + [(app, bytes(customer)) for app, customer in found]
+
+    def _is_stale(self, remembered: OrderedDict[Place, Made], place: Place, now_of: Fingerprint, now: int) -> bool:
+        """Whether a customer's ledger is to be made: it is not what was remembered, and not put off."""
+        self.put_off.pop(place, None)
+        made = remembered.get(place)
+        if made is None:
+            return True
+        remembered.move_to_end(place)
+        if made.of == now_of and (made.next_at is None or made.next_at > now):
+            return False
+        if made.not_before <= time.monotonic():
+            return True
+        self.put_off[place] = made.not_before
+        return False
 
     def _fingerprints(self, app: str, members: Mapping[bytes, Sequence[bytes]], stamp: str) -> dict[bytes, Fingerprint]:
         """Of the customers who have facts."""
@@ -171,13 +198,10 @@ class LedgerMaker:
         ).result_rows
 
 
-def _is_so(remembered: OrderedDict[Place, Made], place: Place, now_of: Fingerprint, now: int) -> bool:
-    """Whether a customer's ledger is still what was remembered."""
-    made = remembered.get(place)
-    if made is None or made.of != now_of or (made.next_at is not None and made.next_at <= now):
-        return False
-    remembered.move_to_end(place)
-    return True
+def _not_before(began: float) -> float:
+    """When a ledger may be made again whose making began at a time and ends now."""
+    ended = time.monotonic()
+    return ended + PUT_OFF * (ended - began) if ended - began > SLOW_SECONDS else 0.0
 
 
 def _account(facts: Iterable[str], known: Fingerprint, billing: Billing, now: int) -> tuple[Told, Columns]:
