@@ -9,7 +9,7 @@ import httpx
 
 from bench.servers import Tenure, tenure_server
 from tenure.identity import Identifier, identity_key
-from tenure.loader.rows import COLUMNS
+from tenure.loader.columns import COLUMNS
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 

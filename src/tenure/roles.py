@@ -63,7 +63,7 @@ def loader(settings: Settings) -> None:
     store = Store(connect(settings))
     canonical = Canonical(Warehouse(settings), store.links)
     threading.Thread(target=canonical.run, args=(stop,), daemon=True).start()
-    customers = CustomerList(directory, Warehouse(settings))
+    customers = CustomerList(directory, Warehouse(settings), store.billing.of)
     loading = Loader(directory, warehouse, store, canonical, customers, settings.load_rows)
     loading.run(stop, settings.load_interval_ms / 1_000, settings.drain_seconds)
 

@@ -26,6 +26,14 @@ JOURNAL_BYTES = Gauge(
     ["slot"], multiprocess_mode="mostrecent",
 )  # fmt: skip
 LOADED_ROWS = Counter("tenure_loaded_rows_total", "Rows inserted into the warehouse.", ["table"])
+SUBSCRIPTION_EVENTS_UNREADABLE = Counter(
+    "tenure_subscription_events_unreadable_total",
+    "Billing events that say nothing of subscriptions, since they cannot be read or are not verified.",
+    ["dialect", "problem"],
+)
+LEDGERS_INCOMPLETE = Counter(
+    "tenure_ledgers_incomplete_total", "Ledgers of customers that were made without a part of them.", ["reason"]
+)
 LOAD_BLOCKS = Counter("tenure_load_blocks_total", "Blocks inserted into the warehouse.")
 LOAD_FAILURES = Counter("tenure_load_failures_total", "Blocks that could not be inserted and will be tried again.")
 LOAD_LAG_SECONDS = Gauge(

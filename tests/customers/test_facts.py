@@ -15,6 +15,7 @@ from tenure.customers.facts import NOT_A_NUMBER, SET_BEFORE, Fact, by_attribute,
 from tenure.entry import Entry
 from tenure.event import Changes, Identify
 from tenure.loader import rows
+from tenure.loader.columns import COLUMNS
 
 APP = "app_0000000000000001"
 NAMES = st.sampled_from(["plan", "seats", "a.b", 'q"', "", "\u0000"])
@@ -62,7 +63,7 @@ def request(number: int, element: tuple[Identify, str, bool]) -> Entry:
 
 def loaded(entries: list[Entry], size: int = 1) -> list[Fact]:
     """The table `fact` as ReplacingMergeTree reads it with FINAL, after these entries in blocks of a size."""
-    names = list(rows.COLUMNS["fact"])
+    names = list(COLUMNS["fact"])
     table: dict[tuple[Any, ...], dict[str, Any]] = {}
     for start in range(0, len(entries), size):
         for values in rows.block(entries[start : start + size]).facts:

@@ -63,6 +63,10 @@ def requests_of(person: Person) -> list[dict[str, Any]]:
         {"event": "login", "uid": who["uid"], "occurred_at": "2026-01-02T03:04:05Z"},
         {"event": "seen", "anonymous_id": who["anonymous_id"]},
         {"event": "paid", "billing_id": who["billing_id"]},
+        {"event": "subscription_updated", "customer_id": person.customer_id, "occurred_at": "2026-01-02T03:04:07Z",
+         "properties": {"source": "native", "subscription": text("subscription"), "status": "canceled",
+                        "currency": "USD", "items": [{"amount": 900, "plan": text("plan")}],
+                        "started_at": 1767225600000, "reason": text("why-it-ended")}},
         {"event": "refused", "customer_id": person.customer_id, "unknown": text("rejected")},
     ]}  # fmt: skip
     users = [{"userId": text("set-user"), "data": {"name": text("set-user-data")}}]

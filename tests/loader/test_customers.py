@@ -44,18 +44,21 @@ class Loading:
         self.journals = directory / "journal"
         self.journals.mkdir(exist_ok=True)
         self.store = Store(database)
+        self.billing = self.store.billing.of
         self.start()
 
     def start(self) -> None:
         """As after a crash: with what is on disk only."""
         canonical = Canonical(self.warehouse, self.store.links)
-        self.following = CustomerList(self.journals, self.warehouse)
+        self.following = CustomerList(self.journals, self.warehouse, lambda app: self.billing(app))  # noqa: PLW0108
         self.loader = Loader(self.journals, self.warehouse, self.store, canonical, self.following, 20_000)
 
     def empty(self) -> None:
-        for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical"):
+        for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical",
+                      "subscription_fact", "ledger"):  # fmt: skip
             self.warehouse.client.command(f"TRUNCATE TABLE {table}")
         (self.journals / "customers.json").unlink(missing_ok=True)
+        self.billing = self.store.billing.of
         self.start()
 
     def load(self, entries: list[Entry], token: str = "") -> None:
@@ -213,8 +216,9 @@ def test_what_was_stored_before_there_was_a_list(loading: Loading) -> None:
     for _ in range(2):
         for table in ("seen", "identifier", "customer"):
             loading.warehouse.client.command(f"DROP TABLE {table}")
-        loading.warehouse.client.command("DELETE FROM schema_migration WHERE number = 5")
-        assert migrate_warehouse(loading.warehouse.client, STEPS) == ["0005_customer.sql"]
+        loading.warehouse.client.command("DELETE FROM schema_migration WHERE number IN (5, 7)")
+        done = migrate_warehouse(loading.warehouse.client, STEPS)
+        assert done == ["0005_customer.sql", "0007_subscriptions.sql"]
         (loading.journals / "customers.json").unlink(missing_ok=True)
         loading.start()
         assert loading.listed() == expected

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from unittest.mock import ANY
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,12 +14,14 @@ from hypothesis import strategies as st
 from tenure.entry import Entry
 from tenure.event import Event, Identify, Refusal
 from tenure.identity import Identifier
-from tenure.loader import profile, rows
+from tenure.loader import ledger, profile, rows
+from tenure.loader.columns import COLUMNS
 from tenure.loader.rows import Copy, Kept
 from tenure.loader.seen import changes, seen_rows
 from tenure.warehouse.migrate import migrations
 
 APP = "app_0000000000000001"
+SUBSCRIPTION = '{"source":"native","subscription":"s","status":"active"}'
 
 entries = st.builds(
     Entry,
@@ -174,16 +178,29 @@ def test_other_customer_ids_claim_nothing(value: str) -> None:
     assert rows.block([an_entry(events=events)]).links == []
 
 
+def test_only_what_is_verified_says_something_of_subscriptions() -> None:
+    """What anybody may send is counted; so is what cannot be read. An event keeps its facts, whoever sent it."""
+    good, bad = (Event(index=0, name="subscription_updated", uid="u", properties=text)
+                 for text in (SUBSCRIPTION, '{"source":"native","subscription":"s","status":"odd"}'))  # fmt: skip
+    signed = msgspec.structs.replace(good, signed=True)
+    for events, verified, facts, problems in (
+        ([good], True, 1, []), ([good], False, 0, ["unverified"]), ([signed], False, 1, []), ([bad], True, 0, [ANY]),
+    ):  # fmt: skip
+        made = rows.block([an_entry(dialect="native", events=events, verified=verified)])
+        assert sum(len(copy.facts) for copy in made.copies) == facts
+        assert [problem for _, problem in made.unreadable] == problems
+
+
 def test_rows_have_the_columns_of_the_schema() -> None:
     """The columns that rows are written in are those of the schema files, with the same types, in any order."""
     text = "\n".join(statement + ";" for _, _, statements in migrations() for statement in statements)
     column = r"ALTER TABLE (\w+) (?:MODIFY COLUMN|ADD COLUMN IF NOT EXISTS) (\w+) (.*?)(?: DEFAULT .*?)?;"
     changed = re.findall(column, text, re.DOTALL)
-    for name, columns in (rows.COLUMNS | {"customer": profile.COLUMNS}).items():
+    for name, columns in (COLUMNS | {"customer": profile.COLUMNS, "ledger": ledger.COLUMNS}).items():
         described = re.search(rf"CREATE TABLE IF NOT EXISTS {name} \((.*?)\) ENGINE", text, re.DOTALL)
         assert described
         lines = [
-            re.sub(r" (CODEC|SETTINGS) ?\(.*", "", line.strip().removesuffix(","))
+            re.sub(r" (CODEC|SETTINGS) ?\(.*", "", line.strip().removesuffix(",").replace("`", ""))
             for line in described[1].strip().split("\n")
         ]
         types = dict(line.split(" ", 1) for line in lines if not line.startswith("INDEX "))
@@ -196,18 +213,23 @@ def test_rows_are_as_long_as_their_columns() -> None:
     made = rows.block(
         [
             an_entry(
-                events=[Event(index=0, name="a", uid="u")],
+                dialect="native",
+                events=[
+                    Event(index=0, name="a", uid="u"),
+                    Event(index=1, name="subscription_updated", uid="u", properties=SUBSCRIPTION),
+                ],
                 identifies=[Identify(index=0, uid="u", traits='{"plan":"pro"}', user_id="p")],
                 refusals=[Refusal(index=None, code="bad", message="…")],
             )
         ]
     )
     events, firsts = rows.event_rows(rows.first_copies(made.copies), {})
+    stated, _ = rows.subscription_rows(rows.first_copies(made.copies), {})
     seen = seen_rows(changes(rows.first_copies(made.copies), {}).new, made.identifies, 1)
     found = {"event": events, "first_copy": firsts, "arrival": made.arrivals, "quarantine": made.quarantined,
              "identify": made.identifies, "fact": made.facts, "seen": seen,
-             "identifier": [*made.identifiers.values()],
+             "identifier": [*made.identifiers.values()], "subscription_fact": stated,
              "erased_event": rows.erased_event_rows({bytes(16): "app"}, {})}  # fmt: skip
     assert {name: {len(row) for row in table} for name, table in found.items()} == {
-        name: {len(columns)} for name, columns in rows.COLUMNS.items()
+        name: {len(columns)} for name, columns in COLUMNS.items()
     }

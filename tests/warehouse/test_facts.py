@@ -18,6 +18,7 @@ from tenure.event import Changes, Identify
 from tenure.loader import rows
 from tenure.loader.attributes import attributes_in_force
 from tenure.loader.backfill import STEPS, make_facts
+from tenure.loader.columns import COLUMNS
 from tenure.warehouse.client import Tenant
 from tenure.warehouse.migrate import migrate
 
@@ -30,12 +31,12 @@ def schema(client: Client) -> Iterator[Client]:
     """A client of a database with the schema, whose tables are emptied afterwards."""
     migrate(client, STEPS)
     yield client
-    for table in rows.COLUMNS:
+    for table in COLUMNS:
         client.command(f"TRUNCATE TABLE {table}")
 
 
 def insert(client: Client, name: str, found: list[tuple[Any, ...]]) -> None:
-    columns = rows.COLUMNS[name]
+    columns = COLUMNS[name]
     client.insert(name, found, column_names=list(columns), column_type_names=list(columns.values()))
 
 
@@ -71,7 +72,7 @@ def entry(number: int, identify: Identify, dialect: str = "native", *, verified:
 
 def facts_of(found: list[tuple[Any, ...]]) -> dict[bytes, list[Fact]]:
     """Rows of `fact` by the key of the customer."""
-    names = list(rows.COLUMNS["fact"])
+    names = list(COLUMNS["fact"])
     by_key: defaultdict[bytes, list[Fact]] = defaultdict(list)
     for values in found:
         row = dict(zip(names, values, strict=True))
@@ -144,9 +145,9 @@ def test_identifies_of_before_have_their_facts(schema: Client) -> None:
     insert(schema, "identify", block.identifies)
     make_facts(schema)
     make_facts(schema)
-    columns = [column for column, kind in rows.COLUMNS["fact"].items() if "DateTime" not in kind]
+    columns = [column for column, kind in COLUMNS["fact"].items() if "DateTime" not in kind]
     assert read(schema, "fact", columns) == sorted(
-        tuple(row[list(rows.COLUMNS["fact"]).index(column)] for column in columns) for row in block.facts
+        tuple(row[list(COLUMNS["fact"]).index(column)] for column in columns) for row in block.facts
     )
     times = schema.query(
         "SELECT DISTINCT toUnixTimestamp64Milli(set_at), toUnixTimestamp64Micro(received_at) FROM fact"

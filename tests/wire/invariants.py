@@ -16,6 +16,7 @@ from tenure.event import MAX_REFUSED_PAYLOAD, Decoded, Event, Identify
 from tenure.identity import event_ids, identifiers
 from tenure.ingest.claims import check_claims
 from tenure.loader import rows
+from tenure.loader.columns import COLUMNS
 from tenure.wire import fields, times
 from tenure.wire.dialect import Operation, Reply
 from tenure.wire.json import canonical, parse
@@ -168,7 +169,7 @@ def check_rows(kept: Entry) -> None:
     made = {"event": events, "first_copy": firsts, "arrival": block.arrivals, "quarantine": block.quarantined,
             "identify": block.identifies, "identifier": [*block.identifiers.values()]}  # fmt: skip
     for table, found in made.items():
-        columns = rows.COLUMNS[table]
+        columns = COLUMNS[table]
         for row in found:
             assert len(row) == len(columns)
             for (name, kind), value in zip(columns.items(), row, strict=True):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, or_, select, update
 
 from tenure.control import keys
+from tenure.control.billing import Billings
 from tenure.control.database import writing
 from tenure.control.erasures import Erasures
 from tenure.control.keys import Key
@@ -55,6 +56,7 @@ class Store:
         self._engine = engine
         self._writer = writing(engine)
         self.links = Links(engine)
+        self.billing = Billings(engine)
         self.erasures = Erasures(engine, self.links)
         self.stripe_secrets = StripeSecrets(engine)
 

@@ -39,6 +39,16 @@ class Filter(msgspec.Struct, frozen=True):
     attributes: tuple[str, ...] = ()
     """`name:op:value` each, op one of eq, ne, gt, lt; or `name:exists`, `name:missing`."""
     verified: bool | None = None
+    status: str | None = None
+    """That of the customer's billing; the empty text: who has no subscription."""
+    plan: str | None = None
+    past_due: bool | None = None
+    currency: str | None = None
+    mrr_at_least: str | None = None
+    """A decimal number of units, as is `mrr_below`."""
+    mrr_below: str | None = None
+    renews_after: int | None = None
+    renews_before: int | None = None
     now: int = 0
     """When it was asked. Days are counted back from it."""
 
@@ -56,6 +66,7 @@ def conditions(asked: Filter) -> Conditions:
     _search(found, asked)
     _times(found, asked)
     _activity(found, asked)
+    _billing(found, asked)
     if len(asked.attributes) > MAX_ATTRIBUTES:
         raise _invalid("attribute", f"attribute may be given {MAX_ATTRIBUTES} times at the most")
     for number, text in enumerate(asked.attributes):
@@ -113,6 +124,24 @@ def _activity(found: Conditions, asked: Filter) -> None:
     if (asked.did_at_least or 1) > 1:
         found.where.append(f"customer IN ({_OFTEN_LATELY.format(since=since)})")
         found.parameters["did_at_least"] = asked.did_at_least
+
+
+def _billing(found: Conditions, asked: Filter) -> None:
+    if asked.past_due is not None:
+        found.where.append("past_due" if asked.past_due else "NOT past_due")
+    bounds = {
+        "status": ("billing_status = {}", "String", asked.status),
+        "plan": ("has(plans, {})", "String", asked.plan),
+        "currency": ("mrr_currency = {}", "String", asked.currency),
+        "mrr_at_least": ("mrr_currency != '' AND mrr >= {}", "Decimal(38, 10)", asked.mrr_at_least),
+        "mrr_below": ("mrr_currency != '' AND mrr < {}", "Decimal(38, 10)", asked.mrr_below),
+        "renews_after": ("renews_at >= fromUnixTimestamp64Milli({})", "Int64", asked.renews_after),
+        "renews_before": ("renews_at < fromUnixTimestamp64Milli({})", "Int64", asked.renews_before),
+    }
+    for name, (condition, kind, value) in bounds.items():
+        if value is not None:
+            found.where.append(condition.format(f"{{{name}:{kind}}}"))
+            found.parameters[name] = value
 
 
 # How often within some days is in no table but `event`.

@@ -18,7 +18,7 @@ from tenure.warehouse.client import Tenant
 from tenure.warehouse.personal import KEYED, PERHAPS_QUARANTINED, needles
 from tenure.wire.times import rfc3339
 
-_JSON = frozenset({"properties", "context", "traits", "user_traits", "channels", "users", "value"})
+_JSON = frozenset({"properties", "context", "traits", "user_traits", "channels", "users", "value", "fact"})
 """Columns whose text is JSON."""
 _OURS = frozenset({"precedence", "superseded"})
 """Columns that say nothing of the customer."""

@@ -24,18 +24,23 @@ from tenure.customers.conditions import Filter, conditions
 from tenure.errors import BadRequest
 from tenure.loader.profile import CustomerItem
 from tenure.warehouse.client import Tenant
-from tenure.wire.times import EARLIEST, LATEST
 
 MAX_LIMIT = 1_000
+LAST = 2**63 - 1
+"""Beyond any value that is sorted by."""
 SPARE, ROWS_EACH = 25, 4
 """The first step looks for so many customers more than the page has, and for so many rows of each, in force or not."""
 
 SORTS = {
-    "last_seen": "toUnixTimestamp64Milli(last_seen)",
-    "first_seen": "toUnixTimestamp64Milli(first_seen)",
-    "events": "toInt64(events)",
+    "last_seen": ("toUnixTimestamp64Milli(last_seen)", "events = 0"),
+    "first_seen": ("toUnixTimestamp64Milli(first_seen)", "events = 0"),
+    "events": ("toInt64(events)", "events = 0"),
+    "mrr": ("toInt64(least(mrr * 10000, 9000000000000000000))", "mrr_currency = ''"),
+    "renews_at": ("toUnixTimestamp64Milli(assumeNotNull(renews_at))", "isNull(renews_at)"),
+    "paying_since": ("toInt64(assumeNotNull(paying_since))", "isNull(paying_since)"),
 }
-"""What a list can be sorted by; with a `-` before it, the greatest come first."""
+"""What a list can be sorted by, as an integer, and who always comes last; with a `-` before the name, the greatest come
+first."""
 
 
 class Customers(msgspec.Struct):
@@ -114,9 +119,9 @@ def customers(
             f"sort must be one of {', '.join(SORTS)}, with a `-` before it for the greatest first", field="sort",
             code="invalid_parameter",
         )  # fmt: skip
-    last = EARLIEST - 1 if descending else LATEST + 1
+    value, absent = SORTS[field]
     parts = {
-        "value": f"if(events = 0, {last}, {SORTS[field]})",
+        "value": f"if({absent}, {-LAST if descending else LAST}, {value})",
         "direction": "DESC" if descending else "ASC",
     }
     where, parameters = conditions(filters)

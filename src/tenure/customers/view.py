@@ -11,6 +11,7 @@ from tenure.control.store import Store
 from tenure.customers.activity import Activity, activity
 from tenure.customers.as_of import received_by
 from tenure.customers.attributes import Attribute, customer_attributes
+from tenure.customers.billing import CustomerBilling, billing_of
 from tenure.customers.churn_events import churn_events
 from tenure.customers.customer import Customer, find_customer
 from tenure.customers.users import Users, users
@@ -41,6 +42,8 @@ class CustomerView(msgspec.Struct):
     """All, as `kind:value`, strongest first."""
     name: str | None
     activity: Activity
+    billing: CustomerBilling | None
+    """Null for one who has no subscription."""
     attributes: dict[str, Attribute]
     unverified: dict[str, Attribute]
     """What only unverified input says: never in force."""
@@ -80,6 +83,7 @@ def view(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> C
         identifiers=identifiers,
         name=display_name({name: bytes(one.value).decode() for name, one in known.attributes.items()}) or None,
         activity=activity(tenant, customer, time.time_ns() // 1_000_000 if as_of is None else as_of, as_of),
+        billing=billing_of(tenant, customer, store.billing.of(tenant.app), as_of),
         attributes=known.attributes,
         unverified=known.unverified,
         channels=known.channels,

@@ -6,9 +6,11 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from tenure.event import Identify
+from tenure.event import Event, Identify
 from tenure.identity import element_ids
-from tenure.loader import facts, rows
+from tenure.loader import facts, rows, subscription_facts
+from tenure.loader.columns import COLUMNS
+from tenure.subscriptions import sources
 from tenure.warehouse.identifiers import fill_identifiers
 from tenure.warehouse.migrate import Step
 
@@ -20,6 +22,40 @@ FROM identify FINAL
 """
 
 
+# In the order of the primary key, so that memory does not grow with the table.
+_EVENTS = """
+SELECT app, customer_key, event_id, toUnixTimestamp64Micro(received_at), receipt, position, precedence, dialect, name,
+    toUnixTimestamp64Milli(occurred_at), message_id, properties, context
+FROM event FINAL WHERE verified SETTINGS max_threads = 1, max_block_size = 8192
+"""
+# The list of customers finds by this whose ledger there is to make.
+_CHANGED = """
+INSERT INTO seen
+SELECT app, customer_key, '', 0, 0, toDateTime64('2299-12-31 23:59:59.999', 3, 'UTC'),
+    toDateTime64('1900-01-01', 3, 'UTC'), now64(6)
+FROM subscription_fact GROUP BY app, customer_key
+SETTINGS insert_deduplicate = 0
+"""
+
+
+def make_subscription_facts(client: Client) -> None:
+    """What every event that was loaded before said of subscriptions."""
+    made: list[tuple[Any, ...]] = []
+    with client.query_rows_stream(_EVENTS) as stream:
+        for *said, dialect, name, occurred_at, message_id, properties, context in stream:
+            app, key, event_id, received_at, receipt, position, order = said
+            event = Event(index=position, name=name, occurred_at=occurred_at, message_id=message_id or None,
+                          properties=properties, context=context)  # fmt: skip
+            found = sources.facts(dialect, event, received_at).facts
+            of = subscription_facts.Said(app, bytes(key), bytes(event_id), received_at, bytes(receipt), position, order)
+            made += subscription_facts.rows(of, found)
+            if len(made) >= _BLOCK_ROWS:
+                _insert(client, "subscription_fact", made)
+                made = []
+    _insert(client, "subscription_fact", made)
+    client.command(_CHANGED)
+
+
 def make_facts(client: Client) -> None:
     """The facts of every identify that was loaded before there were any. Not in SQL: ClickHouse's own reading of JSON
     is not exact for large numbers."""
@@ -28,9 +64,9 @@ def make_facts(client: Client) -> None:
         for row in stream:
             made += _facts(row)
             if len(made) >= _BLOCK_ROWS:
-                _insert(client, made)
+                _insert(client, "fact", made)
                 made = []
-    _insert(client, made)
+    _insert(client, "fact", made)
 
 
 def _facts(row: Any) -> list[tuple[Any, ...]]:
@@ -45,11 +81,11 @@ def _facts(row: Any) -> list[tuple[Any, ...]]:
     return facts.rows(said, facts.statements(identify))
 
 
-def _insert(client: Client, made: list[tuple[Any, ...]]) -> None:
+def _insert(client: Client, table: str, made: list[tuple[Any, ...]]) -> None:
     if made:
-        columns = rows.COLUMNS["fact"]
-        client.insert("fact", made, column_names=list(columns), column_type_names=list(columns.values()))
+        columns = COLUMNS[table]
+        client.insert(table, made, column_names=list(columns), column_type_names=list(columns.values()))
 
 
-STEPS: dict[int, Step] = {2: make_facts, 5: fill_identifiers}
+STEPS: dict[int, Step] = {2: make_facts, 5: fill_identifiers, 7: make_subscription_facts}
 """By the number of the schema file."""

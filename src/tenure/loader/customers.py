@@ -1,10 +1,10 @@
-"""Keeps the list of customers (`customer`) in step with what it is made of.
+"""Keeps the list of customers (`customer`), and their `ledger`, in step with what they are made of.
 
-A customer's row is made again, whole, from `seen`, `identifier`, `canonical` and the attributes whenever one of them
-changes. So a row depends on nothing but what is stored then: not on the order in which it came, nor on earlier rows,
-and making it twice does no harm. What is to be done is told by the loader (`touch`) and found in `canonical`. After a
-crash it is found in `seen`, by the time up to which a file says that all was done; without the file everything is
-made anew.
+A customer's row is made again, whole, from `seen`, `identifier`, `canonical`, the attributes and `subscription_fact`
+whenever one of them changes. So a row depends on nothing but what is stored then: not on the order in which it came,
+nor on earlier rows, and making it twice does no harm. What is to be done is told by the loader (`touch`), and found in
+`canonical` and, where it comes by itself or the rules changed, in `ledger`. After a crash it is found in `seen`, by the
+time up to which a file says that all was done; without the file everything is made anew.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 from clickhouse_connect.driver.external import ExternalData
 
+from tenure.control.billing import Billing
+from tenure.loader import ledger
 from tenure.loader.attributes import attributes_in_force, owners
-from tenure.loader.profile import COLUMNS, Known, Seen, row
+from tenure.loader.ledgers import LedgerMaker, Made
+from tenure.loader.profile import COLUMNS, NO_BILLING, Known, Seen, row
 from tenure.warehouse.client import Warehouse
 
 log = structlog.get_logger()
@@ -31,6 +34,8 @@ log = structlog.get_logger()
 STEP_KEYS = 5_000
 """So many keys are looked at together."""
 FOLLOW_SECONDS = 0.5
+DUE_SECONDS = 10.0
+"""How often it is looked for ledgers that change by themselves, or were made by other rules."""
 REST, REST_WHEN_BUSY = 2, 20
 LONGEST_REST_SECONDS = 5.0
 """After a step so many times as long as it took, and never longer than this, is left to others; more while events wait
@@ -74,11 +79,19 @@ SELECT customer_key, kind, value FROM identifier FINAL
 WHERE app = {app:String} AND customer_key IN (SELECT key FROM sent)
 """
 
-_STALE = "DELETE FROM customer WHERE version < {version:UInt64} SETTINGS lightweight_deletes_sync = 0"
+_STALE = "DELETE FROM {table:Identifier} WHERE version < {version:UInt64} SETTINGS lightweight_deletes_sync = 0"
 
 Place = tuple[str, bytes]
 """A key and, before it, its app."""
 _START: Place = ("", bytes(16))
+
+
+class _Rows(NamedTuple):
+    """The rows that were made in a step, and the ledgers to remember once they are written."""
+
+    of_list: list[tuple[Any, ...]]
+    of_ledger: list[tuple[Any, ...]]
+    ledgers: Mapping[Place, Made]
 
 
 class Through(msgspec.Struct):
@@ -106,11 +119,14 @@ class CustomerList:
     """The list of customers of all apps, and what of it has to be made again. It is followed in a thread of its own;
     `touch`, `hiding` and `busy` are for the loader's."""
 
-    def __init__(self, directory: Path, warehouse: Warehouse) -> None:
+    def __init__(self, directory: Path, warehouse: Warehouse, billing: Callable[[str], Billing]) -> None:
+        """`billing` tells how an app counts MRR."""
         self.busy = False
         """Whether events wait to be loaded."""
         self._file = directory / "customers.json"
         self._warehouse = warehouse
+        self._ledgers = LedgerMaker(warehouse, billing)
+        self._due_at = float("-inf")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="list of customers", daemon=True)
         self._lock = threading.Lock()
@@ -146,6 +162,7 @@ class CustomerList:
         """While rows are hidden none is written, and what was computed from them before never will be."""
         with self._writing:
             self._hidings += 1
+            self._ledgers.forget()
             try:
                 yield
             finally:
@@ -172,7 +189,7 @@ class CustomerList:
                     self._touched |= touched
                 more = bool(self._behind or self._touched or self._linked)
                 through = msgspec.structs.replace(self._through)
-        if not more:
+        if not more and not self._ledgers.put_off:
             self._finish(through)
         return more
 
@@ -193,7 +210,8 @@ class CustomerList:
     def _finish(self, through: Through) -> None:
         """All is made: note it. What a list that was made anew did not come to is of nobody any more."""
         if self._anew:
-            self._warehouse.client.command(_STALE, {"version": self._started})
+            for table in ("customer", "ledger"):
+                self._warehouse.client.command(_STALE, {"table": table, "version": self._started})
             self._anew = False
         if through != self._written:
             through.write(self._file)
@@ -211,6 +229,11 @@ class CustomerList:
             self._behind = (found[-1][0], bytes(found[-1][1])) if len(found) == STEP_KEYS else None
         if len(self._linked) < STEP_KEYS:
             self._look_at_links()
+        if len(self._touched) < STEP_KEYS and time.monotonic() - self._due_at > DUE_SECONDS:
+            due = self._ledgers.due(time.time_ns() // 1_000_000, STEP_KEYS)
+            self.touch(due, 0)
+            if len(due) < STEP_KEYS:
+                self._due_at = time.monotonic()
 
     def _look_at_links(self) -> None:
         """Rows of one version may come one after the other, so those of the last are remembered."""
@@ -234,10 +257,12 @@ class CustomerList:
             if hidings != self._hidings:
                 return False
             for rows in made:
-                self._insert(rows)
+                self._insert("ledger", ledger.COLUMNS, rows.of_ledger)
+                self._insert("customer", COLUMNS, rows.of_list)
+                self._ledgers.remember(rows.ledgers)
         return True
 
-    def _rows_of(self, app: str, keys: set[bytes], linked: set[bytes]) -> list[tuple[Any, ...]]:
+    def _rows_of(self, app: str, keys: set[bytes], linked: set[bytes]) -> _Rows:
         """The rows of all customers that have one of these keys, and of those that had one that is `linked` anew."""
         canonical = dict(self._pairs(_CANONICAL, app, keys))
         customers = {canonical.get(key, key) for key in keys}
@@ -251,18 +276,17 @@ class CustomerList:
             members[head].append(key)
         seen, identifiers = self._seen(app, owner), self._identifiers(app, owner)
         attributes = attributes_in_force(self._warehouse.tenant(app), owner)
-        made = [
-            row(
-                app,
-                head,
-                self._version,
-                Known(members[head], identifiers[head], seen.get(head), attributes.get(head, {})),
-            )
+        of = {head: members[head] for head in customers}
+        ledgers = self._ledgers.make(app, of, self._version, time.time_ns() // 1_000_000)
+        known = (
+            Known(members[head], identifiers[head], seen.get(head), attributes.get(head, {}),
+                  ledgers.columns.get(head, NO_BILLING))
             for head in customers
-        ]
+        )  # fmt: skip
+        made = [row(app, head, self._version, about) for head, about in zip(customers, known, strict=True)]
         gone = {found[1] for found in made if found[3]}
         gone -= {bytes(found) for (found,) in self._of(_LISTED, app, gone)} if gone else set()
-        return [found for found in made if found[1] not in gone]
+        return _Rows([found for found in made if found[1] not in gone], ledgers.rows, ledgers.made)
 
     def _seen(self, app: str, owner: dict[bytes, bytes]) -> dict[bytes, Seen]:
         found = self._rows(_SEEN, {"app": app}, owners(owner))
@@ -274,14 +298,14 @@ class CustomerList:
             found[owner[bytes(key)]].append((kind, value))
         return found
 
-    def _insert(self, made: list[tuple[Any, ...]]) -> None:
+    def _insert(self, table: str, columns: Mapping[str, str], made: list[tuple[Any, ...]]) -> None:
         if made:
             self._warehouse.client.insert(
-                "customer",
+                table,
                 list(zip(*made, strict=True)),
                 column_oriented=True,
-                column_names=list(COLUMNS),
-                column_type_names=list(COLUMNS.values()),
+                column_names=list(columns),
+                column_type_names=list(columns.values()),
             )
 
     def _pairs(self, sql: str, app: str, keys: Iterable[bytes]) -> list[tuple[bytes, bytes]]:

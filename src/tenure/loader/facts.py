@@ -66,7 +66,7 @@ def weight(identify: Identify) -> int:
 
 
 def rows(said: Said, found: list[Statement]) -> list[tuple[Any, ...]]:
-    """The rows of `fact` for these statements, in the order of `rows.COLUMNS`."""
+    """The rows of `fact` for these statements, in the order of `columns.COLUMNS`."""
     app, key, set_at, element_id, verified, dialect, received_at, receipt, position, part, order = said
     return [
         (app, key, scope, subject, name, set_at, operation, element_id, verified, value, dialect, received_at,

@@ -3,10 +3,11 @@
 The order of the steps of one block is what makes a crash harmless:
 
     1. the plan (which entries) is made durable, so that a restart builds the very same block;
-    2. `event` before `first_copy`: an id that is in `first_copy` has its event, always; and between them `seen`. What
-       is new in a block is told by `first_copy`, so that until it is written a repetition comes to the same rows for
-       `seen`, which the token then keeps out; and once it is written, nothing is new, and nothing is counted again.
-       Keys that are counted anew (`seen.Changes`) are emptied and filled from `event`: that may be repeated, too;
+    2. `event` before `first_copy`: an id that is in `first_copy` has its event, always; and between them `seen` and
+       `subscription_fact`. What is new in a block is told by `first_copy`, so that until it is written a repetition
+       comes to the same rows for these, which the token then keeps out; and once it is written, nothing is new, and
+       nothing is counted again. Keys that are counted anew (`seen.Changes`) are emptied and filled from `event`, and
+       the facts of copies that are replaced are withdrawn: that may be repeated, too;
     3. `arrival` and the rest: what receipts and the books are read from;
     4. links, in the control database, and the canonical customers that they make;
     5. the plan is replaced by the new positions; from then on the journals may be pruned.
@@ -38,6 +39,7 @@ from tenure.identity import identity_key
 from tenure.journal import JournalReader, Loaded, Row, prune_unclaimed, readers
 from tenure.loader import rows
 from tenure.loader.canonical import Canonical
+from tenure.loader.columns import COLUMNS
 from tenure.loader.customers import CustomerList
 from tenure.loader.erasing import Erasing
 from tenure.loader.facts import weight
@@ -45,6 +47,7 @@ from tenure.loader.recount import count_anew
 from tenure.loader.rows import Block, Kept
 from tenure.loader.seen import changes, seen_rows
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones, ids_of
+from tenure.loader.withdrawal import withdraw
 from tenure.settings import MEBIBYTE
 from tenure.telemetry import (
     JOURNAL_DAMAGED,
@@ -54,6 +57,7 @@ from tenure.telemetry import (
     LOADED_ROWS,
     PENDING_BYTES,
     PENDING_REQUESTS,
+    SUBSCRIPTION_EVENTS_UNREADABLE,
 )
 from tenure.warehouse.client import Warehouse
 
@@ -190,6 +194,8 @@ class Loader:
         self._loaded.write(self._directory)
         if block.erased:
             self._erasing.has_come_again()
+        for (dialect, problem), count in block.unreadable.items():
+            SUBSCRIPTION_EVENTS_UNREADABLE.labels(dialect, problem).inc(count)
         LOAD_BLOCKS.inc()
         if block.oldest:
             LOAD_LAG_SECONDS.set(time.time() - block.oldest / 1_000_000)
@@ -261,7 +267,8 @@ class Loader:
             self._customers.touch(places, changed)
         for others in self._erasing.others():
             changed = time.time_ns() // 1_000
-            count_anew(self._warehouse.client, others.places, changed)
+            with self._customers.hiding():  # all that is shown of them is to be made again, be it the same
+                count_anew(self._warehouse.client, others.places, changed)
             others.counted_at = time.time_ns() // 1_000  # before the touch, whose rows are not to count as older
             self._customers.touch(others.places, changed)
 
@@ -275,14 +282,17 @@ class Loader:
         first = rows.first_copies(block.copies)
         kept = self._kept([*first, *block.erased_ids])
         events, firsts = rows.event_rows(first, kept)
+        stated, replaced = rows.subscription_rows(first, kept)
         made, changed = changes(first, kept), time.time_ns() // 1_000
         counts = seen_rows(made.new, block.identifies, changed)
         unknown = [row for key, row in block.identifiers.items() if key not in self._known]
         self._insert_rows("erased_event", rows.erased_event_rows(block.erased_ids, kept), token)
         self._insert_rows("event", events, token)
+        withdraw(self._warehouse.client, replaced)
         count_anew(self._warehouse.client, made.recount, changed)
         for name, inserted in (
             ("seen", counts),
+            ("subscription_fact", stated),
             ("first_copy", firsts),
             ("identify", block.identifies),
             ("fact", block.facts),
@@ -304,7 +314,7 @@ class Loader:
     def _insert_rows(self, name: str, inserted: list[tuple[Any, ...]], token: str) -> None:
         if not inserted:
             return
-        columns = rows.COLUMNS[name]
+        columns = COLUMNS[name]
         self._warehouse.client.insert(
             name,
             list(zip(*inserted, strict=True)),

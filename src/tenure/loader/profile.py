@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tenure.identity import CHURN_EVENT_ID, KINDS
+from tenure.loader import ledger
+from tenure.loader.ledger import BillingItem
 from tenure.wire.times import EARLIEST, LATEST, rfc3339
 
 COLUMNS = {
@@ -30,6 +32,13 @@ COLUMNS = {
     "attribute_names": "Array(LowCardinality(String))",
     "attribute_values": "Array(String)",
     "shown": "String",
+    "billing_status": "LowCardinality(String)",
+    "plans": "Array(LowCardinality(String))",
+    "mrr": "Decimal(38, 10)",
+    "mrr_currency": "LowCardinality(String)",
+    "past_due": "Bool",
+    "renews_at": "Nullable(DateTime64(3, 'UTC'))",
+    "paying_since": "Nullable(Date32)",
 }
 """Columns and ClickHouse types of `customer`, in the order of `row`; a test holds them to the schema."""
 
@@ -59,6 +68,11 @@ class CustomerItem(msgspec.Struct):
     first_seen: str | None
     last_seen: str | None
     last_event: str | None
+    billing: BillingItem | None = None
+    """Null for one who has no subscription."""
+
+
+NO_BILLING = ledger.Columns()
 
 
 class Seen(NamedTuple):
@@ -87,6 +101,7 @@ class Known(NamedTuple):
     identifiers: Iterable[tuple[str, str]]
     seen: Seen | None
     attributes: Mapping[str, str]
+    billing: ledger.Columns = NO_BILLING
 
 
 def fold(text: str) -> str:
@@ -105,11 +120,12 @@ def row(app: str, customer: bytes, version: int, about: Known) -> tuple[Any, ...
         app, customer, version, int(about.seen is None), sorted(about.keys),
         [kind for kind, _ in known], [fold(value) for _, value in known], fold(name),
         seen.events, seen.verified, seen.first, seen.last, seen.names, seen.counts, seen.lasts,
-        list(attributes), list(attributes.values()), _shown(known, name, seen),
+        list(attributes), list(attributes.values()), _shown(known, name, seen, about.billing.shown),
+        *about.billing[:-1],
     )  # fmt: skip
 
 
-def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen) -> str:
+def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen, billing: BillingItem | None) -> str:
     texts = [f"{kind}:{value}" for kind, value in known[:SHOWN_IDENTIFIERS]]
     item = CustomerItem(
         id=texts[0] if texts else "",
@@ -121,6 +137,7 @@ def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen) -> str:
         first_seen=rfc3339(seen.first) if seen.events else None,
         last_seen=rfc3339(seen.last) if seen.events else None,
         last_event=seen.last_name or None,
+        billing=billing,
     )
     return msgspec.json.encode(item).decode()
 

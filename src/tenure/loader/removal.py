@@ -51,7 +51,7 @@ INSERT INTO arrival (app, receipt, kind, position, part, event_id, content, rece
 SELECT app, receipt, 'refusal', ifNull(position, 0), part, toFixedString('', 16), toFixedString('', 8), received_at,
     dialect, 'erased', code FROM quarantine FINAL WHERE outcome = 'quarantined' AND {_ROW}
 """  # noqa: S608 - every value is bound
-# Rows of `customer` that were made before the loader made those of these keys anew, still in force or not.
+# Rows of `customer` and `ledger` that were made before the loader made those of these keys anew, still in force or not.
 _STALE = "app = {app:String} AND version < {version:UInt64} AND hasAny(keys, {keys:Array(FixedString(16))})"
 _OLD_PARTS = """
 SELECT table, name FROM system.parts
@@ -137,11 +137,12 @@ def note_others(client: Client, asked: Erasure) -> set[Place]:
 
 
 def remove_replaced(client: Client, asked: Erasure, others: set[Place], version: int) -> Iterator[Step]:
-    """Remove rows of the list that others had before `version`, once they have newer ones."""
+    """Remove rows of the list and of ledgers that others had before `version`, once they have newer ones."""
     parameters = {"app": asked.app, "version": version, "keys": [key for _, key in others]}
-    sql = f"SELECT count() FROM customer FINAL WHERE {_STALE}"  # noqa: S608 - as above
-    yield lambda: client.query(sql, parameters).result_rows[0][0] == 0
-    yield _deleting(client, asked, "customer", _STALE, **parameters)
+    for table in ("customer", "ledger"):
+        sql = f"SELECT count() FROM {table} FINAL WHERE {_STALE}"  # noqa: S608 - as above
+        yield lambda: client.query(sql, parameters).result_rows[0][0] == 0  # noqa: B023 - before the next is made
+        yield _deleting(client, asked, table, _STALE, **parameters)
 
 
 def _others(asked: Erasure) -> bytes:

@@ -1,12 +1,13 @@
 """What the loader makes of journal entries: rows for each table of the warehouse, and links. Pure.
 
-The rows of a table are tuples in the order of its `COLUMNS`. Times in rows are integers since 1970 UTC, in the unit
-of their column: `occurred_at` and `set_at` in milliseconds, `received_at` in microseconds.
+The rows of a table are tuples in the order of `columns.COLUMNS`. Times in rows are integers since 1970 UTC, in the
+unit of their column: `occurred_at` and `set_at` in milliseconds, `received_at` in microseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,124 +27,10 @@ from tenure.identity import (
     identifiers,
     identity_key,
 )
-from tenure.loader import facts
+from tenure.loader import facts, subscription_facts
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones
-
-_IDENTIFIERS = dict.fromkeys(("customer_id", "uid", "billing_id", "email", "anonymous_id", "user_id"), "String")
-_OPERATION = "Enum8('unset' = 1, 'set_once' = 2, 'set' = 3, 'increment' = 4, 'member' = 5, 'list' = 6)"
-
-COLUMNS: dict[str, dict[str, str]] = {
-    "event": {
-        "app": "LowCardinality(String)",
-        "customer_key": "FixedString(16)",
-        "occurred_at": "DateTime64(3, 'UTC')",
-        "event_id": "FixedString(16)",
-        "name": "LowCardinality(String)",
-        **_IDENTIFIERS,
-        "properties": "String",
-        "context": "String",
-        "message_id": "String",
-        "received_at": "DateTime64(6, 'UTC')",
-        "receipt": "FixedString(16)",
-        "position": "UInt32",
-        "dialect": "LowCardinality(String)",
-        "verified": "Bool",
-        "precedence": "UInt128",
-        "superseded": "UInt8",
-    },
-    "first_copy": {
-        "event_id": "FixedString(16)",
-        "app": "LowCardinality(String)",
-        "precedence": "UInt128",
-        "receipt": "FixedString(16)",
-        "position": "UInt32",
-        "content": "FixedString(8)",
-        "customer_key": "FixedString(16)",
-        "occurred_at": "DateTime64(3, 'UTC')",
-    },
-    "arrival": {
-        "app": "LowCardinality(String)",
-        "receipt": "FixedString(16)",
-        "kind": "Enum8('event' = 1, 'identify' = 2, 'refusal' = 3)",
-        "position": "UInt32",
-        "part": "UInt16",
-        "event_id": "FixedString(16)",
-        "content": "FixedString(8)",
-        "received_at": "DateTime64(6, 'UTC')",
-        "dialect": "LowCardinality(String)",
-        "outcome": "Enum8('accepted' = 1, 'quarantined' = 2, 'rejected' = 3, 'erased' = 4)",
-        "code": "LowCardinality(String)",
-    },
-    "erased_event": {
-        "event_id": "FixedString(16)",
-        "app": "LowCardinality(String)",
-        "erasure": "FixedString(16)",
-    },
-    "quarantine": {
-        "app": "LowCardinality(String)",
-        "received_at": "DateTime64(6, 'UTC')",
-        "receipt": "FixedString(16)",
-        "position": "Nullable(UInt32)",
-        "part": "UInt16",
-        "dialect": "LowCardinality(String)",
-        "outcome": "Enum8('quarantined' = 2, 'rejected' = 3)",
-        "code": "LowCardinality(String)",
-        "field": "String",
-        "message": "String",
-        "payload": "String",
-    },
-    "identify": {
-        "app": "LowCardinality(String)",
-        "customer_key": "FixedString(16)",
-        "set_at": "DateTime64(3, 'UTC')",
-        "receipt": "FixedString(16)",
-        "position": "UInt32",
-        "part": "UInt16",
-        "received_at": "DateTime64(6, 'UTC')",
-        "dialect": "LowCardinality(String)",
-        "verified": "Bool",
-        **_IDENTIFIERS,
-        "traits": "String",
-        "user_traits": "String",
-        "channels": "String",
-        "users": "String",
-    },
-    "fact": {
-        "app": "LowCardinality(String)",
-        "customer_key": "FixedString(16)",
-        "scope": "Enum8('customer' = 1, 'user' = 2, 'channel' = 3, 'users' = 4)",
-        "subject": "String",
-        "name": "String",
-        "set_at": "DateTime64(3, 'UTC')",
-        "operation": _OPERATION,
-        "element_id": "FixedString(16)",
-        "verified": "Bool",
-        "value": "String",
-        "dialect": "LowCardinality(String)",
-        "received_at": "DateTime64(6, 'UTC')",
-        "receipt": "FixedString(16)",
-        "position": "UInt32",
-        "part": "UInt16",
-        "precedence": "UInt128",
-    },
-    "seen": {
-        "app": "LowCardinality(String)",
-        "customer_key": "FixedString(16)",
-        "name": "LowCardinality(String)",
-        "events": "SimpleAggregateFunction(sum, UInt64)",
-        "verified": "SimpleAggregateFunction(sum, UInt64)",
-        "first": "SimpleAggregateFunction(min, DateTime64(3, 'UTC'))",
-        "last": "SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
-        "changed": "SimpleAggregateFunction(max, DateTime64(6, 'UTC'))",
-    },
-    "identifier": {
-        "app": "LowCardinality(String)",
-        "customer_key": "FixedString(16)",
-        "kind": "LowCardinality(String)",
-        "value": "String",
-    },
-}
-"""Columns and ClickHouse types of each table, in the order of its rows here; a test holds them to the schema."""
+from tenure.subscriptions import sources
+from tenure.subscriptions.sources import Reading
 
 PROMOTING = frozenset({"whisperr"})
 """Dialects whose identify says that a visitor is now known, whatever the key."""
@@ -160,6 +47,8 @@ class Copy(NamedTuple):
     customer_key: bytes
     occurred_at: int
     row: tuple[Any, ...]
+    facts: Sequence[tuple[Any, ...]] = ()
+    """Rows for `subscription_fact`."""
 
     @property
     def place(self) -> tuple[bytes, int]:
@@ -183,6 +72,8 @@ class Block(msgspec.Struct):
     quarantined: list[tuple[Any, ...]] = []
     identifies: list[tuple[Any, ...]] = []
     facts: list[tuple[Any, ...]] = []
+    unreadable: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
+    """Billing events that say nothing of subscriptions, by dialect and problem."""
     links: list[Link] = []
     same_ids: dict[tuple[str, str, str], Link] = {}
     """By app, dialect and customer id: the first to say that this is a customer, whose the billing id then is."""
@@ -252,6 +143,16 @@ def event_rows(
     return events, firsts
 
 
+def subscription_rows(first: dict[bytes, Copy], kept: dict[bytes, Kept]) -> tuple[list[tuple[Any, ...]], list[Kept]]:
+    """Rows for `subscription_fact` of the copies that are kept from now on, and those whose facts no longer count."""
+    winning = [copy for event_id, copy in first.items()
+               if event_id not in kept or copy.precedence > kept[event_id].precedence]  # fmt: skip
+    return (
+        [row for copy in winning for row in copy.facts],
+        [kept[copy.event_id] for copy in winning if copy.event_id in kept],
+    )
+
+
 def erased_event_rows(erased: Mapping[bytes, str], kept: Mapping[bytes, Kept]) -> list[tuple[Any, ...]]:
     """Rows for `erased_event`: ids of events that were not kept, save those of which the warehouse keeps a copy."""
     return [(event_id, app, bytes(16)) for event_id, app in erased.items() if event_id not in kept]
@@ -282,7 +183,12 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
             event.properties, event.context, event.message_id or "", received_at, receipt, index, dialect,
             entry.verified or event.signed, order, 0,
         )  # fmt: skip
-        made.copies.append(Copy(event_id, order, content, key, occurred_at, row))
+        read = sources.facts(dialect, event, received_at)
+        stated: Sequence[tuple[Any, ...]] = ()
+        if read.facts or read.problem:
+            said = subscription_facts.Said(app, key, event_id, received_at, receipt, index, order)
+            stated = _stated(made, entry, event, read, said)
+        made.copies.append(Copy(event_id, order, content, key, occurred_at, row, stated))
         _add_identifiers(made, app, event)
         made.arrivals.append((app, receipt, "event", index, 0, event_id, content, received_at, dialect, "accepted", ""))
         _add_links(made, entry, event)
@@ -290,6 +196,17 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
             own = Identifier(CHURN_EVENT_ID, churn_event.churn_event_id(app, event_id))
             made.links.append(_link(entry, event, CARRIED, (identifiers(event)[0], own)))
     return gone
+
+
+def _stated(
+    made: Block, entry: Entry, event: Event, read: Reading, said: subscription_facts.Said
+) -> Sequence[tuple[Any, ...]]:
+    """The rows of the facts that a billing event states; none when it may be anybody's word."""
+    verified = entry.verified or event.signed
+    problem = read.problem or (None if verified else subscription_facts.UNVERIFIED)
+    if problem:
+        made.unreadable[entry.dialect, problem] += 1
+    return subscription_facts.rows(said, read.facts) if verified else ()
 
 
 def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombstones) -> None:

@@ -6,7 +6,7 @@ Days are UTC. A subscription that changes several times within a day counts as w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
@@ -45,6 +45,11 @@ def day_of(time: int) -> date:
     return _EPOCH + timedelta(days=max(_DAYS[0], min(_DAYS[1], time // _DAY_MS)))
 
 
+def start_of(day: date) -> int:
+    """The first millisecond of a day, since 1970 UTC."""
+    return (day - _EPOCH).days * _DAY_MS
+
+
 def levels(
     facts: Iterable[Fact], rules: Rules, until: date, *, rates: Rates | None = None, as_of: int | None = None
 ) -> list[Level]:
@@ -54,26 +59,39 @@ def levels(
     every level is in their base currency, at the rate of the day on which the subscription changed. Raises BadRequest
     where a rate is missing.
     """
+    found = from_timelines(timelines(facts, as_of), rules, until)
+    return found if rates is None else [converted(level, rates) for level in found]
+
+
+def timelines(facts: Iterable[Fact], as_of: int | None = None) -> dict[Subscription, list[Span]]:
+    """The states over time of each subscription that facts received by `as_of` (microseconds) are about."""
     by_subscription: defaultdict[Subscription, list[Fact]] = defaultdict(list)
     for fact in facts:
         by_subscription[Subscription(fact.source, fact.subscription)].append(fact)
-    found: list[Level] = []
-    for subscription in sorted(by_subscription):
-        spans = timeline(by_subscription[subscription], as_of)
-        found += _levels(subscription, spans, rules, until, rates)
+    spans = {subscription: timeline(by_subscription[subscription], as_of) for subscription in sorted(by_subscription)}
+    return {subscription: known for subscription, known in spans.items() if known}
+
+
+def from_timelines(timelines: Mapping[Subscription, Iterable[Span]], rules: Rules, until: date) -> list[Level]:
+    """The levels that a customer's subscriptions, in their order, come to by day; each in its own currency."""
+    found = [level for subscription, spans in timelines.items() for level in _levels(subscription, spans, rules, until)]
     return sorted(found, key=lambda level: level.day)
 
 
-def _levels(
-    subscription: Subscription, spans: Iterable[Span], rules: Rules, until: date, rates: Rates | None
-) -> Iterator[Level]:
+def converted(level: Level, rates: Rates) -> Level:
+    """A level in the base currency of some rates, at the rate of its day. Raises BadRequest where there is none."""
+    parts = {plan: rates.convert(amount, level.currency, level.day) for plan, amount in level.parts.items()}
+    return level._replace(currency=rates.base, parts=parts)
+
+
+def _levels(subscription: Subscription, spans: Iterable[Span], rules: Rules, until: date) -> Iterator[Level]:
     held: tuple[str, Parts] = "", {}
     before: State | None = None
     for span in spans:
         worth = (span.state.currency, parts(span.state, rules)) if _holds_at_end_of_day(span, until) else held
         if worth[1] != held[1] or (worth[1] and worth != held):
             day = day_of(span.start)
-            yield Level(day, subscription, *_converted(worth, day, rates), span.state, before or span.state)
+            yield Level(day, subscription, *worth, span.state, before or span.state)
             held = worth
         before = span.state
 
@@ -81,10 +99,3 @@ def _levels(
 def _holds_at_end_of_day(span: Span, until: date) -> bool:
     day = day_of(span.start)
     return day <= until and (span.end is None or day_of(span.end) > day)
-
-
-def _converted(worth: tuple[str, Parts], day: date, rates: Rates | None) -> tuple[str, Parts]:
-    if rates is None:
-        return worth
-    currency, amounts = worth
-    return rates.base, {plan: rates.convert(amount, currency, day) for plan, amount in amounts.items()}

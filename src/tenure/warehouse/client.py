@@ -30,11 +30,11 @@ vars(options).update(pd=None, np=None)
 ENGINE_USER = "tenure"
 TABLES = (
     "event", "first_copy", "arrival", "quarantine", "identify", "fact", "canonical", "seen", "identifier", "customer",
-    "erased_event",
+    "erased_event", "subscription_fact", "ledger",
 )  # fmt: skip
-HIDDEN_BY = dict.fromkeys(("event", "first_copy", "identify", "fact", "seen", "identifier"), "customer_key") | {
-    "customer": "customer"
-}
+HIDDEN_BY = dict.fromkeys(
+    ("event", "first_copy", "identify", "fact", "seen", "identifier", "subscription_fact"), "customer_key"
+) | dict.fromkeys(("customer", "ledger"), "customer")
 """Tables whose rows can be hidden, by a column that holds the key of an identifier."""
 READ_SECONDS = 30
 """Longest that a question of a reader may take."""

@@ -33,14 +33,16 @@ KEYED: dict[str, Keyed] = {
     "event": Keyed(times=("received_at", "occurred_at"), identifiers=True),
     "identify": Keyed(times=("received_at", "set_at"), identifiers=True),
     "fact": Keyed(times=("received_at", "set_at")),
+    "subscription_fact": Keyed(),
     "seen": Keyed(times=()),
     "identifier": Keyed(times=()),
     "canonical": Keyed(keys=("key", "canonical"), times=()),
     "customer": Keyed(keys=("customer",), times=(), lists=("keys",)),
+    "ledger": Keyed(keys=("customer",), times=(), lists=("keys",)),
 }
 BY_IDENTIFY = ("fact",)
 """Tables whose rows go with the element that said so, by (receipt, position, part)."""
-BY_EVENT = ("event", "first_copy")
+BY_EVENT = ("event", "first_copy", "subscription_fact")
 """Tables whose rows go with their event, by `event_id`."""
 BY_PAYLOAD = ("quarantine",)
 """Tables whose rows go when their payload holds an erased identifier."""

@@ -36,6 +36,7 @@ from tenure.web.identifier_path import KeepSlashes
 from tenure.web.identity import add_identity
 from tenure.web.openapi import describe
 from tenure.web.parameters import AsOf, moment
+from tenure.web.subscriptions import add_subscriptions
 
 STATIC = resources.files("tenure.web").joinpath("static")
 SWAGGER = resources.files("fastapi_swagger").joinpath("resources")
@@ -64,6 +65,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     add_attributes(api)
     add_identity(api)
     add_erasure(api)
+    add_subscriptions(api)
     add_customers(api)
     add_customer(api)  # the last: its path takes whatever the others leave
     _add_operating(api)

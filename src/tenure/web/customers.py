@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from fastapi import Depends, FastAPI, Query, Response
 
@@ -20,6 +20,9 @@ MAX_TEXT = 1_024
 Days = Annotated[int | None, Query(ge=1, le=MAX_DAYS)]
 Count = Annotated[int | None, Query(ge=1, le=2**63)]
 Time = Annotated[str | None, Query(description="A time (ISO 8601)")]
+_AMOUNT = r"^[0-9]{1,18}(\.[0-9]{1,10})?$"
+Amount = Annotated[str | None, Query(pattern=_AMOUNT, description="In units of the customer's currency a month")]
+Status = Literal["active", "past_due", "trialing", "unpaid", "paused", "incomplete", "canceled", "none"]
 Condition = Annotated[str, Query(max_length=MAX_TEXT)]
 
 
@@ -49,6 +52,41 @@ def _activity(
     )
 
 
+class _Billing(NamedTuple):
+    """What was asked of how a customer pays."""
+
+    status: str | None
+    plan: str | None
+    past_due: bool | None
+    currency: str | None
+    mrr_at_least: str | None
+    mrr_below: str | None
+    renews_after: int | None
+    renews_before: int | None
+
+
+def _billing(  # noqa: PLR0917 - query parameters, which are sent by name
+    status: Annotated[Status | None, Query(description="Pays so; `none`: has no subscription")] = None,
+    plan: Annotated[str | None, Query(max_length=MAX_TEXT, description="Has a live subscription to this plan")] = None,
+    past_due: Annotated[bool | None, Query(description="Has a bill that is late or was given up, or has none")] = None,
+    currency: Annotated[str | None, Query(max_length=3, description="Of `mrr` on the list")] = None,
+    mrr_at_least: Amount = None,
+    mrr_below: Amount = None,
+    renews_after: Time = None,
+    renews_before: Time = None,
+) -> _Billing:
+    return _Billing(
+        "" if status == "none" else status,
+        plan,
+        past_due,
+        currency,
+        mrr_at_least,
+        mrr_below,
+        moment("renews_after", renews_after),
+        moment("renews_before", renews_before),
+    )
+
+
 def add_customers(api: FastAPI) -> None:
     """Put the route into the application."""
 
@@ -56,6 +94,7 @@ def add_customers(api: FastAPI) -> None:
     def list_customers(  # noqa: PLR0917 - query parameters, which are sent by name
         tenant: Reader,
         activity: Annotated[_Activity, Depends(_activity)],
+        billing: Annotated[_Billing, Depends(_billing)],
         q: Annotated[
             str | None,
             Query(
@@ -81,8 +120,8 @@ def add_customers(api: FastAPI) -> None:
         """Every customer once, however many identifiers they have. An event is counted here within a second or two of
         being on its timeline; while many wait to be loaded, somewhat later."""
         asked = Filter(
-            q=q, **activity._asdict(), did=did, did_within_days=did_within_days, did_at_least=did_at_least,
-            events_at_least=events_at_least, attributes=tuple(attribute or ()), verified=verified,
-            now=time.time_ns() // 1_000_000,
+            q=q, **activity._asdict(), **billing._asdict(), did=did, did_within_days=did_within_days,
+            did_at_least=did_at_least, events_at_least=events_at_least, attributes=tuple(attribute or ()),
+            verified=verified, now=time.time_ns() // 1_000_000,
         )  # fmt: skip
         return json_response(customers(tenant, asked, sort=sort, limit=limit, cursor=cursor))

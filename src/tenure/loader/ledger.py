@@ -1,0 +1,181 @@
+"""The ledger of a customer as it is stored, and what the list of customers shows of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from tenure.subscriptions.account import OWN, Account, Standing
+from tenure.subscriptions.currency import exponent
+from tenure.subscriptions.movements import Movement
+from tenure.wire.times import EARLIEST, LATEST, rfc3339
+
+PLACES: Final = 10
+"""Decimal places of an amount in smallest units."""
+SHOWN_PLANS: Final = 20
+
+COLUMNS: Final = {
+    "app": "LowCardinality(String)",
+    "customer": "FixedString(16)",
+    "version": "UInt64",
+    "deleted": "UInt8",
+    "keys": "Array(FixedString(16))",
+    "rules": "LowCardinality(String)",
+    "change.book": "Array(LowCardinality(String))",
+    "change.currency": "Array(LowCardinality(String))",
+    "change.day": "Array(Date32)",
+    "change.kind": (
+        "Array(Enum8('new' = 1, 'expansion' = 2, 'contraction' = 3, 'churned' = 4, 'reactivated' = 5, 'transfer' = 6))"
+    ),
+    "change.plan": "Array(LowCardinality(String))",
+    "change.source": "Array(LowCardinality(String))",
+    "change.subscription": "Array(String)",
+    "change.before": "Array(Decimal(38, 10))",
+    "change.after": "Array(Decimal(38, 10))",
+    "spell.start": "Array(Date32)",
+    "spell.end": "Array(Nullable(Date32))",
+    "spell.cause": "Array(LowCardinality(String))",
+    "spell.reason": "Array(String)",
+    "spell.returned": "Array(Bool)",
+    "next_at": "Nullable(DateTime64(3, 'UTC'))",
+}
+"""Columns and ClickHouse types of `ledger`, in the order of `row`; a test holds them to the schema."""
+
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2299, 12, 31)
+_MOST: Final = 10 ** (38 - PLACES) - 1
+"""The largest amount that is stored."""
+
+
+class BillingItem(msgspec.Struct):
+    """How a customer pays, in short. Times are RFC 3339 in UTC, days dates."""
+
+    status: str
+    """That of the subscription that is most alive: active, past_due, trialing, unpaid, paused, incomplete, canceled."""
+    plans: list[str]
+    """Of live subscriptions; the first 20."""
+    mrr: str | None
+    """In units of `currency`, as a decimal; null where there are several currencies, and none to report in."""
+    currency: str | None
+    past_due: bool
+    renews_at: str | None
+    trial_end: str | None
+    cancel_at: str | None
+    paying_since: str | None
+    subscriptions: int
+
+
+class Columns(NamedTuple):
+    """What a row of `customer` has of billing, and the item that it shows."""
+
+    status: str = ""
+    plans: tuple[str, ...] = ()
+    mrr: Decimal = Decimal(0)
+    currency: str = ""
+    past_due: bool = False
+    renews_at: int | None = None
+    paying_since: date | None = None
+    shown: BillingItem | None = None
+
+
+def columns(account: Account, standing: Standing | None) -> Columns:
+    """What the list of customers has of an account; nothing where no subscription has begun."""
+    if standing is None:
+        return Columns()
+    currency, amount = _one(standing)
+    since = standing.paying.start if standing.paying else None
+    item = BillingItem(
+        status=standing.status,
+        plans=list(standing.plans[:SHOWN_PLANS]),
+        mrr=None if currency is None else text(amount, currency),
+        currency=currency,
+        past_due=standing.past_due,
+        renews_at=moment(standing.renews_at),
+        trial_end=moment(standing.trial_end),
+        cancel_at=moment(standing.cancel_at),
+        paying_since=None if since is None else since.isoformat(),
+        subscriptions=len(account.timelines),
+    )
+    return Columns(
+        standing.status,
+        standing.plans,
+        Decimal(0) if currency is None else level(amount / 10 ** exponent(currency)),
+        currency or "",
+        standing.past_due,
+        within(standing.renews_at),
+        None if since is None else _day(since),
+        item,
+    )
+
+
+class Told(NamedTuple):
+    """What there is about one customer: keys, and the account with its movements by book."""
+
+    keys: Iterable[bytes]
+    account: Account | None = None
+    movements: Mapping[str, Iterable[Movement]] = MappingProxyType({})
+    rules: str = ""
+    """The stamp of the rules that it is by."""
+    next_at: int | None = None
+    """When something of it changes by itself, in milliseconds since 1970 UTC."""
+
+
+def row(app: str, customer: bytes, version: int, told: Told) -> tuple[Any, ...]:
+    """The row of a customer's ledger; without an account it is the row that takes the customer out of `ledger`."""
+    changes = [
+        (book, movement.currency, _day(movement.day), movement.kind, change.plan, change.subscription.source,
+         change.subscription.id, level(change.before), level(change.after))
+        for book, found in told.movements.items() for movement in found for change in movement.changes
+    ]  # fmt: skip
+    spells = [
+        (_day(spell.start), None if spell.end is None else _day(spell.end), spell.cause or "", spell.reason or "",
+         spell.reactivated)
+        for spell in (told.account.spells if told.account else ())
+    ]  # fmt: skip
+    return (app, customer, version, int(told.account is None), sorted(told.keys), told.rules,
+            *_arrays(changes, 9), *_arrays(spells, 5), within(told.next_at))  # fmt: skip
+
+
+def level(amount: Fraction) -> Decimal:
+    """An amount of MRR as it is stored: to 10 places, half to even. One that no column holds is the largest."""
+    scaled = round(amount * 10**PLACES)
+    most = _MOST * 10**PLACES
+    return Decimal(f"{max(-most, min(most, scaled))}e-{PLACES}")
+
+
+def text(amount: Fraction, currency: str) -> str:
+    """An amount in smallest units, in units of its currency as it is shown: to whole smallest units, half to even."""
+    return format(Decimal(f"{round(amount)}e-{exponent(currency)}"), "f")
+
+
+def moment(time: int | None) -> str | None:
+    """A time in milliseconds as it is shown; None for one that we cannot tell."""
+    return rfc3339(found) if (found := within(time)) is not None else None
+
+
+def within(time: int | None) -> int | None:
+    """A time in milliseconds, if a column can hold it."""
+    return time if time is not None and EARLIEST <= time <= LATEST else None
+
+
+def _one(standing: Standing) -> tuple[str | None, Fraction]:
+    """The currency and amount that stand for a customer: of the reporting currency, else of the only one."""
+    reported = next((book for book in standing.mrr if book != OWN), None)
+    if reported is not None:
+        return reported, sum(standing.mrr[reported].values(), Fraction(0))
+    amounts = standing.mrr[OWN] or dict.fromkeys(standing.currencies, Fraction(0))
+    return next(iter(amounts.items())) if len(amounts) == 1 else (None, Fraction(0))
+
+
+def _day(day: date) -> date:
+    """A day as a column can hold it."""
+    return min(max(day, _FIRST_DAY), _LAST_DAY)
+
+
+def _arrays(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

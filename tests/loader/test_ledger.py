@@ -1,0 +1,261 @@
+"""The ledger follows the facts: in any order, after a crash, when customers become one, and when rules change."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tenure.control.billing import Billing
+from tenure.entry import Entry
+from tenure.event import Event
+from tenure.identity import Identifier, identity_key
+from tenure.loader import ledgers
+from tenure.loader.backfill import STEPS
+from tenure.loader.ledger import COLUMNS
+from tenure.loader.loader import Loader
+from tenure.subscriptions.currency import Rate, Rates
+from tenure.subscriptions.rules import Rules
+from tenure.warehouse.migrate import migrate
+from tests.loader.test_customers import APP, Loading, entry
+from tests.subscriptions.histories import at
+from tests.warehouse.conftest import Engine
+
+IN_ROWS = "customer, rules, " + ", ".join(f"`{name}`" for name in COLUMNS if "." in name)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loading]:
+    directory = tmp_path_factory.mktemp("ledger")
+    engine = Engine(directory)
+    yield Loading(directory, engine)
+    engine.stop()
+    engine.listener.close()
+
+
+@pytest.fixture
+def loading(running: Loading) -> Loading:
+    running.empty()
+    return running
+
+
+def said(uid: str, effective_at: str | int, message_id: str, amount: int | None = None, **fields: Any) -> Event:
+    """An event that says something of a customer's subscription s1, or of another."""
+    when = at(effective_at) if isinstance(effective_at, str) else effective_at
+    price = (
+        {} if amount is None else {"status": "active", "currency": "USD", "items": [{"amount": amount, "plan": "pro"}]}
+    )
+    properties = {"source": "native", "subscription": "s1"} | price | fields
+    return Event(index=0, name="subscription_updated", uid=uid, message_id=message_id, occurred_at=when,
+                 properties=json.dumps(properties))  # fmt: skip
+
+
+def key(uid: str) -> bytes:
+    return identity_key(APP, Identifier("uid", uid))
+
+
+def rows(loading: Loading) -> list[tuple[Any, ...]]:
+    loading.follow()
+    found = loading.warehouse.client.query(f"SELECT {IN_ROWS} FROM ledger FINAL ORDER BY customer")
+    return [tuple(row) for row in found.result_rows]
+
+
+def changes(loading: Loading) -> dict[bytes, list[tuple[str, str, str, int, int]]]:
+    """By customer: book, day, kind, before and after."""
+    return {
+        bytes(row[0]): [
+            (book, str(day), kind, int(before), int(after))
+            for book, day, kind, before, after in zip(row[2], row[4], row[5], row[9], row[10], strict=True)
+        ]
+        for row in rows(loading)
+    }
+
+
+HISTORY = [
+    entry(1, said("a", "2026-01-05", "1", 3000)),
+    entry(2, said("a", "2026-02-05", "2", 5000)),
+    entry(3, said("a", "2026-03-01", "3", status="canceled", cause="voluntary", reason="too dear")),
+    entry(4, said("b", "2026-01-10", "4", 1000, subscription="s2")),
+    entry(5, said("b", "2026-01-20", "2", 9999)),  # the same message, received later: a's counts
+    entry(6, said("b", "2026-02-10", "1", 9999, subscription="s2")),
+    entry(7, Event(index=0, name="login", uid="c", message_id="5")),
+]
+LEDGER = {
+    "a": [("", "2026-01-05", "new", 0, 3000), ("", "2026-02-05", "expansion", 3000, 5000),
+          ("", "2026-03-01", "churned", 5000, 0)],
+    "b": [("", "2026-01-10", "new", 0, 1000)],
+}  # fmt: skip
+
+
+def test_any_order_and_repetition_gives_the_same_ledger(loading: Loading) -> None:
+    """Facts in any order, in blocks of any size, once or twice; of two copies of an event the first received counts."""
+    found = set()
+    for seed in range(5):
+        loading.empty()
+        shuffled: list[Entry] = HISTORY + HISTORY[:4]
+        random.Random(seed).shuffle(shuffled)
+        for start in range(0, len(shuffled), 1 + seed):
+            loading.load(shuffled[start : start + 1 + seed])
+            loading.follow()
+        found.add(repr((rows(loading), loading.listed())))
+    assert len(found) == 1
+    assert changes(loading) == {key(uid): movements for uid, movements in LEDGER.items()}
+    (a,) = [row for row in rows(loading) if bytes(row[0]) == key("a")]
+    assert a[-5:] == ([date(2026, 1, 5)], [date(2026, 3, 1)], ["voluntary"], ["too dear"], [False])
+    items = {item.id: item.billing for item in loading.listed().items}
+    assert items["uid:c"] is None
+    assert items["uid:b"] is not None
+    assert (items["uid:b"].status, items["uid:b"].plans, items["uid:b"].mrr) == ("active", ["pro"], "10.00")
+    assert items["uid:a"] is not None
+    assert (items["uid:a"].status, items["uid:a"].mrr, items["uid:a"].paying_since) == ("canceled", "0.00", None)
+
+
+def test_a_merge_makes_one_ledger_and_a_split_gives_both_back(loading: Loading) -> None:
+    """The ledger is its customer's: two that become one have one history, and no row of the other is left."""
+    loading.load(HISTORY)
+    before = changes(loading)
+    loading.link("a", "a", 1)
+    loading.link("b", "a", 1)
+    assert list(changes(loading)) == [key("a")]
+    assert [kind for _, _, kind, _, _ in changes(loading)[key("a")]] == ["new", "expansion", "expansion", "contraction"]
+    loading.link("b", "b", 2)
+    loading.link("a", "a", 2)
+    assert changes(loading) == before
+
+
+def test_what_a_crash_left_undone_is_found(loading: Loading) -> None:
+    """A loader that starts makes the ledgers of what was stored before it, and without its file all of them."""
+    loading.load(HISTORY[:1])
+    loading.follow()
+    loading.load(HISTORY[1:])
+    loading.start()
+    expected = {key(uid): movements for uid, movements in LEDGER.items()}
+    assert changes(loading) == expected
+    loading.warehouse.client.command("TRUNCATE TABLE ledger")
+    (loading.journals / "customers.json").unlink()
+    loading.start()
+    assert changes(loading) == expected
+
+
+@pytest.mark.parametrize("table", ["event", "subscription_fact", "first_copy"])
+def test_a_block_that_is_inserted_again_says_everything_once(
+    loading: Loading, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever insert a crash comes after, doing the block again leaves the facts of the copies that are kept."""
+    insert = Loader._insert_rows
+
+    def crashing(self: Loader, name: str, *rest: Any) -> None:
+        insert(self, name, *rest)
+        if name == table:
+            raise ConnectionError
+
+    loading.load(HISTORY[4:6])  # copies that others replace
+    token = f"block-{table}-{time.time_ns()}"
+    with monkeypatch.context() as patched:
+        patched.setattr(Loader, "_insert_rows", crashing)
+        with pytest.raises(ConnectionError):
+            loading.load(HISTORY[:4], token)
+    loading.start()
+    loading.load(HISTORY[:4], token)
+    assert changes(loading) == {key(uid): movements for uid, movements in LEDGER.items()}
+
+
+def test_events_of_before_have_a_ledger(loading: Loading) -> None:
+    """The schema's migration reads what is stored, and doing it again changes nothing."""
+    loading.load(HISTORY)
+    expected = rows(loading)
+    for _ in range(2):
+        for table in ("subscription_fact", "ledger"):
+            loading.warehouse.client.command(f"DROP TABLE {table}")
+        loading.warehouse.client.command("DELETE FROM schema_migration WHERE number = 7")
+        assert migrate(loading.warehouse.client, STEPS) == ["0007_subscriptions.sql"]
+        loading.start()
+        assert rows(loading) == expected
+
+
+def test_other_rules_and_rates_make_all_ledgers_anew(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their stamp; a customer for whom a rate is missing has no book in the currency to report in."""
+    monkeypatch.setattr("tenure.loader.customers.DUE_SECONDS", 0)
+    loading.load([*HISTORY, entry(8, said("d", "2026-01-01", "6", 2000, status="past_due", currency="EUR"))])
+    assert changes(loading)[key("d")] == [("", "2026-01-01", "new", 0, 2000)]
+    rates = Rates("EUR", {"USD": (Rate(date(2026, 1, 6), Decimal("0.5")),)})
+    loading.billing = lambda _: Billing(Rules(past_due="out"), rates, "other rules")
+    found = changes(loading)
+    assert found.get(key("d")) == []
+    assert found[key("a")] == LEDGER["a"]  # no rate of January 5
+    assert found[key("b")] == [*LEDGER["b"], ("EUR", "2026-01-10", "new", 0, 500)]
+    assert {row[1] for row in rows(loading)} == {"other rules"}
+    listed = {item.id: item.billing for item in loading.listed().items}
+    assert listed["uid:b"] is not None
+    assert (listed["uid:b"].mrr, listed["uid:b"].currency) == ("5.00", "EUR")
+
+
+def test_what_is_dated_ahead_comes_by_itself(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An end that was set ahead is in the ledger from the start, and in the status when its time comes."""
+    monkeypatch.setattr("tenure.loader.customers.DUE_SECONDS", 0)
+    soon = time.time_ns() // 1_000_000 + 4_000
+    loading.load([entry(1, said("a", "2026-01-05", "1", 3000, cancel_at=soon))])
+    assert [kind for _, _, kind, _, _ in changes(loading)[key("a")]] == ["new", "churned"]
+
+    def status() -> str:
+        (item,) = loading.listed().items
+        assert item.billing is not None
+        return item.billing.status
+
+    assert status() == "active"
+    deadline = time.monotonic() + 30
+    while status() != "canceled":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert time.time_ns() // 1_000_000 >= soon
+
+
+def test_a_ledger_is_made_again_only_for_a_reason(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has very many subscriptions and does something else costs a look; nobody waits for one who fails."""
+    made: list[int] = []
+    account = ledgers.account
+
+    def counting(facts: Iterator[Any], *rest: Any, **named: Any) -> Any:
+        known = list(facts)
+        made.append(len(known))
+        if any(fact.subscription == "broken" for fact in known):
+            raise ZeroDivisionError
+        return account(known, *rest, **named)
+
+    monkeypatch.setattr(ledgers, "account", counting)
+    loading.load([entry(n, said("a", "2026-01-05", f"{n}", 100, subscription=f"s{n}")) for n in range(1, 2_001)])
+    loading.load([entry(3_001, said("b", "2026-01-05", "b", 100))])
+    loading.load([entry(3_002, said("c", "2026-01-05", "c", 100, subscription="broken"))])
+    loading.follow()
+    assert sorted(made) == [1, 1, 2_000]
+    loading.load([entry(3_003, *(Event(index=0, name="login", uid=uid, message_id=f"l{uid}") for uid in "abc"))])
+    items = {item.id: item for item in loading.listed().items}
+    assert sorted(made) == [1, 1, 2_000]
+    assert items["uid:a"].events == 2_001
+    assert items["uid:a"].billing is not None
+    assert (items["uid:a"].billing.subscriptions, items["uid:a"].billing.mrr) == (2_000, "2000.00")
+    assert items["uid:c"].billing is None
+    assert set(changes(loading)) == {key("a"), key("b")}
+
+
+def test_a_ledger_that_takes_long_is_put_off(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made at once the first time, then not again for a while; the others go on, and in the end it is right."""
+    monkeypatch.setattr("tenure.loader.customers.DUE_SECONDS", 0)
+    loading.load(HISTORY[:1])
+    with monkeypatch.context() as patched:
+        patched.setattr(ledgers, "_not_before", lambda _: time.monotonic() + 3)
+        assert list(changes(loading)) == [key("a")]
+    loading.load(HISTORY[1:])
+    first = changes(loading)
+    assert (first[key("a")], first[key("b")]) == (LEDGER["a"][:1], LEDGER["b"])
+    deadline = time.monotonic() + 30
+    while changes(loading)[key("a")] != LEDGER["a"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not loading.following._ledgers.put_off
