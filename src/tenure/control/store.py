@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, func, or_, select, union_all, update
 from tenure.control import keys
 from tenure.control.database import writing
 from tenure.control.erasures import Erasures
+from tenure.control.health import HealthBook
 from tenure.control.keys import Key
 from tenure.control.links import Links
 from tenure.control.policy import Policy
@@ -47,13 +48,14 @@ class Rotation(NamedTuple):
 
 
 class Store:
-    """Apps and their rules, and keys; `links` has the links. Safe to share between threads."""
+    """Apps and their rules, and keys; `links` has the links, `health` the signals. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = writing(engine)
         self.links = Links(engine)
         self.erasures = Erasures(engine, self.links)
+        self.health = HealthBook(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken."""

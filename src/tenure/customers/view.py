@@ -13,7 +13,9 @@ from tenure.customers.as_of import received_by
 from tenure.customers.attributes import Attribute, customer_attributes
 from tenure.customers.churn_events import churn_events
 from tenure.customers.customer import Customer, find_customer
+from tenure.customers.health import customer_health
 from tenure.customers.users import Users, users
+from tenure.health.score import HealthInShort, in_short
 from tenure.identity import CHURN_EVENT_ID
 from tenure.loader.profile import display_name
 from tenure.warehouse.client import Tenant
@@ -40,6 +42,7 @@ class CustomerView(msgspec.Struct):
     identifiers: list[str]
     """All, as `kind:value`, strongest first."""
     name: str | None
+    health: HealthInShort
     activity: Activity
     attributes: dict[str, Attribute]
     unverified: dict[str, Attribute]
@@ -79,6 +82,7 @@ def view(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> C
         id=next(iter(identifiers), None),
         identifiers=identifiers,
         name=display_name({name: bytes(one.value).decode() for name, one in known.attributes.items()}) or None,
+        health=in_short(customer_health(tenant, store, customer, as_of)),
         activity=activity(tenant, customer, time.time_ns() // 1_000_000 if as_of is None else as_of, as_of),
         attributes=known.attributes,
         unverified=known.unverified,
