@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
-from tests.harness import Server, create_app
+from tests.harness import Server
 
 Keys = dict[str, str]
 
@@ -33,10 +30,18 @@ def events(name: str, uid: str, *days: float, **more: Any) -> list[dict[str, Any
 
 
 def test_x(server: Server, keys: Keys) -> None:
-    send(server, keys, *events("login", "u", *[d + 0.5 for d in range(0, 100, 2)]), *events("nps_response", "u", 3.2, properties={"score": 3}),
-         *events("nps_response", "u", 4.2, properties={"nps": "eleven"}), *events("login", "u", -3), *events("old", "u", 300.1))
+    send(
+        server,
+        keys,
+        *events("login", "u", *[d + 0.5 for d in range(0, 100, 2)]),
+        *events("nps_response", "u", 3.2, properties={"score": 3}),
+        *events("nps_response", "u", 4.2, properties={"nps": "eleven"}),
+        *events("login", "u", -3),
+        *events("old", "u", 300.1),
+    )
     send(server, keys, *events("login", "u", 0.2), key="publishable_key")
     import json
+
     print(json.dumps(health(server, keys, "u"), indent=1))
     print(json.dumps(health(server, keys, "u", as_of=ago(0)), indent=1)[:300])
     assert 0

@@ -55,11 +55,9 @@ def history(
 
 
 def others(given: Mapping[str, Mapping[str, Any]]) -> Others:
-    """`first`, `last` and `third` as days ago; all three others did it last when the last one did, if not said."""
+    """`first` and `last` as days ago."""
     return {
-        name: Elsewhere(
-            said.get("events", 1_000), at(said.get("first", 300)), at(said["last"]), at(said.get("third", said["last"]))
-        )
+        name: Elsewhere(said.get("events", 1_000), at(said.get("first", 300)), at(said["last"]), said.get("senders", 3))
         for name, said in given.items()
     }
 

@@ -42,7 +42,9 @@ def test_customer(page: Path) -> None:
         known_days=given.get("known_days"),
     )
     settings = msgspec.convert(given.get("settings", {}), HealthSettings)
-    found = health(history, histories.others(given.get("others", {})), settings, histories.billing(given.get("billing")))
+    found = health(
+        history, histories.others(given.get("others", {})), settings, histories.billing(given.get("billing"))
+    )
     assert found.score == expected["score"]
     assert [reason.code for reason in found.insufficient_data] == expected.get("reasons", [])
     parts = {part.part: [part.points, part.possible] for part in found.parts if part.left_out is None}

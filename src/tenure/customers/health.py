@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tenure.control.store import Store
@@ -13,36 +14,30 @@ from tenure.health.billing import Billing
 from tenure.health.history import BEFORE, DAY_MS, DAYS, RECENT, Answer, Day, Doing, Elsewhere, History, Others
 from tenure.health.score import Health, health
 from tenure.health.signals import NPS_PROPERTIES, Signals
+from tenure.health.silence import seems_broken
 from tenure.warehouse.client import Tenant
 
-MAX_NAMES: Final = 1_000
-"""Names of a customer that are looked at, verified and not: those with a sign first, then those of the most days."""
+MAX_DAYS: Final = 20_000
+"""Days, each of one name, of a customer that are looked at: verified ones first, names with a sign, the latest."""
 MAX_ANSWERS: Final = 1_000
 """NPS answers that are looked at, the latest."""
-MAX_NAMES_ELSEWHERE: Final = 10_000
+MAX_NAMES: Final = 10_000
+"""Names of an app that are looked at, the most frequent."""
+LATELY_SECONDS: Final = 60
+"""How long it is remembered what all customers of an app did."""
 BILLING_DIALECT: Final = "stripe"
 
 _AHEAD, _OLD = -1, DAYS
 _HISTORY = f"""
-SELECT name, verified, by_billing, days, count() OVER (), sum(if(verified, past, 0)) OVER (),
-    min(if(verified AND past > 0, first, NULL)) OVER (), sum(ahead) OVER ()
+SELECT name, verified, ago, count(), max(at), argMax(event_id, (at, event_id)), min(dialect = {{billing:String}}),
+    countIf(verified AND ago >= 0), minIf(at, verified AND ago >= 0), countIf(ago < 0)
 FROM (
-    SELECT name, verified, min(billing) AS by_billing,
-        arraySort(groupArrayIf((ago, events, last, id), ago BETWEEN 0 AND {DAYS} - 1)) AS days,
-        sumIf(events, ago >= 0) AS past, sumIf(events, ago < 0) AS ahead, minIf(first_of_day, ago >= 0) AS first
-    FROM (
-        SELECT name, verified, min(dialect = {{billing:String}}) AS billing, min(at) AS first_of_day, count() AS events,
-            if(at > {{now:Int64}}, {_AHEAD}, least(intDiv({{now:Int64}} - at, {DAY_MS}), {_OLD})) AS ago,
-            max(at) AS last, argMax(event_id, (at, event_id)) AS id
-        FROM (
-            SELECT name, verified, dialect, event_id, toUnixTimestamp64Milli(occurred_at) AS at
-            FROM event FINAL WHERE customer_key IN {{keys:Array(FixedString(16))}} AND RECEIVED
-        )
-        GROUP BY name, verified, ago
-    )
-    GROUP BY name, verified
+    SELECT name, verified, dialect, event_id, toUnixTimestamp64Milli(occurred_at) AS at,
+        if(at > {{now:Int64}}, {_AHEAD}, least(intDiv({{now:Int64}} - at, {DAY_MS}), {_OLD})) AS ago
+    FROM event FINAL WHERE customer_key IN {{keys:Array(FixedString(16))}} AND RECEIVED
 )
-ORDER BY has({{speaking:Array(String)}}, name) DESC, verified DESC, length(days) DESC, past DESC, name
+GROUP BY GROUPING SETS ((), (name, verified, ago))
+ORDER BY grouping(name) DESC, verified DESC, has({{speaking:Array(String)}}, name) DESC, ago, name
 LIMIT {{limit:UInt32}}
 """  # noqa: S608 - the numbers are those above; every value is bound
 _VALUE = ", ".join(f"JSONExtractRaw(properties, '{name}')" for name in NPS_PROPERTIES)
@@ -54,20 +49,21 @@ WHERE customer_key IN {{keys:Array(FixedString(16))}} AND RECEIVED AND verified 
 AND occurred_at > fromUnixTimestamp64Milli({{since:Int64}}) AND occurred_at <= fromUnixTimestamp64Milli({{now:Int64}})
 ORDER BY at DESC, event_id DESC LIMIT {{limit:UInt32}}
 """  # noqa: S608 - as above
-_ELSEWHERE = """
-SELECT name, sum(events), toUnixTimestamp64Milli(min(first)) AS earliest, max(lately),
-    arrayElementOrNull(groupArraySorted(3)(-lately), 3)
-FROM (
-    SELECT name, events, first, least(toUnixTimestamp64Milli(last), {now:Int64}) AS lately FROM SEEN
-    WHERE customer_key NOT IN {keys:Array(FixedString(16))} AND name != ''
-)
-GROUP BY name HAVING earliest <= {now:Int64} ORDER BY sum(events) DESC, name LIMIT {limit:UInt32}
+_OVERALL = """
+SELECT name, sum(events), toUnixTimestamp64Milli(min(first)), max(least(toUnixTimestamp64Milli(last), NOW))
+FROM seen WHERE name != '' GROUP BY name ORDER BY sum(events) DESC, name LIMIT {limit:UInt32}
+""".replace("NOW", "toUnixTimestamp64Milli(now64(3))")
+# Without FINAL, which takes four times as long: an event that an earlier copy replaced may count twice for a while.
+_OVERALL_THEN = """
+SELECT name, count(), toUnixTimestamp64Milli(min(occurred_at)), toUnixTimestamp64Milli(max(occurred_at))
+FROM event WHERE RECEIVED AND NOT superseded AND occurred_at <= fromUnixTimestamp64Milli({now:Int64})
+GROUP BY name ORDER BY count() DESC, name LIMIT {limit:UInt32}
 """
-_SEEN = "seen FINAL"
-_SEEN_THEN = """(
-    SELECT customer_key, name, count() AS events, min(occurred_at) AS first, max(occurred_at) AS last
-    FROM event FINAL WHERE RECEIVED GROUP BY customer_key, name
-)"""
+_SENDERS = """
+SELECT name, uniqExact(customer_key) FROM TABLE
+WHERE name IN {names:Array(String)} AND customer_key NOT IN {keys:Array(FixedString(16))} AND CONDITION
+AND toUnixTimestamp64Milli(TIME) >= {since:Array(Int64)}[indexOf({names:Array(String)}, name)] GROUP BY name
+"""
 
 
 def customer_health(tenant: Tenant, store: Store, customer: Customer, as_of: int | None = None) -> Health:
@@ -78,7 +74,7 @@ def customer_health(tenant: Tenant, store: Store, customer: Customer, as_of: int
     now = time.time_ns() // 1_000_000 if as_of is None else as_of
     settings = store.health.of(tenant.app)
     history = read_history(tenant, customer, Signals(settings.signals), now, as_of)
-    others = read_others(tenant, customer, now, as_of)
+    others = read_others(tenant, customer, history, as_of)
     return health(history, others, settings, billing(tenant, customer, now, as_of), as_of)
 
 
@@ -95,9 +91,12 @@ def read_history(tenant: Tenant, customer: Customer, signals: Signals, now: int,
     """The history of a customer up to `now`. Raises Unavailable."""
     received, parameters = received_by(as_of)
     parameters |= {"keys": customer.keys, "now": now, "billing": BILLING_DIALECT, "speaking": signals.speaking()}
-    rows = tenant.rows(_HISTORY.replace("RECEIVED", received), parameters | {"limit": MAX_NAMES})
-    names, events, known_since, ahead = rows[0][4:] if rows else (0, 0, None, 0)
-    verified = tuple(_doing(row) for row in rows if row[1] and row[3])
+    total, *days = tenant.rows(_HISTORY.replace("RECEIVED", received), parameters | {"limit": MAX_DAYS + 1})
+    *_, events, known_since, ahead = total
+    verified = _doings(row for row in days if row[1])
+    totals: Counter[str] = Counter()
+    for name, _, _, count, *_ in days:
+        totals[name] += count
     asked = [doing.name for doing in verified if signals.of(doing.name).sign == "nps"]
     return History(
         now=now,
@@ -105,27 +104,22 @@ def read_history(tenant: Tenant, customer: Customer, signals: Signals, now: int,
         events=events,
         ahead=ahead,
         verified=verified,
-        unverified=tuple(_doing(row) for row in rows if not row[1] and row[3]),
+        unverified=_doings(row for row in days if not row[1]),
+        totals=totals,
         answers=_answers(tenant, customer, asked, now, as_of) if asked else (),
-        names_left_out=names - len(rows),
+        cut=len(days) == MAX_DAYS,
     )
 
 
-def read_others(tenant: Tenant, customer: Customer, now: int, as_of: int | None = None) -> Others:
-    """What all other customers of the app did until `now`, verified or not. Raises Unavailable.
-
-    By counts that are kept; with `as_of` all events of the app are read, which takes longer.
-    """
-    received, parameters = received_by(as_of)
-    table = _SEEN if as_of is None else _SEEN_THEN.replace("RECEIVED", received)
-    parameters |= {"keys": customer.keys, "now": now, "limit": MAX_NAMES_ELSEWHERE}
-    rows = tenant.rows(_ELSEWHERE.replace("SEEN", table), parameters)
-    return {name: Elsewhere(events, first, last, third and -third) for name, events, first, last, third in rows}
-
-
-def _doing(row: Sequence[Any]) -> Doing:
-    name, _, by_billing, days, *_ = row
-    return Doing(name, tuple(Day(ago, count, last, bytes(event)) for ago, count, last, event in days), bool(by_billing))
+def _doings(rows: Iterable[Sequence[Any]]) -> tuple[Doing, ...]:
+    by_name: defaultdict[str, list[Day]] = defaultdict(list)
+    not_by_billing = set()
+    for name, _, ago, events, last, event_id, by_billing, *_ in rows:
+        if 0 <= ago < DAYS:
+            by_name[name].append(Day(ago, events, last, bytes(event_id)))
+        if not by_billing:
+            not_by_billing.add(name)
+    return tuple(Doing(name, tuple(days), name not in not_by_billing) for name, days in by_name.items())
 
 
 def _answers(tenant: Tenant, customer: Customer, names: list[str], now: int, as_of: int | None) -> tuple[Answer, ...]:
@@ -134,3 +128,36 @@ def _answers(tenant: Tenant, customer: Customer, names: list[str], now: int, as_
     parameters |= {"keys": customer.keys, "names": names, "since": since, "now": now, "limit": MAX_ANSWERS}
     rows = tenant.rows(_ANSWERS.replace("RECEIVED", received), parameters)
     return tuple(Answer(name, at, bytes(event_id), value) for name, at, event_id, value in rows)
+
+
+def read_others(tenant: Tenant, customer: Customer, history: History, as_of: int | None = None) -> Others:
+    """What the other customers of the app did, verified or not; of up to a minute ago. Raises Unavailable.
+
+    By counts that are kept; with `as_of` all events of the app are read, which takes longer.
+    """
+    received, parameters = received_by(as_of)
+    parameters |= {"limit": MAX_NAMES} | ({} if as_of is None else {"now": history.now})
+    sql = _OVERALL if as_of is None else _OVERALL_THEN.replace("RECEIVED", received)
+    rows = tenant.rows_lately(sql, parameters, seconds=LATELY_SECONDS)
+    own = history.totals
+    overall = {name: Elsewhere(events - own.get(name, 0), first, last) for name, events, first, last in rows}
+    suspects = {
+        doing.name: other.last
+        for doing in history.verified
+        if (other := overall.get(doing.name)) and seems_broken(other, history.now)
+    }
+    senders = _senders(tenant, customer, suspects, as_of) if suspects else {}
+    return overall | {name: overall[name]._replace(senders=count) for name, count in senders.items()}
+
+
+def _senders(tenant: Tenant, customer: Customer, last: Mapping[str, int], as_of: int | None) -> dict[str, int]:
+    """How many other identifiers did each name in the 30 days until its last time."""
+    received, parameters = received_by(as_of)
+    table, at = ("seen", "last") if as_of is None else ("event FINAL", "occurred_at")
+    parameters |= {
+        "keys": customer.keys,
+        "names": list(last),
+        "since": [time - RECENT * DAY_MS for time in last.values()],
+    }
+    sql = _SENDERS.replace("TABLE", table).replace("TIME", at).replace("CONDITION", received)
+    return dict(tenant.rows(sql, parameters))  # type: ignore[arg-type] # of two columns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 DAY_MS: Final = 86_400_000
@@ -60,10 +61,12 @@ class History(NamedTuple):
     """Events that are dated after `now`: they count nowhere."""
     verified: tuple[Doing, ...]
     unverified: tuple[Doing, ...] = ()
+    totals: Mapping[str, int] = MappingProxyType({})
+    """All events of each name, whenever and verified or not."""
     answers: tuple[Answer, ...] = ()
     """Of the last `RECENT` and `BEFORE` days, latest first."""
-    names_left_out: int = 0
-    """Names beyond those that are looked at."""
+    cut: bool = False
+    """There are more names and days than are looked at."""
 
     @property
     def known_days(self) -> int:
@@ -76,10 +79,11 @@ class Elsewhere(NamedTuple):
 
     events: int
     first: int
+    """Of anybody, and so `last`."""
     last: int
     """Not after the moment of the question."""
-    third: int | None
-    """The third-latest of the times at which each identifier did it last; None when fewer than three did."""
+    senders: int = 0
+    """Others' identifiers that did it in the `RECENT` days until `last`; only known of a name that seems broken."""
 
 
 Others: TypeAlias = Mapping[str, Elsewhere]

@@ -63,6 +63,7 @@ class Thresholds(msgspec.Struct):
     silent_days: int = silence.SILENT_DAYS
     silent_most: int = summary.SILENT_MOST
     broken_events: int = silence.BROKEN_EVENTS
+    broken_senders: int = silence.BROKEN_SENDERS
     broken_days: int = silence.BROKEN_DAYS
     broken_gaps: int = silence.BROKEN_GAPS
 
@@ -82,8 +83,8 @@ class Health(msgspec.Struct):
     known_since: str | None
     dated_ahead: int
     """Events dated after the moment of the question: they count once it has come."""
-    names_left_out: int
-    """Names beyond the 1,000 that are looked at."""
+    cut: bool
+    """Whether there are more names and days than the 20,000 that are looked at."""
     weights: Weights
     thresholds: Thresholds
     at: str
@@ -122,7 +123,7 @@ def health(
         events=history.events,
         known_since=None if history.known_since is None else rfc3339(history.known_since),
         dated_ahead=history.ahead,
-        names_left_out=history.names_left_out,
+        cut=history.cut,
         weights=settings.weights,
         thresholds=Thresholds(),
         at=rfc3339(history.now),

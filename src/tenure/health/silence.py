@@ -13,6 +13,8 @@ SILENT_DAYS: Final = 14
 """Days of silence at least."""
 BROKEN_EVENTS: Final = 20
 """Events that others sent at least, so that their pause says something."""
+BROKEN_SENDERS: Final = 3
+"""Others that did it at least, in the `RECENT` days before it fell silent."""
 BROKEN_DAYS: Final = 3
 BROKEN_GAPS: Final = 20
 """Silence for everyone is one of more days, and longer than so many times the mean time between others' events."""
@@ -61,16 +63,20 @@ def tracked(doings: tuple[Doing, ...], others: Others, now: int) -> Tracked:
     return Tracked(tuple(kept), tuple(broken))
 
 
+def seems_broken(other: Elsewhere, now: int) -> bool:
+    """Whether nobody does it for longer than can be chance; whether that is so of several, `senders` says."""
+    gaps = BROKEN_GAPS * (other.last - other.first) // max(1, other.events - 1)
+    return other.events >= BROKEN_EVENTS and now - other.last > max(BROKEN_DAYS * DAY_MS, gaps)
+
+
 def find_broken(doing: Doing, other: Elsewhere | None, now: int) -> Broken | None:
-    """Whether a name fell silent for everyone, three others at least who did it until then; None when it did not."""
-    if other is None or other.events < BROKEN_EVENTS or other.third is None:
+    """Whether a name fell silent for everyone, and several did it until then; None when it did not."""
+    if other is None or other.senders < BROKEN_SENDERS:
         return None
-    since = max(other.last, doing.days[0].last)
-    silence = now - since
-    gaps = BROKEN_GAPS * (other.last - other.first) // (other.events - 1)
-    if silence <= max(BROKEN_DAYS * DAY_MS, gaps) or since - other.third > RECENT * DAY_MS:
+    anybody = other._replace(last=max(other.last, doing.days[0].last))
+    if not seems_broken(anybody, now):
         return None
-    return Broken(doing, since, "broken" if silence <= RECENT * DAY_MS else "retired")
+    return Broken(doing, anybody.last, "broken" if now - anybody.last <= RECENT * DAY_MS else "retired")
 
 
 def find_silent(doing: Doing) -> Silent | None:
