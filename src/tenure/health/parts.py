@@ -15,7 +15,7 @@ import msgspec
 from tenure.health.billing import Billing
 from tenure.health.history import BEFORE, DAY_MS, RECENT, Day, Doing, History, Others
 from tenure.health.signals import Signals
-from tenure.health.summary import SHOWN, Judged, examples
+from tenure.health.summary import SHOWN, Judged, examples, when
 from tenure.wire.times import rfc3339
 
 FRESH_DAYS: Final = 3
@@ -104,7 +104,9 @@ def _recency(given: Given) -> Level:
 
 
 def _frequency(given: Given) -> Level:
-    days = {day.ago: day for doing in given.judged.uses for day in _recent(doing)}
+    days: dict[int, Day] = {}
+    for day in sorted((day for doing in given.judged.uses for day in _recent(doing)), key=when):
+        days.setdefault(day.ago, day)
     lived = min(RECENT, given.history.known_days)
     full = Fraction(FULL_DAYS * lived, RECENT)
     level = Fraction(len(days)) / full if full else Fraction(0)

@@ -139,7 +139,12 @@ def judge(history: History, others: Others, signals: Signals) -> Judged:
 
 def examples(days: Iterable[Day]) -> list[str]:
     """The last events of the latest days, in hex."""
-    return [day.event_id.hex() for day in sorted(days, key=lambda day: (-day.last, day.event_id))[:EXAMPLES]]
+    return [day.event_id.hex() for day in sorted(days, key=when)[:EXAMPLES]]
+
+
+def when(day: Day) -> tuple[int, bytes]:
+    """What days are put in order by, the latest first."""
+    return -day.last, day.event_id
 
 
 def _lately(history: History, signals: Signals, sign: Answered) -> list[Lately]:
