@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Server
+from tenure.settings import Settings
+from tenure.warehouse.client import Warehouse
+from tests.harness import Server, create_app
 
 Keys = dict[str, str]
 
@@ -155,3 +157,21 @@ def test_nobody_is_not_found(server: Server, keys: Keys) -> None:
     """An unknown customer has no health."""
     answer = server.http.get("/v1/customers/nobody/health", headers={"Authorization": f"Bearer {keys['read_key']}"})
     assert (answer.status_code, answer.json()["error"]) == (404, "unknown_customer")
+
+
+def test_what_everybody_did_is_remembered_by_app(server: Server, keys: Keys) -> None:
+    """A question that may be answered as of a minute ago is, until then, and never with another app's rows."""
+    warehouse = Warehouse(Settings.load({"data": server.data}, {}))
+    ours, theirs = (warehouse.tenant(app) for app in (keys["app"], create_app(server.data, "another's health")["app"]))
+    question = "SELECT count() FROM event FINAL WHERE name = {name:String}"
+
+    def ask(name: str = "login", seconds: float = 60) -> Any:
+        return [tenant.rows_lately(question, {"name": name}, seconds=seconds)[0][0] for tenant in (ours, theirs)]
+
+    assert ask() == [0, 0]
+    send(server, keys, *events("login", "u", 1), *events("logout", "u", 1))
+    server.wait_loaded()
+    assert (ask(), ask("logout", seconds=0)) == ([0, 0], [1, 0])
+    send(server, keys, *events("logout", "u", 2))
+    server.wait_loaded()
+    assert ask("logout") == [2, 0]

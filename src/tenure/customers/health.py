@@ -75,11 +75,11 @@ def customer_health(tenant: Tenant, store: Store, customer: Customer, as_of: int
     settings = store.health.of(tenant.app)
     history = read_history(tenant, customer, Signals(settings.signals), now, as_of)
     others = read_others(tenant, customer, history, as_of)
-    return health(history, others, settings, billing(tenant, customer, now, as_of), as_of)
+    return health(history, others, settings, billing(tenant, store, customer, as_of), as_of)
 
 
-def billing(tenant: Tenant, customer: Customer, now: int, as_of: int | None = None) -> Billing | None:
-    """The billing of a customer at `now`, by what had been received by `as_of` (milliseconds since 1970 UTC).
+def billing(tenant: Tenant, store: Store, customer: Customer, as_of: int | None = None) -> Billing | None:
+    """The billing of a customer now, or at `as_of` (milliseconds since 1970 UTC) by what had been received by then.
 
     None when nothing is known of it: the part is then left out of the score. That is so for everybody until
     subscriptions are kept with the customer. Raises Unavailable.
@@ -97,7 +97,8 @@ def read_history(tenant: Tenant, customer: Customer, signals: Signals, now: int,
     totals: Counter[str] = Counter()
     for name, _, _, count, *_ in days:
         totals[name] += count
-    asked = [doing.name for doing in verified if signals.of(doing.name).sign == "nps"]
+    surveys = set(signals.nps())
+    asked = [doing.name for doing in verified if doing.name in surveys and doing.events(0, RECENT + BEFORE)]
     return History(
         now=now,
         known_since=known_since if events else None,
