@@ -48,7 +48,9 @@ def history(
         known_since=None if first is None else at(first),
         events=len(agos) + (known_days is not None),
         ahead=ahead,
-        verified=tuple(doing(name, agos, by_billing=name in by_billing) for name, agos in given.items()),
+        verified=tuple(
+            doing(name, agos, by_billing=name in by_billing) for name, agos in given.items() if min(agos) < DAYS
+        ),
         unverified=tuple(doing(name, agos) for name, agos in (unverified or {}).items()),
         answers=tuple(Answer("nps_response", at(ago), event_id(ago, value), value) for ago, value in answers),
     )

@@ -180,6 +180,13 @@ def test_ten_thousand_names_are_bounded() -> None:
     assert next(part for part in found.parts if part.part == "signals").points == 0
 
 
+def test_use_of_long_ago_is_none() -> None:
+    """Who did nothing for 182 days has no recency, and the evidence says no more than was looked at."""
+    found = score(histories.history({"login": [200, 210, 220, 230, 240]}, known_days=400))
+    evidence = [(one.what, one.value) for part in found.parts if part.part == "recency" for one in part.evidence]
+    assert (found.score, evidence) == (0, [("no_use_within_days", 182)])
+
+
 def test_every_status_and_date_of_billing_has_its_level() -> None:
     """A status has its share of the points; being past due, young or about to end takes more of them."""
     history = histories.history({"login": range(20)})

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tenure.health.billing import Billing
-from tenure.health.history import BEFORE, DAY_MS, RECENT, Day, Doing, History, Others
+from tenure.health.history import BEFORE, DAY_MS, DAYS, RECENT, Day, Doing, History, Others
 from tenure.health.signals import Signals
-from tenure.health.summary import SHOWN, Judged, examples, when
+from tenure.health.summary import EXAMPLES, SHOWN, Judged, examples, when
 from tenure.wire.times import rfc3339
 
 FRESH_DAYS: Final = 3
@@ -95,7 +95,7 @@ def levels(history: History, judged: Judged, others: Others, signals: Signals, b
 
 def _recency(given: Given) -> Level:
     if not given.judged.uses:
-        return Level("recency", Fraction(0), [Evidence("no_use_within_days", given.history.known_days)])
+        return Level("recency", Fraction(0), [Evidence("no_use_within_days", min(DAYS, given.history.known_days))])
     last = min(given.judged.uses, key=lambda doing: (doing.days[0].ago, -doing.days[0].last, doing.name))
     ago = last.days[0].ago
     level = Fraction(RECENT - ago, RECENT - FRESH_DAYS)
@@ -152,7 +152,7 @@ def _signals(given: Given) -> Level:
     evidence += [Evidence("negative", item.weight, [item.name], item.event_ids) for item in summary.negative]
     if judged.silence:
         evidence.append(Evidence("silent", judged.silence, [item.name for item in summary.silent],
-                                 [item.event_ids[0] for item in summary.silent]))  # fmt: skip
+                                 [item.event_ids[0] for item in summary.silent][:EXAMPLES]))  # fmt: skip
     share = min(Fraction(1), Fraction(total, FULL_SIGNALS))
     return Level("signals", Fraction(judged.positive, total), evidence, share)
 
