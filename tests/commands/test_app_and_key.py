@@ -123,3 +123,25 @@ def test_rotation_may_end_the_old_key(store: Store, run: Run) -> None:
     assert shown(done).keys() == {"key", "old", "old_revoked"}
     assert (shown(done)["old"], shown(done)["old_revoked"], done.stderr) == (old.id, True, "")
     assert [row.id for row in store.list_keys() if row.revoked_at] == [old.id]
+
+
+def test_signals_are_declared_shown_and_taken_back(store: Store, run: Run) -> None:
+    """Each name by itself, beside what was declared before; weights too."""
+    app = store.create_app("shop").id
+    run("app", "signals", "shop", "--set", "Export Failed=negative", "--set", "a=b=nps", "--weight", "billing=0")
+    assert store.health.of(app).signals == {"Export Failed": "negative", "a=b": "nps"}
+    done = run("app", "signals", "shop", "--unset", "a=b", "--set", "Contract Signed=positive")
+    assert "negative  Export Failed\n" in done.stdout
+    assert "       0  weight of billing\n" in done.stdout
+    found = shown(run("app", "signals", "shop", "--json"))
+    assert (found["app"], found["weights"]["billing"]) == (app, 0)
+    assert found["signals"] == {"Export Failed": "negative", "Contract Signed": "positive"}
+
+
+@pytest.mark.parametrize("wrong", [["--set", "a"], ["--set", "a=good"], ["--unset", "a"], ["--weight", "billing=x"]])
+def test_signals_that_cannot_be_change_nothing(store: Store, run: Run, wrong: list[str]) -> None:
+    """No sign, an unknown one, what was not declared, no number: refused, with the rest of the command."""
+    app = store.create_app("shop").id
+    with pytest.raises(TenureError):
+        run("app", "signals", "shop", "--set", "good=positive", *wrong)
+    assert store.health.of(app).signals == {}

@@ -14,6 +14,7 @@ from tenure.control import keys
 from tenure.control.billing import Billings
 from tenure.control.database import writing
 from tenure.control.erasures import Erasures
+from tenure.control.health import HealthBook
 from tenure.control.keys import Key
 from tenure.control.links import Links
 from tenure.control.policy import Policy
@@ -59,6 +60,7 @@ class Store:
         self.billing = Billings(engine)
         self.erasures = Erasures(engine, self.links)
         self.stripe_secrets = StripeSecrets(engine)
+        self.health = HealthBook(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken."""

@@ -148,3 +148,10 @@ cluster_member = Table(
     Column("key", String(32), primary_key=True),
     Column("cluster_id", String(32), ForeignKey("cluster.id"), nullable=False, index=True),
 )
+
+health_settings = Table(  # of an app that says something: see `health.settings`
+    "health_settings",
+    metadata,
+    Column("app_id", String(64), ForeignKey("app.id"), primary_key=True),
+    Column("settings", Text, nullable=False),  # JSON
+)

@@ -14,7 +14,9 @@ from tenure.customers.attributes import Attribute, customer_attributes
 from tenure.customers.billing import CustomerBilling, billing_of
 from tenure.customers.churn_events import churn_events
 from tenure.customers.customer import Customer, find_customer
+from tenure.customers.health import customer_health
 from tenure.customers.users import Users, users
+from tenure.health.score import HealthInShort, in_short
 from tenure.identity import CHURN_EVENT_ID
 from tenure.loader.profile import display_name
 from tenure.warehouse.client import Tenant
@@ -41,6 +43,7 @@ class CustomerView(msgspec.Struct):
     identifiers: list[str]
     """All, as `kind:value`, strongest first."""
     name: str | None
+    health: HealthInShort
     activity: Activity
     billing: CustomerBilling | None
     """Null for one who has no subscription."""
@@ -77,13 +80,15 @@ def view(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> C
     """
     customer = find_customer(tenant, store, text, as_of)
     known = customer_attributes(tenant, customer, limit=0, as_of=as_of)
+    paid = billing_of(tenant, customer, store.billing.of(tenant.app), as_of)
     identifiers = [f"{one.kind}:{one.value}" for one in customer.identifiers if one.kind != CHURN_EVENT_ID]
     return CustomerView(
         id=next(iter(identifiers), None),
         identifiers=identifiers,
         name=display_name({name: bytes(one.value).decode() for name, one in known.attributes.items()}) or None,
+        health=in_short(customer_health(tenant, store, customer, paid, as_of)),
         activity=activity(tenant, customer, time.time_ns() // 1_000_000 if as_of is None else as_of, as_of),
-        billing=billing_of(tenant, customer, store.billing.of(tenant.app), as_of),
+        billing=paid,
         attributes=known.attributes,
         unverified=known.unverified,
         channels=known.channels,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ HIDDEN_BY = dict.fromkeys(
     ("event", "first_copy", "identify", "fact", "seen", "identifier", "subscription_fact"), "customer_key"
 ) | dict.fromkeys(("customer", "ledger"), "customer")
 """Tables whose rows can be hidden, by a column that holds the key of an identifier."""
+REMEMBERED = 1_000
+"""Answers that are remembered at most."""
 READ_SECONDS = 30
 """Longest that a question of a reader may take."""
 STREAM_SECONDS = 3600
@@ -106,6 +109,8 @@ class Warehouse:
         self._settings = settings
         self._client: Client | None = None
         self._connecting = threading.Lock()
+        self.remembered: dict[tuple[str, ...], tuple[float, Sequence[Sequence[Any]]]] = {}
+        """Rows by the question, each with the time (monotonic) until which they are good."""
 
     @property
     def client(self) -> Client:
@@ -168,6 +173,17 @@ class Tenant:
         except ClickHouseError as error:
             raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error
         return result.result_rows
+
+    def rows_lately(self, sql: str, parameters: Mapping[str, Any], *, seconds: float) -> Sequence[Sequence[Any]]:
+        """As `rows`, as they were up to so many seconds ago: for what is slow to ask and changes slowly."""
+        remembered, question = self._warehouse.remembered, (self._filter, sql, repr(sorted(parameters.items())))
+        until, rows = remembered.get(question, (0.0, ()))
+        if until < time.monotonic():
+            rows = self.rows(sql, parameters)
+            if len(remembered) >= REMEMBERED:
+                remembered.clear()
+            remembered[question] = time.monotonic() + seconds, rows
+        return rows
 
     def stream(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
         """The rows of a query, read as they are taken: for what may be larger than memory. Raises Unavailable."""

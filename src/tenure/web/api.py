@@ -32,6 +32,7 @@ from tenure.web.churn import add_churn
 from tenure.web.customer import add_customer
 from tenure.web.customers import add_customers
 from tenure.web.erasure import add_erasure
+from tenure.web.health import add_health
 from tenure.web.identifier_path import KeepSlashes
 from tenure.web.identity import add_identity
 from tenure.web.openapi import describe
@@ -66,6 +67,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     add_identity(api)
     add_erasure(api)
     add_subscriptions(api)
+    add_health(api)
     add_customers(api)
     add_customer(api)  # the last: its path takes whatever the others leave
     _add_operating(api)

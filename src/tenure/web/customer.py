@@ -17,5 +17,5 @@ def add_customer(api: FastAPI) -> None:
 
     @api.get("/v1/customers/{customer_id:identifier}", tags=["read"], summary="One customer as a whole")
     def customer(tenant: Reader, customer_id: str, as_of: AsOf = None) -> Response:
-        """Identifiers, attributes, users, activity with its trend, churn events, and the latest receipts."""
+        """Identifiers, health, attributes, users, activity with its trend, churn events, and the latest receipts."""
         return json_response(view(tenant, store, customer_id, moment("as_of", as_of)))

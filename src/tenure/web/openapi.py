@@ -19,7 +19,9 @@ from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
 from tenure.customers.users import OneUser, Users
 from tenure.customers.view import CustomerView
+from tenure.health.score import Health
 from tenure.web.churn import ChurnEvents
+from tenure.web.health import AppSignals
 from tenure.web.identity import Linked, Merged, Split
 from tenure.web.ingest_routes import ROUTES
 from tenure.wire import registry
@@ -32,11 +34,13 @@ RESULTS = {
     "/v1/customers/{customer_id}/timeline": Page,
     "/v1/customers/{customer_id}/churn-events": ChurnEvents,
     "/v1/customers/{customer_id}/attributes": CustomerAttributes,
+    "/v1/customers/{customer_id}/health": Health,
     "/v1/customers/{customer_id}/users": Users,
     "/v1/customers/{customer_id}/users/{user_id}": OneUser,
     "/v1/churn-events/{churn_event_id}": ChurnEvent,
     "/api/v1/projects/{slug}/churn-events/{churn_event_id}": ChurnEvent,
     "/v1/events": EventNames,
+    "/v1/signals": AppSignals,
     "/v1/receipts/{receipt}": Receipt,
     "/v1/erasures/{erasure_id}": Certificate,
 }
@@ -45,7 +49,8 @@ CHANGES = {
     "/v1/customers/{customer_id}/merge": Merged,
     "/v1/customers/{customer_id}/split": Split,
 }
-"""What is answered to GET, and to POST where it is no ingest route."""
+SETTINGS = {"/v1/signals": AppSignals}
+"""What is answered to GET, to POST where it is no ingest route, and to PUT."""
 
 
 CREDENTIALS = {
@@ -70,6 +75,7 @@ def describe(api: FastAPI) -> dict[str, Any]:
 
 def _add_results(document: dict[str, Any]) -> None:
     results = [("get", *result) for result in RESULTS.items()] + [("post", *result) for result in CHANGES.items()]
+    results += [("put", *result) for result in SETTINGS.items()]
     schemas, components = msgspec.json.schema_components(
         [result for _, _, result in results], ref_template="#/components/schemas/{name}"
     )

@@ -1,0 +1,41 @@
+"""What each app says of its signals and the weights of its health score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from sqlalchemy import Connection, Engine, select
+
+from tenure.control.database import writing
+from tenure.control.tables import health_settings
+from tenure.health.settings import HealthSettings
+
+
+class HealthBook:
+    """The settings of all apps. Safe to share between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = writing(engine)
+
+    def of(self, app_id: str) -> HealthSettings:
+        """The settings of an app; the defaults when it said nothing."""
+        with self._engine.begin() as db:
+            return _of(db, app_id)
+
+    def change(self, app_id: str, change: Callable[[HealthSettings], HealthSettings]) -> HealthSettings:
+        """Make an app's settings into others, at once and alone; returns the new ones."""
+        with self._writer.begin() as db:
+            settings = change(_of(db, app_id))
+            db.execute(health_settings.delete().where(health_settings.c.app_id == app_id))
+            if settings != HealthSettings():
+                text = msgspec.json.encode(settings).decode()
+                db.execute(health_settings.insert().values(app_id=app_id, settings=text))
+        return settings
+
+
+def _of(db: Connection, app_id: str) -> HealthSettings:
+    columns = health_settings.c
+    text = db.execute(select(columns.settings).where(columns.app_id == app_id)).scalar()
+    return HealthSettings() if text is None else msgspec.json.decode(text, type=HealthSettings)
