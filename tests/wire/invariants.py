@@ -17,6 +17,7 @@ from tenure.identity import event_ids, identifiers
 from tenure.ingest.claims import check_claims
 from tenure.loader import rows
 from tenure.loader.columns import COLUMNS
+from tenure.subscriptions.sources import facts
 from tenure.wire import fields, times
 from tenure.wire.dialect import Operation, Reply
 from tenure.wire.json import canonical, parse
@@ -25,9 +26,12 @@ from tests.wire.taken import APP, taken
 NOW = 1_781_438_700_000
 """When every body is received: 2026-06-14T12:05:00Z."""
 
-BATCHES = ("/api/v1/track", "/api/tracker/track", "/v1/events/batch", "/v1/ingest")
-"""Paths whose body is a list under `events` (on the first, one event without it is taken too)."""
-REFUSALS_ARE_COUNTED = ("/v1/events/batch", "/v1/ingest")
+BATCHES = {
+    "/api/v1/track": "events", "/api/tracker/track": "events", "/v1/events/batch": "events", "/v1/ingest": "events",
+    "/v1/subscriptions": "subscriptions",
+}  # fmt: skip
+"""Paths whose body is a list under a field (on the first, one event without it is taken too)."""
+REFUSALS_ARE_COUNTED = ("/v1/events/batch", "/v1/ingest", "/v1/subscriptions")
 """Paths whose answer counts, or lists, what it does not take."""
 
 MAX_MESSAGE = 400
@@ -61,6 +65,8 @@ def outcome(operation: Operation, body: bytes, *, marker: str | None = None) -> 
     check_accounts(operation, body, decoded)
     for item in [*decoded.events, *decoded.identifies]:
         check_item(item, decoded)
+    for event in decoded.events:
+        check_facts(operation, event)
     for refusal in decoded.refusals:
         check_message(refusal.message, refusal.field, marker)
         assert len(refusal.payload) <= MAX_REFUSED_PAYLOAD
@@ -76,7 +82,8 @@ def elements_of(operation: Operation, value: Any) -> int:
     """How many elements a body has that the operation took."""
     if isinstance(value, list):
         return len(value)
-    return len(value["events"]) if operation.path in BATCHES and "events" in value else 1
+    field = BATCHES.get(operation.path)
+    return len(value[field]) if field is not None and field in value else 1
 
 
 def check_accounts(operation: Operation, body: bytes, decoded: Decoded) -> None:
@@ -106,6 +113,13 @@ def check_item(item: Event | Identify, decoded: Decoded) -> None:
             assert isinstance(json.loads(text), list if name in ("channels", "users") else dict), name
 
 
+def check_facts(operation: Operation, event: Event) -> None:
+    """What an event says of subscriptions can be read; a statement, all of it."""
+    read = facts(operation.dialect, event, NOW * 1_000)
+    if operation.path == "/v1/subscriptions":
+        assert (len(read.facts), read.problem) == (1, None)
+
+
 def check_refused(operation: Operation, refused: Refused, marker: str | None) -> None:
     """The answer is short JSON in the dialect's shape, and says nothing that the body said."""
     assert 400 <= refused.status < 500
@@ -127,7 +141,7 @@ def told(operation: Operation, reply: Reply) -> tuple[int, int]:
     body = json.loads(reply.body)
     not_taken = len(body.get("errors", []))
     match operation.path:
-        case "/v1/ingest":
+        case "/v1/ingest" | "/v1/subscriptions":
             invalid = sum(result["status"] == "invalid" for result in body["results"])
             return len(body["results"]) - invalid, invalid
         case "/v1/events/batch":

@@ -16,13 +16,15 @@ NOW = 1_781_438_700_000
 CHURNKEY = {"event": "Login", "uid": 1}
 WINDBACK = {"event": "login", "customer_email": "jane@example.com"}
 CUSTOMERSCORE = {"name": "login", "timestamp": NOW, "identification": {"customer": "c"}}
+STATEMENT = {"uid": "u1", "subscription": "sub_1", "status": "active"}
 NATIVE = {"event": "login", "uid": 1}
 WHISPERR = {"external_user_id": "u", "event_type": "login", "context": {"$message_id": "m"}}
 
 
 def body_of(path: str, elements: list[Any]) -> bytes:
     around: dict[str, Any] = {"trackerKey": "CS-1"} if path == "/api/tracker/track" else {}
-    body = elements if path.endswith("bulk") else {**around, "events": elements}
+    field = "subscriptions" if path == "/v1/subscriptions" else "events"
+    body = elements if path.endswith("bulk") else {**around, field: elements}
     return json.dumps(body).encode()
 
 
@@ -38,6 +40,7 @@ BATCHES = [
     ("/api/tracker/track", CUSTOMERSCORE, 100),
     ("/v1/events/batch", WHISPERR, 500),
     ("/v1/ingest", NATIVE, 1_000),
+    ("/v1/subscriptions", STATEMENT, 1_000),
 ]
 
 
@@ -59,7 +62,9 @@ def test_a_bad_element_never_costs_a_good_one(path: str, element: dict[str, Any]
     decoded = decode(path, body_of(path, [{}, *[7] * (limit - 2), element]))
     assert [event.index for event in decoded.events] == [limit - 1]
     assert [bad.index for bad in decoded.refusals] == list(range(limit - 1))
-    assert {bad.reported for bad in decoded.refusals} == {path in ("/v1/events/batch", "/v1/ingest")}
+    assert {bad.reported for bad in decoded.refusals} == {
+        path in ("/v1/events/batch", "/v1/ingest", "/v1/subscriptions")
+    }
 
 
 @pytest.mark.parametrize(("path", "element", "limit"), BATCHES)

@@ -5,6 +5,7 @@ The exponents are those of ISO 4217. A source whose API counts otherwise convert
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -25,9 +26,17 @@ _EXPONENTS: Final = {
 }  # fmt: skip
 
 
+_CODE: Final = re.compile(r"[A-Za-z]{3}")
+
+
 def exponent(currency: str) -> int:
     """Decimal digits of a currency's smallest unit: 2 for USD, 0 for JPY, 3 for KWD."""
     return _EXPONENTS.get(currency, 2)
+
+
+def code(text: str) -> str | None:
+    """A currency's code in capitals, from either case; None when it is not three letters."""
+    return text.upper() if _CODE.fullmatch(text) else None
 
 
 def check_decimal(name: str, number: Decimal, low: int, high: int) -> None:

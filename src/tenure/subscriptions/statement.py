@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeAlias, get_args
 
 from tenure.errors import BadRequest
+from tenure.subscriptions import currency
 from tenure.subscriptions.fact import SAID, STATUSES, Cause, Kind, Unit
 from tenure.wire import codes, fields, times
+
+Reader: TypeAlias = Callable[[object, str], Any]
+"""From a value and its field's full name to its canonical form; None when absent. Raises BadRequest."""
 
 NAME: Final = "subscription_updated"
 """The name of a statement's event."""
@@ -30,7 +34,6 @@ CLEARABLE: Final = frozenset({*TIMES, "pause", "cause", "reason"})
 FIELDS: Final = frozenset({"source", "subscription", *SAID})
 
 _MOST: Final = 2**63 - 1
-_CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
 _PERCENT: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,12})?")
 _ITEM: Final = frozenset({"id", "plan", "amount", "quantity", "interval", "interval_count", "kind"})
 _DISCOUNT: Final = frozenset({"percent", "amount", "item", "starts_at", "ends_at", "once"})
@@ -76,17 +79,18 @@ def _time(value: object, field: str) -> str | None:
 
 
 def _currency(value: object, field: str) -> str | None:
-    code = fields.text(value, field, limit=fields.NAME_LIMIT)
-    if code is not None and not _CURRENCY.fullmatch(code):
+    given = fields.text(value, field, limit=fields.NAME_LIMIT)
+    code = None if given is None else currency.code(given)
+    if given is not None and code is None:
         raise _invalid(field, "a currency's code of three letters (ISO 4217)")
-    return code and code.upper()
+    return code
 
 
 def _reason(value: object, field: str) -> str | None:
     return fields.text(value, field, limit=fields.ID_LIMIT)
 
 
-def _one_of(choices: tuple[str, ...]) -> Callable[[object, str], str | None]:
+def _one_of(choices: tuple[str, ...]) -> Reader:
     def read(value: object, field: str) -> str | None:
         found = fields.text(value, field, limit=fields.NAME_LIMIT)
         if found is not None and found not in choices:
@@ -96,17 +100,14 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object, str], str | None]:
     return read
 
 
-def _lines(known: frozenset[str], read: Callable[[Mapping[str, object], str], dict[str, Any]]) -> Any:
-    def lines(value: object, field: str) -> list[dict[str, Any]]:
+def _lines(known: frozenset[str], line: Callable[[Mapping[str, object], str], dict[str, Any]]) -> Reader:
+    def read(value: object, field: str) -> list[dict[str, Any]]:
         given = fields.array(value, field)
         if len(given) > MAX_LINES:
             raise _invalid(field, f"at most {MAX_LINES} long")
-        return [_line(line, f"{field}[{at}]") for at, line in enumerate(given)]
+        return [line(_object(each, f"{field}[{at}]", known), f"{field}[{at}]") for at, each in enumerate(given)]
 
-    def _line(value: object, field: str) -> dict[str, Any]:
-        return read(_object(value, field, known), field)
-
-    return lines
+    return read
 
 
 def _object(value: object, field: str, known: frozenset[str]) -> Mapping[str, object]:
@@ -180,7 +181,7 @@ def _invalid(field: str, expected: str) -> BadRequest:
     return BadRequest(f"{field} must be {expected}.", code=codes.INVALID_VALUE, field=field)
 
 
-_READERS: Final[dict[str, Callable[[object, str], Any]]] = {
+_READERS: Final[dict[str, Reader]] = {
     "status": _one_of(STATUSES),
     "currency": _currency,
     "items": _lines(_ITEM, _item),

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tenure.event import Event
-from tenure.subscriptions.currency import exponent
+from tenure.subscriptions.currency import code, exponent
 from tenure.subscriptions.fact import Fact
 from tenure.wire import times
 
@@ -37,7 +37,6 @@ PROBLEMS: Final[dict[str, str]] = {
 }
 """What can be wrong with an event of a billing name, for documentation and counters."""
 
-_CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?")
 _TEXT_LIMIT: Final = 1_024
 _MOST: Final = 2**63 - 1
@@ -137,9 +136,10 @@ def converted(fields: Mapping[str, Any], problem: str | None = None) -> Reading:
 
 def currency_code(value: object) -> str:
     """ISO 4217 in capitals, from either case. Raises Problem."""
-    if isinstance(value, str) and _CURRENCY.fullmatch(value):
-        return value.upper()
-    raise Problem(INVALID_CURRENCY)
+    found = code(value) if isinstance(value, str) else None
+    if found is None:
+        raise Problem(INVALID_CURRENCY)
+    return found
 
 
 def smallest_units(value: object, currency: str) -> int:
