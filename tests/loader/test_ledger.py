@@ -49,7 +49,9 @@ def said(uid: str, effective_at: str | int, message_id: str, amount: int | None 
     """An event that says something of a customer's subscription s1, or of another."""
     when = at(effective_at) if isinstance(effective_at, str) else effective_at
     price = (
-        {} if amount is None else {"status": "active", "currency": "USD", "items": [{"amount": amount, "plan": "pro"}]}
+        {}
+        if amount is None
+        else {"status": "active", "currency": "USD", "items": [{"amount": amount, "plan": "pro", "interval": "month"}]}
     )
     properties = {"source": "native", "subscription": "s1"} | price | fields
     return Event(index=0, name="subscription_updated", uid=uid, message_id=message_id, occurred_at=when,
@@ -199,7 +201,7 @@ def test_other_rules_and_rates_make_all_ledgers_anew(loading: Loading, monkeypat
 def test_what_is_dated_ahead_comes_by_itself(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
     """An end that was set ahead is in the ledger from the start, and in the status when its time comes."""
     monkeypatch.setattr("tenure.loader.customers.DUE_SECONDS", 0)
-    soon = time.time_ns() // 1_000_000 + 4_000
+    soon = time.time_ns() // 1_000_000 + 10_000
     loading.load([entry(1, said("a", "2026-01-05", "1", 3000, cancel_at=soon))])
     assert [kind for _, _, kind, _, _ in changes(loading)[key("a")]] == ["new", "churned"]
 

@@ -205,8 +205,8 @@ ELEMENT_OPTIONAL = {
     **{("user", *path): kind for path, kind in CHANGES_OPTIONAL.items()},
 }  # fmt: skip
 STATEMENT = {
-    "uid": "u", "customer_id": "c", "email": "a@b.c", "anonymous_id": "a", "subscription": "sub_1", "source": "erp",
-    "message_id": "m", "effective_at": 1_781_438_400, "status": "active", "currency": "EUR",
+    "uid": "u", "customer_id": "c", "billing_id": "b", "email": "a@b.c", "anonymous_id": "a", "subscription": "sub_1",
+    "source": "erp", "message_id": "m", "effective_at": 1_781_438_400, "status": "active", "currency": "EUR",
     "items": [{"id": "i", "plan": "pro", "amount": 4900, "quantity": 2, "interval": "month", "interval_count": 1,
                "kind": "recurring"}],
     "discounts": [{"percent": 12.5, "amount": 100, "item": "i", "starts_at": 1_781_438_400, "ends_at": "2026-09-01",
@@ -220,10 +220,11 @@ STATEMENT_REQUIRED: dict[Path, Kind] = {
     ("pause", "starts_at"): TIME,
 }  # fmt: skip
 STATEMENT_OPTIONAL: dict[Path, Kind] = {
-    ("customer_id",): ID, ("email",): EMAIL, ("anonymous_id",): ID, ("message_id",): ID, ("effective_at",): TIME,
-    ("source",): NAME, ("status",): CHOICE, ("currency",): CODE, ("items",): LIST, ("items", 0, "id"): ID,
-    ("items", 0, "plan"): ID, ("items", 0, "quantity"): NUMBER, ("items", 0, "interval_count"): COUNT,
-    ("items", 0, "kind"): CHOICE, ("discounts",): LIST, ("discounts", 0, "percent"): PERCENT,
+    ("customer_id",): ID, ("billing_id",): ID, ("email",): EMAIL, ("anonymous_id",): ID, ("message_id",): ID,
+    ("effective_at",): TIME, ("source",): NAME, ("status",): CHOICE, ("currency",): CODE, ("items",): LIST,
+    ("items", 0, "id"): ID, ("items", 0, "plan"): ID, ("items", 0, "quantity"): NUMBER,
+    ("items", 0, "interval_count"): COUNT, ("items", 0, "kind"): CHOICE, ("discounts",): LIST,
+    ("discounts", 0, "percent"): PERCENT,
     ("discounts", 0, "amount"): MONEY, ("discounts", 0, "item"): ID, ("discounts", 0, "starts_at"): TIME,
     ("discounts", 0, "ends_at"): TIME, ("discounts", 0, "once"): FLAG, ("pause",): PAUSE, ("pause", "ends_at"): TIME,
     ("cause",): CHOICE._replace(null_clears=True), ("reason",): TEXT._replace(null_clears=True),
