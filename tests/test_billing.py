@@ -148,7 +148,8 @@ def test_the_list_is_filtered_and_sorted_by_what_is_paid(server: Server, keys: K
         server, keys, {"event": "login", "uid": "nobody"},
         said("1", "2026-01-01", 5000, uid="late", status="past_due"),
         said("2", "2026-02-01", 900, uid="small", **period),
-        said("3", "2026-03-01", 700_00, uid="large", currency="EUR", items=[{"amount": 70000, "plan": "max", "interval": "month"}]),
+        said("3", "2026-03-01", 700_00, uid="large", currency="EUR",
+             items=[{"amount": 70000, "plan": "max", "interval": "month"}]),
         said("4", "2026-03-01", 100, uid="gone", status="canceled"),
     )  # fmt: skip
     until(lambda: len(listed(server, keys, plan="pro")) == 2)
