@@ -82,6 +82,8 @@ def elements_of(operation: Operation, value: Any) -> int:
     """How many elements a body has that the operation took."""
     if isinstance(value, list):
         return len(value)
+    if operation.dialect == "stripe":
+        return len(value["data"]) if value.get("object") == "list" else 1
     field = BATCHES.get(operation.path)
     return len(value[field]) if field is not None and field in value else 1
 
