@@ -8,6 +8,7 @@ is missing, every row was refused; or the file is damaged, and only what comes b
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -22,13 +23,14 @@ from tenure.importer.job import Reading, Result, Summary, import_file, rehearse_
 from tenure.importer.mapping import ALIASES, Wishes
 from tenure.importer.open_file import FORMATS, Form
 from tenure.importer.progress import ProgressBar
+from tenure.importer.stripe_file import StripeReading, from_standard_input
 from tenure.settings import Settings
 
 _FIELDS = ", ".join(ALIASES)
 
 
 def import_command(
-    file: Annotated[Path, typer.Argument(help="CSV or JSONL, also as .gz, or Parquet.")],
+    file: Annotated[Path | None, typer.Argument(help="CSV or JSONL, also as .gz, or Parquet.")] = None,
     *,
     app: Annotated[str, typer.Option("--app", help="The app: its id or its name.")],
     data: Annotated[
@@ -55,12 +57,23 @@ def import_command(
     ] = None,
     no_header: Annotated[bool, typer.Option("--no-header", help="CSV without a header; give --columns.")] = False,
     columns: Annotated[str | None, typer.Option(metavar="A,B,…", help="With --no-header: the columns.")] = None,
+    stripe: Annotated[
+        bool, typer.Option("--stripe", help="The file (- for standard input) has Stripe's events and objects as JSON.")
+    ] = False,
+    stripe_api: Annotated[
+        bool, typer.Option("--stripe-api", help="Instead of a file: Stripe's API, with the key in STRIPE_API_KEY.")
+    ] = False,
+    stripe_base: Annotated[
+        str | None, typer.Option(metavar="URL", help="With --stripe-api: another address.", show_default=False)
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, keep nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Bring a file of history into an app. Stopped and started again it goes on; done twice it changes nothing."""
     if no_header != (columns is not None):
         raise ImportInvalid("--no-header and --columns go together")
+    if (file is None) != stripe_api or (stripe_base is not None and not stripe_api):
+        raise ImportInvalid("give a file, or --stripe-api (and --stripe-base) without one")
     form = Form(format=file_format, delimiter=delimiter, columns=_names(columns))
     wishes = Wishes(
         columns=_pairs("--map", columns_of),
@@ -73,8 +86,16 @@ def import_command(
     migrate(control)
     app_id = Store(control).app(app).id
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the roles started here are stopped in order
-    reading = Reading(form=form, wishes=wishes)
-    with ProgressBar() as bar:
+    reading = StripeReading() if stripe or stripe_api else Reading(form=form, wishes=wishes)
+    with ExitStack() as until_done:
+        bar = until_done.enter_context(ProgressBar())
+        if stripe_api:
+            from tenure.importer.stripe_api import downloaded  # 7 MB that only it needs
+
+            file = until_done.enter_context(downloaded(settings.data, app_id, stripe_base, bar))
+        elif stripe and file == Path("-"):
+            file = until_done.enter_context(from_standard_input())
+        assert file is not None
         result = rehearse_file(file, reading, bar) if dry_run else import_file(settings, app_id, file, reading, bar)
     _print(result, json)
 

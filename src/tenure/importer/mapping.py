@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from typing import ClassVar
 
 import msgspec
 
@@ -54,6 +55,9 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 
 class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     """How the rows of one file become events."""
+
+    DIALECT: ClassVar[str] = "import"
+    """Whose events they are."""
 
     unit: str
     """What a row's place counts: `line` or `row`."""

@@ -17,7 +17,6 @@ from tenure.importer.mapping import FieldMapping
 from tenure.importer.row import Damaged, Source
 from tenure.importer.state import Counts, State
 
-DIALECT = "import"
 ENTRY_ROWS = 2_000
 ENTRY_CHARACTERS = 1024 * 1024
 """An entry ends when its rows are this many, or this large: which rows it has depends on the file alone."""
@@ -98,7 +97,7 @@ class Import:
             app=self._app,
             receipt=receipt,
             received_at=self._state.received_at,
-            dialect=DIALECT,
+            dialect=self._mapping.DIALECT,
             verified=True,
             key_prefix="",
             events=[item for item in items if isinstance(item, Event)],

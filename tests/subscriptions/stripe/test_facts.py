@@ -306,7 +306,8 @@ HISTORY = [
     webhook("2026-04-03", status="active"),
     webhook("2026-04-10", pause_collection={"behavior": "void", "resumes_at": seconds("2026-04-20")}),
     webhook("2026-04-21"),
-    webhook("2026-04-25", cancel_at_period_end=True, cancel_at=seconds("2026-05-01"), canceled_at=seconds("2026-04-25")),
+    webhook("2026-04-25", cancel_at_period_end=True, cancel_at=seconds("2026-05-01"),
+            canceled_at=seconds("2026-04-25")),
     webhook("2026-05-01", "deleted", status="canceled", canceled_at=seconds("2026-04-25"),
             ended_at=seconds("2026-05-01")),
 ]  # fmt: skip

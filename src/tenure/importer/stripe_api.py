@@ -1,0 +1,126 @@
+"""What Stripe's API has of an account's customers: written to a file, which is then imported as any other.
+
+Interrupted, it goes on behind the last object in the file. What happens while it runs comes by webhook.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from stripe import StripeClient, StripeError
+
+from tenure.errors import ImportInvalid
+from tenure.importer.run import Watch
+from tenure.wire.json import canonical
+
+PAGE: Final = 100
+RETRIES: Final = 5
+
+_KINDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "customer": ("/v1/customers", {}),
+    "subscription": ("/v1/subscriptions", {"status": "all"}),
+    "event": ("/v1/events", {}),
+}
+"""In this order: what is said of a customer comes before its subscriptions, and what happened lately comes last."""
+
+
+@contextmanager
+def downloaded(data: Path, app: str, base: str | None, watch: Watch) -> Iterator[Path]:
+    """All that the API has, in a file of the data directory that is gone when it has been imported.
+
+    The API key is in STRIPE_API_KEY. Raises ImportInvalid when there is none, or the API does not answer.
+    """
+    key = os.environ.get("STRIPE_API_KEY", "").strip()
+    if not key:
+        raise ImportInvalid("put an API key of Stripe's (a restricted one that may read) into STRIPE_API_KEY")
+    path = data / "imports" / f"stripe-{app}.jsonl"
+    StripeApi(key, base).download(path, watch)
+    yield path
+    path.unlink()
+
+
+class StripeApi:
+    """An account, by its API key."""
+
+    def __init__(self, key: str, base: str | None) -> None:
+        addresses: Any = {} if base is None else {"api": base}
+        self._client = StripeClient(key, base_addresses=addresses, max_network_retries=RETRIES)
+        self._prices: dict[str, dict[str, Any]] = {}
+
+    def download(self, path: Path, watch: Watch) -> None:
+        """Write all objects to `path`, one on each line; nothing when it is there. Raises ImportInvalid."""
+        if path.exists():
+            return
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        number = 0
+        try:
+            with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+                for found in self._objects(*_last(file)):
+                    file.write(canonical(found).encode() + b"\n")
+                    number += 1
+                    watch.reading(number, 0.0)
+        except StripeError as error:
+            reason = f"{type(error).__name__}, status {error.http_status}"  # Stripe's own message may show the key
+            raise ImportInvalid(f"Stripe's API did not answer as it should ({reason}); start again to go on") from None
+        part.rename(path)
+
+    def _objects(self, kind: str | None, last: str | None) -> Iterator[dict[str, Any]]:
+        """Every object after the last one that is known."""
+        kinds = list(_KINDS)
+        for each in kinds[0 if kind is None else kinds.index(kind) :]:
+            path, asked = _KINDS[each]
+            for found in self._pages(path, last if each == kind else None, asked):
+                yield self._whole(found) if each == "subscription" else found
+
+    def _pages(self, path: str, last: str | None, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        more = True
+        while more:
+            after = {} if last is None else {"starting_after": last}
+            page = self._get(path, limit=PAGE, **asked, **after)
+            yield from page["data"]
+            more = bool(page["has_more"] and page["data"])
+            last = page["data"][-1]["id"] if more else None
+
+    def _whole(self, subscription: dict[str, Any]) -> dict[str, Any]:
+        """A subscription with what lists leave out: coupons, tiers, and items beyond the first."""
+        lines = subscription["items"]
+        if lines["has_more"]:
+            lines["data"] = list(self._pages("/v1/subscription_items", None, {"subscription": subscription["id"]}))
+            lines["has_more"] = False
+        for line in lines["data"]:
+            price = line.get("price") or {}
+            tiered = price.get("billing_scheme") == "tiered" and not price.get("tiers")
+            if tiered or price.get("currency") != subscription.get("currency"):
+                line["price"] = self._price(price["id"])
+        if any(isinstance(discount, str) for discount in subscription.get("discounts") or ()):
+            found = self._get(f"/v1/subscriptions/{subscription['id']}", expand=["discounts.source.coupon"])
+            subscription["discounts"] = found["discounts"]
+        return subscription
+
+    def _price(self, price: str) -> dict[str, Any]:
+        if price not in self._prices:
+            self._prices[price] = self._get(f"/v1/prices/{price}", expand=["tiers", "currency_options"])
+        return self._prices[price]
+
+    def _get(self, path: str, **asked: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.raw_request("get", path, **asked).data
+        return found
+
+
+def _last(file: Any) -> tuple[str | None, str | None]:
+    """The kind and the id of the last object in the file, which is cut off behind it."""
+    end, last = 0, b""
+    for line in file:
+        if not line.endswith(b"\n"):
+            break
+        end, last = end + len(line), line
+    file.seek(end)
+    file.truncate()
+    found = msgspec.json.decode(last) if last else {}
+    return found.get("object"), found.get("id")
