@@ -67,7 +67,8 @@ class StripeApi:
                     watch.reading(number, 0.0)
         except StripeError as error:
             reason = f"{type(error).__name__}, status {error.http_status}"  # Stripe's own message may show the key
-            raise ImportInvalid(f"Stripe's API did not answer as it should ({reason}); start again to go on") from None
+            again = f"start again to go on, or from the beginning without the file {part}"
+            raise ImportInvalid(f"Stripe's API did not answer as it should ({reason}); {again}") from None
         part.rename(path)
 
     def _objects(self, kind: str | None, last: str | None) -> Iterator[dict[str, Any]]:
