@@ -57,7 +57,7 @@ def test_finds_the_webhooks_of_an_app() -> None:
         operation = registry.find(path, {})
         assert operation is not None
         assert operation.path == STRIPE_PATH
-        assert operation.credentials({"stripe-signature": "t=1"}) == Credentials(None, "app_1", "app", "t=1")
+        assert operation.credentials({"stripe-signature": "t=1"}) == Credentials(None, "app_1", signature="t=1")
     assert registry.find("/v1/billing/stripe/", {}) is None
     assert registry.find("/v1/billing/stripe/a/b", {}) is None
 
