@@ -45,6 +45,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     signed: bool = False
     """The sender proved, by a signature with the app's secret, that it speaks for this customer."""
     billing_id: str | None = None
+    """The customer's id at a billing provider, where that is not the id that the sender goes by (Stripe's `cus_…`)."""
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):

@@ -68,7 +68,7 @@ def test_an_example_works_as_it_stands(server: Server, keys: Keys, path: str) ->
     body = described["requestBody"]["content"]["application/json"]["example"]
     if "trackerKey" in body:
         body["trackerKey"] = keys["tracker_key"]
-    target = path.replace("{slug}", "my-saas")
+    target = path.replace("{slug}", "my-saas").replace("{app}", keys["app"])
     if "{churn_event_id}" in path:
         flow = ROUTES["/api/v1/cancel-flow/submit"].example
         submitted = server.http.post("/api/v1/cancel-flow/submit", headers=headers(path, keys), json=flow)

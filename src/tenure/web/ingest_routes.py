@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from tenure.wire import churnkey, customerscore, fields, native, whisperr, windback
+from tenure.wire import churnkey, customerscore, fields, native, stripe, whisperr, windback
 
 Schema = dict[str, Any]
 
@@ -102,6 +102,11 @@ _NATIVE_EVENT = _either(
         user=_object(("id",), id=ID, **_ATTRIBUTES), **_ATTRIBUTES, properties=ANY, context=ANY, auth_hash=TEXT,
     ) | {"additionalProperties": False},
     "customer_id", "uid", "email", "anonymous_id",
+)  # fmt: skip
+
+_STRIPE_OBJECT: Final = _object(
+    ("id", "object"), id=TEXT, object={"type": "string", "not": {"const": "list"}}, type=NAME, created=TIME,
+    data=_object(object=ANY, previous_attributes=ANY),
 )  # fmt: skip
 
 _FLOW: Final = {
@@ -244,6 +249,23 @@ ROUTES: Final[dict[str, Route]] = {
         ),
         {"external_user_id": "user_8842", "anonymous_id": "a-1", "traits": {"plan": "pro"}},
         {"processing": "queued"},
+    ),
+    "/v1/billing/stripe/{app}": Route(
+        "An event of Stripe's, or a list of up to 1,000 events and objects",
+        {
+            "oneOf": [
+                _STRIPE_OBJECT,
+                _object(("data",), object={"const": "list"}, data=_array(_STRIPE_OBJECT, stripe.MAX_ELEMENTS)),
+            ]
+        },
+        {
+            "id": "evt_1NG8Du2eZvKYlo2CUI79vXWy",
+            "object": "event",
+            "type": "customer.updated",
+            "created": 1781438400,
+            "data": {"object": {"id": "cus_NffrFeUfNV2Hib", "object": "customer", "email": "jane@example.com"}},
+        },
+        {"received": 1},
     ),
     "/v1/ingest": Route(
         "Up to 1,000 events and attributes, with an answer for each",

@@ -53,6 +53,7 @@ CREDENTIALS = {
     "churnkey_key": "x-ck-api-key",
     "churnkey_app": "x-ck-app",
     "customerscore_key": "customerscore-key",
+    "stripe_signature": "Stripe-Signature",
 }
 """Headers that ingest takes credentials from, beside `Authorization: Bearer`."""
 
@@ -117,4 +118,6 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
         return [{"churnkey_key": [], "churnkey_app": []}]
     if operation.dialect == "customerscore":
         return [{"customerscore_key": []}]
+    if operation.dialect == "stripe":
+        return [{"stripe_signature": []}, {"api_key": []}, {"HTTPBearer": []}]
     return [{"api_key": []}, {"HTTPBearer": []}]
