@@ -108,7 +108,7 @@ class Keyring:
                 "trackerKey does not belong to the key in the header", code="wrong_tracker", field="trackerKey"
             )
 
-    def check_app_id(self, app_id: str, app: str, field: str) -> None:
+    def check_app_id(self, app_id: str, app: str, field: str = "x-ck-app") -> None:
         """Raises Unauthenticated unless `app_id` is the app's own id or one imported for it."""
         key = self._find(app_id)
         if key is None or key.kind != keys.APP_ID or key.app != app:
