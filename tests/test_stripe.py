@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import count, pairwise
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -266,13 +265,13 @@ def run(server: Server, app: str, *arguments: str, stdin: bytes = b"") -> subpro
     return subprocess.run(command, input=stdin, capture_output=True, timeout=120, check=False, env=environment)
 
 
-def test_an_account_is_imported_and_goes_on_where_it_stopped(server: Server, fake: LocalStripe, tmp_path: Path) -> None:
+def test_an_account_is_imported_and_goes_on_where_it_stopped(server: Server, fake: LocalStripe) -> None:
     """From the API, also when it was broken off half way; from JSON on standard input; twice changes nothing."""
     keys = create_app(server.data, "billing, imported")
     fake.plan("imported", 500)
     api: Any = fake.client.v1.subscriptions
     customer = fake.customer(email="import@example.com")
-    subscription = api.create(params={"customer": customer, "items": [{"plan": "imported"}]}).id
+    api.create(params={"customer": customer, "items": [{"plan": "imported"}]})
     first = fake.get("/v1/customers", limit=1)["data"][0]
     spool = server.data / "imports" / f"stripe-{keys['app']}.part"
     spool.parent.mkdir(exist_ok=True)
@@ -289,10 +288,3 @@ def test_an_account_is_imported_and_goes_on_where_it_stopped(server: Server, fak
     document = json.dumps(fake.get("/v1/subscriptions", limit=100, status="all"), indent=2).encode()
     again = json.loads(run(server, keys["app"], "--stripe", "-", stdin=document).stdout)
     assert (again["stored"], again["duplicates"]) == (0, again["events"])
-    lines = tmp_path / "export.jsonl"
-    lines.write_text(json.dumps(api.retrieve(subscription).to_dict()) + "\n{\n[1]\n")
-    mixed = json.loads(run(server, keys["app"], str(lines), "--stripe").stdout)
-    assert (mixed["stored"], mixed["refused"]) == (0, {"invalid_json": 1, "wrong_type": 1})
-    wrong = run(server, keys["app"], "--stripe-api", "--stripe-base", f"{fake.url}/nowhere")
-    assert wrong.returncode == 1
-    assert API_KEY.encode() not in wrong.stderr + wrong.stdout
