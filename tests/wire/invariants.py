@@ -74,6 +74,8 @@ def elements_of(operation: Operation, value: Any) -> int:
     """How many elements a body has that the operation took."""
     if isinstance(value, list):
         return len(value)
+    if operation.dialect == "stripe":
+        return len(value["data"]) if value.get("object") == "list" else 1
     return len(value["events"]) if operation.path in BATCHES and "events" in value else 1
 
 
