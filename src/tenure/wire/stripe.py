@@ -25,6 +25,8 @@ from tenure.wire.json import canonical, parse
 DIALECT: Final = "stripe"
 PATH: Final = "/v1/billing/stripe/{app}"
 MAX_ELEMENTS: Final = 1_000
+ID_LIMIT: Final = 255
+"""Characters of an event's or an object's id: what Stripe says that its ids have at most."""
 
 CUSTOMER_ID_KEYS: Final = ("tenure_customer_id", "customer_id")
 UID_KEYS: Final = ("tenure_uid", "uid", "user_id")
@@ -73,7 +75,7 @@ def decode(body: bytes, now: int) -> Decoded:
 
 def event_of(source: Mapping[str, object], index: int) -> Event:
     """The event that an event or an object of Stripe's is. Raises BadRequest when it cannot be one."""
-    stripe_id = fields.required_identifier(source.get("id"), "id")
+    stripe_id = fields.required_identifier(source.get("id"), "id", limit=ID_LIMIT)
     kind = fields.event_name(source.get("object"), "object")
     about, said = _notice(source, stripe_id) if kind in _EVENTS else (source, _import(source, stripe_id, kind))
     who = _who(about)
