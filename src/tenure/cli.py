@@ -16,6 +16,7 @@ from tenure.commands.app import app_commands
 from tenure.commands.common import Data, Json, err, out, print_json
 from tenure.commands.erase import erase_command
 from tenure.commands.key import key_commands
+from tenure.commands.mrr import mrr_command
 from tenure.demo.command import demo_command
 from tenure.errors import AlreadyRunning, PortInUse, SettingsInvalid, TenureError
 from tenure.importer.command import import_command
@@ -26,6 +27,7 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 cli.add_typer(app_commands, name="app")
 cli.add_typer(key_commands, name="key")
 
+app_commands.command("mrr")(mrr_command)
 cli.command("erase")(erase_command)
 cli.command("demo")(demo_command)
 cli.command("import")(import_command)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, func, or_, select, union_all, update
 
 from tenure.control import keys
+from tenure.control.billing import Billings
 from tenure.control.database import writing
 from tenure.control.erasures import Erasures
 from tenure.control.keys import Key
@@ -47,12 +48,13 @@ class Rotation(NamedTuple):
 
 
 class Store:
-    """Apps and their rules, and keys; `links` has the links. Safe to share between threads."""
+    """Apps and their rules, and keys; `links`, and `billing`: how MRR is counted. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = writing(engine)
         self.links = Links(engine)
+        self.billing = Billings(engine)
         self.erasures = Erasures(engine, self.links)
 
     def create_app(self, name: str) -> App:
