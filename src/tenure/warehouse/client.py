@@ -30,10 +30,11 @@ vars(options).update(pd=None, np=None)
 ENGINE_USER = "tenure"
 TABLES = (
     "event", "first_copy", "arrival", "quarantine", "identify", "fact", "canonical", "seen", "identifier", "customer",
-    "erased_event",
+    "ledger", "erased_event",
 )  # fmt: skip
 HIDDEN_BY = dict.fromkeys(("event", "first_copy", "identify", "fact", "seen", "identifier"), "customer_key") | {
-    "customer": "customer"
+    "customer": "customer",
+    "ledger": "customer",
 }
 """Tables whose rows can be hidden, by a column that holds the key of an identifier."""
 READ_SECONDS = 30
