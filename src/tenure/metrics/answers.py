@@ -130,8 +130,10 @@ class ChurnAnswer(msgspec.Struct):
 
 def mrr_rules(billing: Billing) -> MrrRules:
     """As it is answered."""
-    base, rates = (None, {}) if billing.rates is None else (billing.rates.base, dict(billing.rates.of))
-    return MrrRules(billing.stamp, billing.rules, base, rates)
+    rates = billing.rates
+    if rates is None:
+        return MrrRules(billing.stamp, billing.rules, None, {})
+    return MrrRules(billing.stamp, billing.rules, rates.base, dict(rates.of))
 
 
 def basis(tenant: Tenant, billing: Billing, book: str) -> Basis:
@@ -143,10 +145,11 @@ def basis(tenant: Tenant, billing: Billing, book: str) -> Basis:
 def mrr_row(row: Row, period: Period) -> MrrRow:
     """As it is shown."""
     opening, movements, closing = shown.adding_up(row.opening, [row.movements[kind] for kind in KINDS], row.closing)
-    amounts = {"opening": opening, **dict(zip(KINDS, movements, strict=True)), "closing": closing}
+    names = ("opening", *KINDS, "closing")
+    amounts = zip(names, (opening, *movements, closing), strict=True)
     return MrrRow(
         start=row.start, end=row.end, complete=_complete(row, period), currency=row.currency, plan=row.plan,
-        **{name: in_units(amount, row.currency) for name, amount in amounts.items()},
+        **{name: in_units(amount, row.currency) for name, amount in amounts},
     )  # fmt: skip
 
 

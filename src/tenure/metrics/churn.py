@@ -79,7 +79,10 @@ class Lost(NamedTuple):
 
 
 def churn(tenant: Tenant, asked: Asked, *, by_plan: bool = False) -> list[Lost]:
-    """A row for each currency (and plan) and period, exact. Raises BadRequest (segment, too many rows) and Unavailable."""
+    """A row for each currency (and plan) and period, exact.
+
+    Raises BadRequest (segment, too many rows) and Unavailable.
+    """
     changes = asked.changes()
     by_plan = by_plan or asked.plan is not None
     levels = levels_of(changes.text, asked.start("day"), by_plan=by_plan)

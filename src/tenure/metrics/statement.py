@@ -21,7 +21,10 @@ WHERE {where} GROUP BY currency, of_plan, period, kind {extended}
 
 
 def statement(tenant: Tenant, asked: Asked, *, by_plan: bool = False) -> list[Row]:
-    """A row for each currency (and plan) and period, exact. Raises BadRequest (segment, too many rows) and Unavailable."""
+    """A row for each currency (and plan) and period, exact.
+
+    Raises BadRequest (segment, too many rows) and Unavailable.
+    """
     changes = asked.changes()
     sql = _SQL.format(
         plan="plan" if by_plan else "''",

@@ -34,6 +34,8 @@ from tenure.web.customers import add_customers
 from tenure.web.erasure import add_erasure
 from tenure.web.identifier_path import KeepSlashes
 from tenure.web.identity import add_identity
+from tenure.web.metrics import add_metrics
+from tenure.web.mrr_rules import add_mrr_rules
 from tenure.web.openapi import describe
 from tenure.web.parameters import AsOf, moment
 
@@ -65,6 +67,8 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     add_identity(api)
     add_erasure(api)
     add_customers(api)
+    add_mrr_rules(api)
+    add_metrics(api)
     add_customer(api)  # the last: its path takes whatever the others leave
     _add_operating(api)
     scripts.add(api)

@@ -19,6 +19,7 @@ from tenure.customers.receipts import Receipt
 from tenure.customers.timeline import Page
 from tenure.customers.users import OneUser, Users
 from tenure.customers.view import CustomerView
+from tenure.metrics.answers import ChurnAnswer, Mrr, MrrRules
 from tenure.web.churn import ChurnEvents
 from tenure.web.identity import Linked, Merged, Split
 from tenure.web.ingest_routes import ROUTES
@@ -39,13 +40,17 @@ RESULTS = {
     "/v1/events": EventNames,
     "/v1/receipts/{receipt}": Receipt,
     "/v1/erasures/{erasure_id}": Certificate,
+    "/v1/metrics/mrr": Mrr,
+    "/v1/metrics/churn": ChurnAnswer,
+    "/v1/metrics/rules": MrrRules,
 }
 CHANGES = {
     "/v1/links": Linked,
     "/v1/customers/{customer_id}/merge": Merged,
     "/v1/customers/{customer_id}/split": Split,
 }
-"""What is answered to GET, and to POST where it is no ingest route."""
+SETTINGS = {"/v1/metrics/rules": MrrRules}
+"""What is answered to GET, to POST where it is no ingest route, and to PUT."""
 
 
 CREDENTIALS = {
@@ -69,6 +74,7 @@ def describe(api: FastAPI) -> dict[str, Any]:
 
 def _add_results(document: dict[str, Any]) -> None:
     results = [("get", *result) for result in RESULTS.items()] + [("post", *result) for result in CHANGES.items()]
+    results += [("put", *result) for result in SETTINGS.items()]
     schemas, components = msgspec.json.schema_components(
         [result for _, _, result in results], ref_template="#/components/schemas/{name}"
     )
