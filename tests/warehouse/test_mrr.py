@@ -16,9 +16,13 @@ import pytest
 from bench.ledger import COLUMNS, TABLE, rounded, row
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from tests.subscriptions.histories import active
 from tests.subscriptions.test_order import UNTIL, histories, rules
 from tests.warehouse.conftest import Engine
 
+from tenure.control.billing import Billing
+from tenure.errors import BadRequest
+from tenure.metrics.answers import basis
 from tenure.metrics.asked import DAY, Asked, Sql
 from tenure.metrics.churn import churn, cohorts
 from tenure.metrics.explain import OF_CHURN, Behind, explain, of_churn, of_mrr
@@ -207,3 +211,38 @@ def behind(book: Book, one: Asked, what: str) -> list[Change]:
         day = one.last if what == "closing" else one.first - DAY
         changes = [change for _, change in explain_mrr(book.movements, currency, day)]
     return [change for change in changes if one.plan in (None, change.plan)]
+
+
+def test_only_customers_of_the_question_count(warehouse: Warehouse) -> None:
+    """Those hidden by an erasure, taken out, or replaced by a newer row do not; cohorts are by the first MRR."""
+    came = {"a": "2025-01-10", "b": "2025-01-20", "c": "2025-02-01", "d": "2025-02-02"}
+    fill(warehouse, {customer: [active(day, 1000)] for customer, day in came.items()}, Rules())
+    out = row(APP, key("c"), "stamp", [], [], version=2)
+    newer = [("", movements.movements("d", [active("2025-02-02", 500)], Rules(), UNTIL))]
+    insert(warehouse, [(*out[:3], 1, *out[4:]), row(APP, key("d"), "newer", newer, [], version=2)])
+    question = asked("month", date(2025, 2, 1), date(2025, 2, 28))
+    assert closing(warehouse.tenant(APP), question) == 2500
+    assert closing(warehouse.tenant(APP, [key("a")]), question) == 1500
+    january = msgspec.structs.replace(question, cohort=date(2025, 1, 1))
+    assert closing(warehouse.tenant(APP, [key("a")]), january) == 1000
+    assert closing(warehouse.tenant(OTHER), question) == 4000
+    told = basis(warehouse.tenant(APP), Billing(Rules(), None, "newer"), "")
+    assert (told.customers, told.customers_by_older_rules) == (3, 2)
+
+
+def closing(tenant: Tenant, question: Asked) -> Fraction:
+    (found,) = statement(tenant, question)
+    return found.closing
+
+
+def test_an_answer_has_a_limit(warehouse: Warehouse) -> None:
+    """More rows than an answer holds are refused, with what to do."""
+    fill(
+        warehouse,
+        {"a": [active("2025-01-01", items=[{"amount": 1, "plan": str(each)} for each in range(60)])]},
+        Rules(),
+    )
+    question = asked("day", date(2025, 1, 1), date(2025, 12, 31))
+    assert len(statement(warehouse.tenant(APP), question)) == 365
+    with pytest.raises(BadRequest, match="more than 20,000 rows"):
+        statement(warehouse.tenant(APP), question, by_plan=True)
