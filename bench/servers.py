@@ -119,14 +119,29 @@ def load(url: str, *, size: int, seconds: int, connections: int, key: str = "non
 def resident(pid: int) -> dict[str, float]:
     """Resident memory in MB of a process and all below it, by role."""
     found: dict[str, float] = {}
+    for role, each in processes(pid):
+        status = Path(f"/proc/{each}/status").read_text()
+        kilobytes = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        found[role] = found.get(role, 0) + kilobytes / 1_000
+    return found
+
+
+def processor_seconds(pid: int, wanted: str) -> float:
+    """Processor time that a role below a process has taken so far."""
+    ticks = 0
+    for role, each in processes(pid):
+        if role == wanted:
+            after_name = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(after_name[11]) + int(after_name[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def processes(pid: int) -> Iterator[tuple[str, int]]:
+    """The role and id of a process and of all below it."""
     waiting = [pid]
     while waiting:
         current = waiting.pop()
-        status = Path(f"/proc/{current}/status").read_text()
         command = Path(f"/proc/{current}/cmdline").read_text().split("\0")
-        role = command[command.index("tenure.roles") + 1] if "tenure.roles" in command else "supervisor"
-        kilobytes = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-        found[role] = found.get(role, 0) + kilobytes / 1_000
+        yield command[command.index("tenure.roles") + 1] if "tenure.roles" in command else "supervisor", current
         for task in Path(f"/proc/{current}/task").iterdir():
             waiting += [int(child) for child in (task / "children").read_text().split()]
-    return found

@@ -16,6 +16,7 @@ from tenure.commands.app import app_commands
 from tenure.commands.common import Data, Json, err, out, print_json
 from tenure.commands.erase import erase_command
 from tenure.commands.key import key_commands
+from tenure.commands.mrr import mrr_command
 from tenure.commands.signals import app_signals
 from tenure.demo.command import demo_command
 from tenure.errors import AlreadyRunning, PortInUse, SettingsInvalid, TenureError
@@ -28,6 +29,7 @@ cli.add_typer(app_commands, name="app")
 cli.add_typer(key_commands, name="key")
 
 app_commands.command("signals")(app_signals)
+app_commands.command("mrr")(mrr_command)
 cli.command("erase")(erase_command)
 cli.command("demo")(demo_command)
 cli.command("import")(import_command)

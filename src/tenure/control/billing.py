@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from hashlib import blake2b
 from typing import NamedTuple
 
-from sqlalchemy import Engine
+import msgspec
+from sqlalchemy import Connection, Engine, select
 
-from tenure.subscriptions.currency import Rates
+from tenure.control.database import writing
+from tenure.control.tables import billing, rate
+from tenure.subscriptions import declared
+from tenure.subscriptions.currency import Rate, Rates
 from tenure.subscriptions.rules import Rules
 
 
@@ -20,15 +26,67 @@ class Billing(NamedTuple):
     """Tells rules, currency and rates from all others: what was computed by others has another."""
 
 
-DEFAULT = Billing(Rules(), None, "")
-
-
 class Billings:
     """Of every app. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._writer = writing(engine)
+        self._last: dict[str, Billing] = {}
 
     def of(self, app_id: str) -> Billing:
         """How an app counts now: the defaults, unless it said otherwise. Cheap as long as that stays the same."""
-        return DEFAULT
+        with self._engine.begin() as db:
+            stamp = db.execute(select(billing.c.stamp).where(billing.c.app_id == app_id)).scalar_one_or_none()
+            if stamp is None:
+                return DEFAULT
+            found = self._last.get(app_id)
+            if found is None or found.stamp != stamp:
+                found = self._last[app_id] = _read(db, app_id)
+            return found
+
+    def set(self, app_id: str, rules: Rules, rates: Rates | None) -> Billing:
+        """Count so from now on, and for all days before."""
+        now = _stamped(rules, rates)
+        currency = None if rates is None else rates.base
+        rows = [
+            {"app_id": app_id, "currency": of, "day": each.day, "rate": str(each.rate)} for of, each in _flat(rates)
+        ]
+        with self._writer.begin() as db:
+            db.execute(billing.delete().where(billing.c.app_id == app_id))
+            db.execute(rate.delete().where(rate.c.app_id == app_id))
+            db.execute(
+                billing.insert().values(app_id=app_id, rules=_switched(rules), currency=currency, stamp=now.stamp)
+            )
+            if rows:
+                db.execute(rate.insert(), rows)
+        return now
+
+
+def _read(db: Connection, app_id: str) -> Billing:
+    row = db.execute(select(billing).where(billing.c.app_id == app_id)).one()
+    rules = msgspec.json.decode(row.rules, type=Rules)
+    if row.currency is None:
+        return Billing(rules, None, row.stamp)
+    rows = db.execute(select(rate.c.currency, rate.c.day, rate.c.rate).where(rate.c.app_id == app_id))
+    rates = declared.rates(row.currency, ((of, Rate(day, Decimal(worth))) for of, day, worth in rows))
+    return Billing(rules, rates, row.stamp)
+
+
+def _stamped(rules: Rules, rates: Rates | None) -> Billing:
+    base = None if rates is None else rates.base
+    said = _switched(rules), base, [(of, each.day, each.rate) for of, each in _flat(rates)]
+    return Billing(rules, rates, blake2b(msgspec.json.encode(said), digest_size=8, person=b"billing").hexdigest())
+
+
+def _switched(rules: Rules) -> str:
+    """JSON of the switches that are not as from the start."""
+    values, defaults = msgspec.structs.asdict(rules), msgspec.structs.asdict(Rules())
+    return msgspec.json.encode({name: value for name, value in values.items() if value != defaults[name]}).decode()
+
+
+def _flat(rates: Rates | None) -> list[tuple[str, Rate]]:
+    return [] if rates is None else [(of, each) for of in sorted(rates.of) for each in rates.of[of]]
+
+
+DEFAULT = _stamped(Rules(), None)

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     Dialect,
     ForeignKey,
     Index,
@@ -65,6 +66,24 @@ rate_limit = Table(  # where an app differs from `policy.DEFAULT_LIMITS`
     Column("app_id", String(64), ForeignKey("app.id"), primary_key=True),
     Column("dialect", String(32), primary_key=True),
     Column("per_minute", Integer),  # NULL: no limit
+)
+
+billing = Table(  # how an app counts MRR: see `billing.Billings`; an app without a row goes by the defaults
+    "billing",
+    metadata,
+    Column("app_id", String(64), ForeignKey("app.id"), primary_key=True),
+    Column("rules", Text, nullable=False),  # JSON: the switches that differ from the defaults
+    Column("currency", String(3)),  # to report in
+    Column("stamp", String(32), nullable=False),
+)
+
+rate = Table(  # what one unit of a currency is worth in units of `billing.currency`, from a day on
+    "rate",
+    metadata,
+    Column("app_id", String(64), ForeignKey("app.id"), primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("rate", String(32), nullable=False),  # a decimal
 )
 
 api_key = Table(

@@ -51,6 +51,18 @@ class Churn(NamedTuple):
     """Their MRR when it ended."""
     kept: Fraction
     """Of their opening MRR, what was left: of each customer the smaller of opening and closing."""
+    churned: Fraction
+    """The opening MRR of those lost."""
+
+    @property
+    def contraction(self) -> Fraction:
+        """What the MRR of those who stayed fell by, of each customer."""
+        return self.opening - self.kept - self.churned
+
+    @property
+    def expansion(self) -> Fraction:
+        """What it rose by, of each customer."""
+        return self.closing - self.kept
 
     @property
     def customer_churn(self) -> Fraction | None:
@@ -107,13 +119,12 @@ def statement(
                 kinds[movement.kind] = kinds.get(movement.kind, _NONE) + amount
     rows = []
     for currency, plan in sorted(opening.keys() | sums.keys(), key=lambda key: (key[0], key[1] or "")):
-        mrr, start = opening[currency, plan], begin
-        while start < stop:
+        mrr = opening[currency, plan]
+        for start, end in periods(period, first, last):
             kinds = dict.fromkeys(get_args(Kind), _NONE) | sums[currency, plan].get(start, {})
             closing = mrr + sum(kinds.values(), _NONE)
-            end = _next(start, period)
             rows.append(Row(start, end, currency, plan, mrr, kinds, closing))
-            mrr, start = closing, end
+            mrr = closing
     return rows
 
 
@@ -134,6 +145,7 @@ def churn(movements: Iterable[Movement], currency: str, first: date, last: date)
         opening=sum(there.values(), _NONE),
         closing=sum(left.values(), _NONE),
         kept=sum((min(there[customer], mrr) for customer, mrr in left.items()), _NONE),
+        churned=sum((there[customer] for customer, mrr in left.items() if not mrr), _NONE),
     )
 
 
@@ -154,7 +166,7 @@ def cohorts(movements: Iterable[Movement], currency: str, last: date) -> list[Co
             mrr[cohort][month] += movement.amount
     found = []
     for cohort in sorted(customers):
-        months = list(_months(cohort, last))
+        months = [month for month, _ in periods("month", cohort, last)]
         found.append(Cohort(cohort, _running(customers[cohort], months), _running(mrr[cohort], months)))
     return found
 
@@ -184,6 +196,23 @@ def explain_mrr(movements: Iterable[Movement], currency: str, day: date) -> list
     return [(key[0], last[key][1]) for key in sorted(last) if last[key][1].after]
 
 
+def main_plans(movements: Iterable[Movement], currency: str, day: date) -> dict[str, str]:
+    """By customer with MRR at the end of a day, the plan that most of it is of; of equal ones the first by name."""
+    parts: defaultdict[str, defaultdict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+    for customer, change in explain_mrr(movements, currency, day):
+        parts[customer][change.plan] += change.after
+    return {customer: min(plans, key=lambda plan: (-plans[plan], plan)) for customer, plans in parts.items()}
+
+
+def periods(period: Period, first: date, last: date) -> Iterator[tuple[date, date]]:
+    """Each period from that of one day to that of another: its first day, and the day after its last."""
+    start = start_of(first, period)
+    while start <= last:
+        end = _next(start, period)
+        yield start, end
+        start = end
+
+
 def start_of(day: date, period: Period) -> date:
     """The first day of the period that a day is in; weeks begin on Monday."""
     if period == "week":
@@ -203,12 +232,6 @@ def _amounts(movement: Movement, by_plan: bool) -> Iterator[tuple[str | None, Fr
             yield change.plan, change.after - change.before
     else:
         yield None, movement.amount
-
-
-def _months(first: date, last: date) -> Iterator[date]:
-    while first <= last:
-        yield first
-        first = _next(first, "month")
 
 
 def _running(steps: Mapping[date, _Number], months: Iterable[date]) -> tuple[_Number, ...]:

@@ -35,6 +35,8 @@ from tenure.web.erasure import add_erasure
 from tenure.web.health import add_health
 from tenure.web.identifier_path import KeepSlashes
 from tenure.web.identity import add_identity
+from tenure.web.metrics import add_metrics
+from tenure.web.mrr_rules import add_mrr_rules
 from tenure.web.openapi import describe
 from tenure.web.parameters import AsOf, moment
 from tenure.web.subscriptions import add_subscriptions
@@ -69,6 +71,8 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     add_subscriptions(api)
     add_health(api)
     add_customers(api)
+    add_mrr_rules(api)
+    add_metrics(api)
     add_customer(api)  # the last: its path takes whatever the others leave
     _add_operating(api)
     scripts.add(api)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Literal, NamedTuple
 
+import msgspec
 from fastapi import Depends, FastAPI, Query, Response
 
 from tenure.customers.conditions import Filter
@@ -87,41 +88,49 @@ def _billing(  # noqa: PLR0917 - query parameters, which are sent by name
     )
 
 
+def segment(  # noqa: PLR0917 - query parameters, which are sent by name
+    activity: Annotated[_Activity, Depends(_activity)],
+    q: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_TEXT,
+            description="The beginning of an identifier, `kind:` before it or not, or of the name",
+        ),
+    ] = None,
+    did: Annotated[str | None, Query(max_length=NAME_LIMIT, description="Has events of this name")] = None,
+    did_within_days: Annotated[Days, Query(description="… within so many days")] = None,
+    did_at_least: Annotated[Count, Query(description="… at least so many times")] = None,
+    events_at_least: Annotated[Count, Query(description="Has at least so many events")] = None,
+    attribute: Annotated[
+        list[Condition] | None,
+        Query(description="`name:op:value`, op eq, ne, gt or lt; `name:exists`, `name:missing`. All given must hold"),
+    ] = None,
+    verified: Annotated[bool | None, Query(description="Has verified events, or has none")] = None,
+) -> Filter:
+    """What was asked of customers, now."""
+    return Filter(
+        q=q, **activity._asdict(), did=did, did_within_days=did_within_days, did_at_least=did_at_least,
+        events_at_least=events_at_least, attributes=tuple(attribute or ()), verified=verified,
+        now=time.time_ns() // 1_000_000,
+    )  # fmt: skip
+
+
+Segment = Annotated[Filter, Depends(segment)]
+
+
 def add_customers(api: FastAPI) -> None:
     """Put the route into the application."""
 
     @api.get("/v1/customers", tags=["read"], summary="The list of customers")
-    def list_customers(  # noqa: PLR0917 - query parameters, which are sent by name
+    def list_customers(
         tenant: Reader,
-        activity: Annotated[_Activity, Depends(_activity)],
+        asked: Segment,
         billing: Annotated[_Billing, Depends(_billing)],
-        q: Annotated[
-            str | None,
-            Query(
-                max_length=MAX_TEXT,
-                description="The beginning of an identifier, `kind:` before it or not, or of the name",
-            ),
-        ] = None,
-        did: Annotated[str | None, Query(max_length=NAME_LIMIT, description="Has events of this name")] = None,
-        did_within_days: Annotated[Days, Query(description="… within so many days")] = None,
-        did_at_least: Annotated[Count, Query(description="… at least so many times")] = None,
-        events_at_least: Annotated[Count, Query(description="Has at least so many events")] = None,
-        attribute: Annotated[
-            list[Condition] | None,
-            Query(
-                description="`name:op:value`, op eq, ne, gt or lt; `name:exists`, `name:missing`. All given must hold"
-            ),
-        ] = None,
-        verified: Annotated[bool | None, Query(description="Has verified events, or has none")] = None,
         sort: Annotated[str, Query(description=f"{', '.join(SORTS)}; with `-` the greatest first")] = "-last_seen",
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
         cursor: Annotated[str | None, Query(description="`next` of the page before, with the same filters")] = None,
     ) -> Response:
         """Every customer once, however many identifiers they have. An event is counted here within a second or two of
         being on its timeline; while many wait to be loaded, somewhat later."""
-        asked = Filter(
-            q=q, **activity._asdict(), **billing._asdict(), did=did, did_within_days=did_within_days,
-            did_at_least=did_at_least, events_at_least=events_at_least, attributes=tuple(attribute or ()),
-            verified=verified, now=time.time_ns() // 1_000_000,
-        )  # fmt: skip
+        asked = msgspec.structs.replace(asked, **billing._asdict())
         return json_response(customers(tenant, asked, sort=sort, limit=limit, cursor=cursor))

@@ -20,6 +20,7 @@ from tenure.customers.timeline import Page
 from tenure.customers.users import OneUser, Users
 from tenure.customers.view import CustomerView
 from tenure.health.score import Health
+from tenure.metrics.answers import ChurnAnswer, Mrr, MrrRules
 from tenure.web.churn import ChurnEvents
 from tenure.web.health import AppSignals
 from tenure.web.identity import Linked, Merged, Split
@@ -43,13 +44,16 @@ RESULTS = {
     "/v1/signals": AppSignals,
     "/v1/receipts/{receipt}": Receipt,
     "/v1/erasures/{erasure_id}": Certificate,
+    "/v1/metrics/mrr": Mrr,
+    "/v1/metrics/churn": ChurnAnswer,
+    "/v1/metrics/rules": MrrRules,
 }
 CHANGES = {
     "/v1/links": Linked,
     "/v1/customers/{customer_id}/merge": Merged,
     "/v1/customers/{customer_id}/split": Split,
 }
-SETTINGS = {"/v1/signals": AppSignals}
+SETTINGS = {"/v1/metrics/rules": MrrRules, "/v1/signals": AppSignals}
 """What is answered to GET, to POST where it is no ingest route, and to PUT."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import Annotated
 
 from fastapi import Query
@@ -22,3 +24,21 @@ def moment(field: str, text: str | None) -> int | None:
         return times.parse(text).ms
     except times.TimeInvalid as error:
         raise BadRequest(f"{field} {error}", field=field, code="invalid_parameter") from None
+
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def day(field: str, text: str | None) -> date | None:
+    """A day of the calendar from 1970 on. Raises BadRequest."""
+    if text is None:
+        return None
+    try:
+        found = date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        found = None
+    if found is None or found.year < 1970:
+        raise BadRequest(
+            f"{field} must be a day from 1970 on, such as 2026-01-31", field=field, code="invalid_parameter"
+        )
+    return found

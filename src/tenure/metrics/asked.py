@@ -1,0 +1,93 @@
+"""What was asked of MRR or churn, and the changes of MRR that it is about, as SQL."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from tenure.customers.conditions import Filter, conditions
+from tenure.errors import BadRequest
+from tenure.subscriptions.metrics import Period, periods, start_of
+
+DAY: Final = timedelta(days=1)
+MAX_ROWS: Final = 20_000
+
+_CHANGES = """
+SELECT customer, toString(change.currency) AS currency, change.day AS day, toString(change.kind) AS kind,
+    toString(change.plan) AS plan, toString(change.source) AS source, change.subscription AS subscription,
+    change.before AS before, change.after AS after, after - before AS amount
+FROM ledger FINAL ARRAY JOIN change WHERE {where}
+"""
+_IN_SEGMENT = "customer IN (SELECT customer FROM customer FINAL WHERE {where})"
+_IN_COHORT = """
+(customer, currency) IN (
+    SELECT customer, toString(change.currency) AS currency FROM ledger FINAL ARRAY JOIN change
+    WHERE change.book = {book:String} GROUP BY customer, currency
+    HAVING min(change.day) >= {cohort:Date32} AND min(change.day) < {cohort_end:Date32}
+)
+"""
+EXTENDED: Final = "SETTINGS enable_extended_results_for_datetime_functions = 1"
+"""So that the period of a Date32 is one too."""
+
+_STARTS: Final[dict[Period, str]] = {"day": "{}", "week": "toMonday({})", "month": "toStartOfMonth({})"}
+
+
+class Sql(NamedTuple):
+    """A query, and the values that are bound in it."""
+
+    text: str
+    parameters: dict[str, Any]
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """Which periods, and of which MRR."""
+
+    period: Period
+    first: date
+    """The first day of the first period."""
+    last: date
+    """The last day that counts: what is dated after it does not."""
+    book: str = ""
+    """"": each currency by itself; else the currency that all is converted to."""
+    currency: str | None = None
+    plan: str | None = None
+    cohort: date | None = None
+    """Only whose first MRR in the currency came in the month that begins on this day."""
+    segment: Filter | None = None
+    """Only customers who are so now."""
+
+    def periods(self) -> list[tuple[date, date]]:
+        """The first day and the day after the last of each; of the last one, as far as it goes."""
+        return [(start, min(end, self.last + DAY)) for start, end in periods(self.period, self.first, self.last)]
+
+    def check(self, series: int = 1) -> None:
+        """Raise BadRequest where so many series would make more rows than one answer has."""
+        if series * len(self.periods()) > MAX_ROWS:
+            message = f"this would be more than {MAX_ROWS:,} rows; ask for fewer or longer periods, or for one plan"
+            raise BadRequest(message, field="period", code="too_many_rows")
+
+    def start(self, day: str) -> str:
+        """SQL for the first day of the period that a day is in; all days before `first` are one period before it."""
+        return f"greatest({_STARTS[self.period].format(day)}, addDays({{first:Date32}}, -1))"
+
+    def changes(self) -> Sql:
+        """Every change of MRR up to the last day; raises BadRequest where the segment cannot be."""
+        where = ["change.book = {book:String}", "day <= {last:Date32}"]
+        parameters: dict[str, Any] = {"book": self.book, "first": self.first, "last": self.last}
+        if self.currency is not None:
+            where.append("currency = {of_currency:String}")
+            parameters["of_currency"] = self.currency
+        if self.cohort is not None:
+            where.append(_IN_COHORT)
+            parameters |= {"cohort": self.cohort, "cohort_end": _month_after(self.cohort)}
+        if self.segment is not None:
+            wanted = conditions(self.segment)
+            where.append(_IN_SEGMENT.format(where=" AND ".join(["NOT deleted", *wanted.where])))
+            parameters |= wanted.parameters
+        return Sql(_CHANGES.format(where=" AND ".join(where)), parameters)
+
+
+def _month_after(month: date) -> date:
+    return start_of(month + 31 * DAY, "month")

@@ -1,0 +1,189 @@
+"""What is behind one number of MRR or churn: its subscriptions, a page at a time. Their amounts add up to it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from datetime import date, timedelta
+from fractions import Fraction
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from clickhouse_connect.driver.external import ExternalData
+
+from tenure.errors import BadRequest
+from tenure.metrics.asked import Asked, Sql
+from tenure.metrics.shown import exactly
+from tenure.metrics.statement import KINDS
+from tenure.warehouse.client import Tenant
+
+MAX_LIMIT: Final = 1_000
+OF_MRR: Final = ("opening", *KINDS, "closing")
+OF_CHURN: Final = ("opening", "lost", "contracted", "expanded")
+
+_EPOCH: Final = date(1970, 1, 1)
+_CURSOR: Final = struct.Struct(">8si16s16s")
+
+_MOVEMENTS = """
+SELECT day AS place, customer, source, subscription, plan, day AS at, kind AS how, before AS was, after AS is,
+    amount AS number
+FROM ({changes}) WHERE kind = {{of_kind:String}} AND day >= {{first:Date32}} AND {where}
+"""
+_MRR = """
+SELECT toDate32(0) AS place, customer, source, subscription, plan, max(day) AS at, argMax(kind, day) AS how,
+    argMax(before, day) AS was, argMax(after, day) AS is, is AS number
+FROM ({changes}) WHERE {where} GROUP BY customer, source, subscription, plan HAVING is != 0
+"""
+_CHURN = """
+SELECT toDate32(0) AS place, customer, source, subscription, plan, max(day) AS at, '' AS how,
+    sumIf(amount, day < {{first:Date32}}) AS was, sum(amount) AS is, {number} AS number
+FROM ({changes}) WHERE customer IN (
+    SELECT customer FROM (
+        SELECT customer, sumIf(amount, day < {{first:Date32}}) AS open, sum(amount) AS close, {main} AS main
+        FROM ({changes}) GROUP BY customer
+    ) WHERE open != 0 AND {category} AND {where}
+)
+GROUP BY customer, source, subscription, plan HAVING {listed}
+"""
+_MAIN: Final = """
+arraySort((plan, mrr) -> (-mrr, plan), mapKeys(sumMapIf(map(plan, amount), day < {first:Date32}) AS parts),
+    mapValues(parts))[1]
+"""
+_CATEGORIES: Final = {
+    "opening": ("true", "was", "was != 0"),
+    "lost": ("close = 0", "was - is", "was != is"),
+    "contracted": ("close != 0 AND close < open", "was - is", "was != is"),
+    "expanded": ("close > open", "is - was", "was != is"),
+}
+"""Which customers, what a subscription adds to the number, and which subscriptions."""
+
+_PAGE = """
+SELECT place, customer, sipHash128(source, subscription, plan) AS tie, source, subscription, plan, at, how, was, is,
+    number
+FROM ({rows}) WHERE {where} ORDER BY place, customer, tie LIMIT {{room:UInt32}}
+"""
+_BEYOND = """
+(place, customer, tie) > ({after_place:Date32}, {after_customer:FixedString(16)}, {after_tie:FixedString(16)})
+"""
+_IDS = """
+SELECT customer, JSONExtractString(argMax(shown, version), 'id') FROM customer
+WHERE customer IN (SELECT customer FROM asked) GROUP BY customer
+"""
+
+
+class Behind(msgspec.Struct):
+    """A subscription, under one plan, behind a number. Amounts are exact decimals in units of the currency."""
+
+    customer: str | None
+    """As the list of customers gives it; null for the moment in which it is not on the list yet."""
+    source: str
+    subscription: str
+    plan: str
+    day: date
+    """When it changed last."""
+    kind: str | None
+    """Of the movement; null in what explains churn."""
+    before: str
+    after: str
+    """Its MRR, before and after: of a movement the change, of churn the period, of MRR the last change."""
+    amount: str
+    """What it adds to the number."""
+
+
+class Explained(msgspec.Struct):
+    """A page of what is behind a number; `next` is the cursor of the page after it, null on the last."""
+
+    number: str
+    """The number, exact: what all amounts add up to. The row has it rounded."""
+    items: list[Behind]
+    next: str | None
+
+
+class Place(NamedTuple):
+    """The last item of a page: the next page begins after it. `question` tells what was asked."""
+
+    question: bytes
+    place: int
+    customer: bytes
+    tie: bytes
+
+    def text(self) -> str:
+        """As it stands in a URL."""
+        return base64.urlsafe_b64encode(_CURSOR.pack(*self)).decode()
+
+    @classmethod
+    def parse(cls, text: str, question: bytes) -> Place:
+        """The inverse of `text`. Raises BadRequest, also for the cursor of another question."""
+        try:
+            found = cls(*_CURSOR.unpack(base64.b64decode(text, altchars=b"-_", validate=True)))
+        except (binascii.Error, ValueError, struct.error):
+            raise _bad_cursor("cursor is not one that this API gave out") from None
+        if found.question != question:
+            raise _bad_cursor("cursor belongs to another number; ask with the same parameters")
+        return found
+
+
+def of_mrr(asked: Asked, what: str) -> Sql:
+    """What is behind the opening, the closing, or a kind of movements, of the one period that is asked about."""
+    until = asked if what != "opening" else msgspec.structs.replace(asked, last=asked.first - timedelta(days=1))
+    changes = until.changes()
+    where = "true" if asked.plan is None else "plan = {of_plan:String}"
+    text = _MOVEMENTS if what in KINDS else _MRR
+    return Sql(text.format(changes=changes.text, where=where),
+               changes.parameters | {"of_kind": what, "of_plan": asked.plan or ""})  # fmt: skip
+
+
+def of_churn(asked: Asked, what: str) -> Sql:
+    """What is behind the opening MRR, or that of customers who were lost, contracted or expanded, of one period."""
+    changes = asked.changes()
+    category, number, listed = _CATEGORIES[what]
+    main, where = ("''", "true") if asked.plan is None else (_MAIN, "main = {of_plan:String}")
+    text = _CHURN.format(changes=changes.text, category=category, number=number, listed=listed, main=main, where=where)
+    return Sql(text, changes.parameters | {"of_plan": asked.plan or ""})
+
+
+def explain(
+    tenant: Tenant, asked: Asked, what: str, rows: Sql, number: Fraction, *, limit: int, cursor: str | None
+) -> Explained:
+    """A page of the rows behind a number. Raises BadRequest (cursor) and Unavailable."""
+    segment = asked.segment and msgspec.structs.replace(asked.segment, now=0)
+    told = msgspec.json.encode((tenant.app, what, rows.text, msgspec.structs.replace(asked, segment=segment)))
+    question = blake2b(told, digest_size=8, person=b"explain").digest()
+    where, parameters = "true", rows.parameters | {"room": limit + 1}
+    if cursor is not None:
+        after = Place.parse(cursor, question)
+        where = _BEYOND
+        parameters |= {
+            "after_place": _EPOCH + timedelta(days=after.place),
+            "after_customer": after.customer,
+            "after_tie": after.tie,
+        }
+    found = list(tenant.rows(_PAGE.format(rows=rows.text, where=where), parameters))
+    page = found[:limit]
+    ids = _ids(tenant, {bytes(row[1]) for row in page})
+    items = [_behind(row, ids.get(bytes(row[1])), asked.currency or "") for row in page]
+    if len(found) <= limit:
+        return Explained(exactly(number, asked.currency or ""), items, None)
+    place, customer, tie = page[-1][:3]
+    last = Place(question, (place - _EPOCH).days, bytes(customer), bytes(tie))
+    return Explained(exactly(number, asked.currency or ""), items, last.text())
+
+
+def _behind(row: Any, customer: str | None, currency: str) -> Behind:
+    source, subscription, plan, day, kind, *amounts = row[3:]
+    before, after, amount = (exactly(Fraction(each), currency) for each in amounts)
+    return Behind(customer, source, subscription, plan, day, kind or None, before, after, amount)
+
+
+def _ids(tenant: Tenant, customers: set[bytes]) -> dict[bytes, str]:
+    """What the list of customers calls them."""
+    sent = ExternalData(
+        file_name="asked", data=b"".join(customers), fmt="RowBinary", structure="customer FixedString(16)"
+    )
+    return {bytes(customer): found for customer, found in tenant.rows(_IDS, external=sent)} if customers else {}
+
+
+def _bad_cursor(message: str) -> BadRequest:
+    return BadRequest(message, field="cursor", code="invalid_cursor")

@@ -1,0 +1,248 @@
+"""MRR and churn by the warehouse: number for number what the pure functions say of the same movements."""
+
+from __future__ import annotations
+
+import signal
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from bench.ledger import COLUMNS, TABLE, rounded, row
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from tests.subscriptions.histories import active
+from tests.subscriptions.test_order import UNTIL, histories, rules
+from tests.warehouse.conftest import Engine
+
+from tenure.control.billing import Billing
+from tenure.errors import BadRequest
+from tenure.metrics.answers import basis
+from tenure.metrics.asked import DAY, Asked, Sql
+from tenure.metrics.churn import churn, cohorts
+from tenure.metrics.explain import OF_CHURN, Behind, explain, of_churn, of_mrr
+from tenure.metrics.shown import exactly
+from tenure.metrics.statement import KINDS, statement
+from tenure.settings import Settings
+from tenure.subscriptions import ledger, metrics, movements, spells
+from tenure.subscriptions.fact import Fact
+from tenure.subscriptions.metrics import explain_movements, explain_mrr, main_plans
+from tenure.subscriptions.movements import Change, Movement
+from tenure.subscriptions.rules import Rules
+from tenure.subscriptions.spells import Spell
+from tenure.warehouse.client import Tenant, Warehouse
+from tenure.warehouse.migrate import migrate
+
+APP, OTHER = "app_0000000000000001", "app_0000000000000002"
+FIRST, LAST = date(2024, 3, 5), date(2025, 6, 17)
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """A warehouse with the schema, on an engine of the module's own."""
+    engine = Engine(tmp_path_factory.mktemp("engine"))
+    url = f"http://tenure:{engine.secret}@127.0.0.1:{engine.port}/default"
+    warehouse = Warehouse(Settings.load({}, {"TENURE_WAREHOUSE_URL": url}))
+    migrate(warehouse.client, {})
+    warehouse.client.command(TABLE)
+    yield warehouse
+    engine.stop(signal.SIGKILL)
+    engine.listener.close()
+
+
+def key(customer: str) -> bytes:
+    return blake2b(customer.encode(), digest_size=16).digest()
+
+
+class Book(NamedTuple):
+    """What is in the warehouse: movements of all customers with levels as they are stored, and spells by customer."""
+
+    movements: list[Movement]
+    spells: dict[str, list[Spell]]
+
+
+def fill(warehouse: Warehouse, facts: dict[str, list[Fact]], by: Rules, until: date = UNTIL) -> Book:
+    """Put customers with these facts into the ledger, and those of another app beside them."""
+    warehouse.client.command("TRUNCATE TABLE ledger")
+    book, rows = Book([], {}), []
+    for customer, history in facts.items():
+        levels = ledger.levels(history, by, until)
+        found = movements.from_levels(customer, levels, by)
+        book.spells[customer] = spells.from_levels(levels, until)
+        book.movements.extend(stored(found))
+        rows += [row(app, key(customer), "stamp", [("", found)], book.spells[customer]) for app in (APP, OTHER)]
+    insert(warehouse, rows)
+    return book
+
+
+def insert(warehouse: Warehouse, rows: list[tuple[Any, ...]]) -> None:
+    warehouse.client.insert("ledger", rows, column_names=list(COLUMNS), column_type_names=list(COLUMNS.values()))
+
+
+def stored(found: list[Movement]) -> Iterator[Movement]:
+    """The movements with every level rounded to the places that are stored; they still telescope."""
+    mrr: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for movement in found:
+        changes = tuple(
+            Change(each.subscription, each.plan, Fraction(rounded(each.before)), Fraction(rounded(each.after)))
+            for each in movement.changes
+        )
+        before = mrr[movement.currency]
+        mrr[movement.currency] += sum((each.after - each.before for each in changes), Fraction(0))
+        yield movement._replace(before=before, after=mrr[movement.currency], changes=changes)
+
+
+def asked(period: metrics.Period = "month", first: date = FIRST, last: date = LAST, **more: Any) -> Asked:
+    return Asked(period=period, first=metrics.start_of(first, period), last=last, **more)
+
+
+GENERATE = Phase.explicit, Phase.reuse, Phase.generate
+"""Not to shrink: with an engine that would take minutes."""
+many = st.lists(histories(), min_size=1, max_size=6)
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck), phases=GENERATE)
+@given(many, rules, st.sampled_from(["day", "week", "month"]), st.booleans())
+def test_every_number_is_that_of_the_pure_functions(
+    warehouse: Warehouse, found: list[list[Fact]], by: Rules, period: metrics.Period, by_plan: bool
+) -> None:
+    """Statements, churn with its causes, and cohorts, of random histories under random rules."""
+    book = fill(warehouse, {f"c{number}": history for number, history in enumerate(found)}, by)
+    tenant = warehouse.tenant(APP)
+    first, last = (date(2024, 11, 20), date(2025, 1, 7)) if period == "day" else (FIRST, LAST)
+    question = asked(period, first, last)
+    up_to = [movement for movement in book.movements if movement.day <= last]
+    expected = metrics.statement(up_to, period, first, last, by_plan=by_plan)
+    ends = dict(question.periods())
+    assert statement(tenant, question, by_plan=by_plan) == [each._replace(end=ends[each.start]) for each in expected]
+    by_currency = {
+        currency: [each for each in metrics.cohorts(up_to, currency, last) if each.month >= question.first]
+        for currency in {movement.currency for movement in up_to}
+    }
+    assert cohorts(tenant, question) == {currency: told for currency, told in by_currency.items() if told}
+    assert_churn(tenant, question, book, by_plan=by_plan)
+
+
+def assert_churn(tenant: Tenant, question: Asked, book: Book, *, by_plan: bool) -> None:
+    rows = churn(tenant, question, by_plan=by_plan)
+    seen = {(each.currency, each.plan, each.start) for each in rows}
+    assert len(seen) == len(rows)
+    for start, end in question.periods():
+        for currency in {movement.currency for movement in book.movements}:
+            plans = main_plans(book.movements, currency, start - DAY)
+            for plan in {*plans.values()} if by_plan else {None}:
+                of = [each for each in book.movements if plan is None or plans.get(each.customer) == plan]
+                told = metrics.churn(of, currency, start, end - DAY)
+                if told.customers:
+                    assert (currency, plan, start) in seen
+                for lost in rows:
+                    if (lost.currency, lost.plan, lost.start) == (currency, plan, start):
+                        assert lost.churn == told
+                        causes = causes_of(of, book.spells, currency, start, end - DAY)
+                        assert (lost.voluntary, lost.involuntary) == (
+                            causes.count("voluntary"), causes.count("involuntary"),
+                        )  # fmt: skip
+
+
+def causes_of(
+    found: list[Movement], ended: dict[str, list[Spell]], currency: str, first: date, last: date
+) -> list[Any]:
+    """Why the lost ended their last spell, of those whose it ended."""
+    mrr: defaultdict[str, list[Fraction]] = defaultdict(lambda: [Fraction(0), Fraction(0)])
+    for movement in found:
+        if movement.currency == currency and movement.day <= last:
+            mrr[movement.customer][1] += movement.amount
+            mrr[movement.customer][0] += movement.amount if movement.day < first else 0
+    lost = [customer for customer, (opening, closing) in mrr.items() if opening and not closing]
+    latest = [[spell for spell in ended[customer] if spell.start <= last][-1] for customer in lost]
+    return [spell.cause for spell in latest if spell.end is not None and spell.end <= last]
+
+
+@settings(max_examples=12, suppress_health_check=list(HealthCheck), phases=GENERATE)
+@given(many, rules, st.booleans())
+def test_what_is_behind_a_number_adds_up_to_it(
+    warehouse: Warehouse, found: list[list[Fact]], by: Rules, by_plan: bool
+) -> None:
+    """Every subscription is listed once, over pages of two, as the pure functions list them."""
+    book = fill(warehouse, {f"c{number}": history for number, history in enumerate(found)}, by)
+    tenant = warehouse.tenant(APP)
+    question = asked("month", date(2024, 6, 1), date(2024, 6, 30))
+    for told in statement(tenant, question, by_plan=by_plan):
+        one = msgspec.structs.replace(question, currency=told.currency, plan=told.plan)
+        for what, number in {"opening": told.opening, **told.movements, "closing": told.closing}.items():
+            items = walk(tenant, one, what, of_mrr(one, what), number)
+            assert sorted((each.subscription, each.plan, each.before, each.after) for each in items) == sorted(
+                (change.subscription.id, change.plan, *(exactly(level, told.currency) for level in change[2:]))
+                for change in behind(book, one, what)
+            )
+    for lost in churn(tenant, question, by_plan=by_plan):
+        one = msgspec.structs.replace(question, currency=lost.currency, plan=lost.plan)
+        numbers = lost.churn.opening, lost.churn.churned, lost.churn.contraction, lost.churn.expansion
+        for what, number in zip(OF_CHURN, numbers, strict=True):
+            walk(tenant, one, what, of_churn(one, what), number)
+
+
+def walk(tenant: Tenant, one: Asked, what: str, rows: Sql, number: Fraction) -> list[Behind]:
+    """All that is behind a number, two at a time, after seeing that it adds up."""
+    items: list[Behind] = []
+    cursor: str | None = None
+    while True:
+        page = explain(tenant, one, what, rows, number, limit=2, cursor=cursor)
+        items += page.items
+        cursor = page.next
+        if cursor is None:
+            break
+    assert sum(Decimal(each.amount) for each in items) == Decimal(page.number)
+    assert page.number == exactly(number, one.currency or "")
+    return items
+
+
+def behind(book: Book, one: Asked, what: str) -> list[Change]:
+    """By the pure functions."""
+    currency = one.currency or ""
+    if what in KINDS:
+        changes = [change for _, change in explain_movements(book.movements, what, currency, one.first, one.last)]  # type: ignore[arg-type]
+    else:
+        day = one.last if what == "closing" else one.first - DAY
+        changes = [change for _, change in explain_mrr(book.movements, currency, day)]
+    return [change for change in changes if one.plan in (None, change.plan)]
+
+
+def test_only_customers_of_the_question_count(warehouse: Warehouse) -> None:
+    """Those hidden by an erasure, taken out, or replaced by a newer row do not; cohorts are by the first MRR."""
+    came = {"a": "2025-01-10", "b": "2025-01-20", "c": "2025-02-01", "d": "2025-02-02"}
+    fill(warehouse, {customer: [active(day, 1000)] for customer, day in came.items()}, Rules())
+    out = row(APP, key("c"), "stamp", [], [], version=2)
+    newer = [("", movements.movements("d", [active("2025-02-02", 500)], Rules(), UNTIL))]
+    insert(warehouse, [(*out[:3], 1, *out[4:]), row(APP, key("d"), "newer", newer, [], version=2)])
+    question = asked("month", date(2025, 2, 1), date(2025, 2, 28))
+    assert closing(warehouse.tenant(APP), question) == 2500
+    assert closing(warehouse.tenant(APP, [key("a")]), question) == 1500
+    january = msgspec.structs.replace(question, cohort=date(2025, 1, 1))
+    assert closing(warehouse.tenant(APP, [key("a")]), january) == 1000
+    assert closing(warehouse.tenant(OTHER), question) == 4000
+    told = basis(warehouse.tenant(APP), Billing(Rules(), None, "newer"), "")
+    assert (told.customers, told.customers_by_older_rules) == (3, 2)
+
+
+def closing(tenant: Tenant, question: Asked) -> Fraction:
+    (found,) = statement(tenant, question)
+    return found.closing
+
+
+def test_an_answer_has_a_limit(warehouse: Warehouse) -> None:
+    """More rows than an answer holds are refused, with what to do."""
+    fill(
+        warehouse,
+        {"a": [active("2025-01-01", items=[{"amount": 1, "plan": str(each)} for each in range(60)])]},
+        Rules(),
+    )
+    question = asked("day", date(2025, 1, 1), date(2025, 12, 31))
+    assert len(statement(warehouse.tenant(APP), question)) == 365
+    with pytest.raises(BadRequest, match="more than 20,000 rows"):
+        statement(warehouse.tenant(APP), question, by_plan=True)
