@@ -122,7 +122,7 @@ def add_customers(api: FastAPI) -> None:
     """Put the route into the application."""
 
     @api.get("/v1/customers", tags=["read"], summary="The list of customers")
-    def list_customers(
+    def list_customers(  # noqa: PLR0917 - as above
         tenant: Reader,
         asked: Segment,
         billing: Annotated[_Billing, Depends(_billing)],
