@@ -22,12 +22,14 @@ Keys = dict[str, str]
 LISTED_SECONDS = 60
 
 
+def monthly(amount: int, plan: str) -> dict[str, Any]:
+    return {"amount": amount, "plan": plan, "interval": "month"}
+
+
 def said(message_id: str, when: str, amount: int | None = None, **fields: Any) -> dict[str, Any]:
     """An element that says something of subscription s1, or of another."""
     who = {"uid": fields.pop("uid", "u1")}
-    price = (
-        {} if amount is None else {"status": "active", "currency": "USD", "items": [{"amount": amount, "plan": "pro"}]}
-    )
+    price = {} if amount is None else {"status": "active", "currency": "USD", "items": [monthly(amount, "pro")]}
     properties = {"source": "native", "subscription": "s1"} | price | fields
     return {"event": "subscription_updated", "message_id": message_id, "occurred_at": f"{when}T12:00:00Z",
             "properties": properties, **who}  # fmt: skip
@@ -60,7 +62,15 @@ def ms(day: str) -> int:
 
 HISTORY = [
     said("m1", "2026-01-05", 3000, period_start=ms("2026-01-05"), period_end=ms("2026-02-05")),
-    said("m2", "2026-02-05", 120_00, items=[{"amount": 10000, "plan": "team"}, {"amount": 2000, "plan": "seat"}]),
+    said(
+        "m2",
+        "2026-02-05",
+        120_00,
+        items=[
+            monthly(10000, "team"),
+            monthly(2000, "seat"),
+        ],
+    ),
     said("m3", "2026-03-01", status="past_due"),
     said("m4", "2026-03-10", status="canceled", cause="involuntary", reason="card declined"),
     said("m5", "2026-04-01", 1000, subscription="s2"),
@@ -138,7 +148,7 @@ def test_the_list_is_filtered_and_sorted_by_what_is_paid(server: Server, keys: K
         server, keys, {"event": "login", "uid": "nobody"},
         said("1", "2026-01-01", 5000, uid="late", status="past_due"),
         said("2", "2026-02-01", 900, uid="small", **period),
-        said("3", "2026-03-01", 700_00, uid="large", currency="EUR", items=[{"amount": 70000, "plan": "max"}]),
+        said("3", "2026-03-01", 700_00, uid="large", currency="EUR", items=[monthly(70000, "max")]),
         said("4", "2026-03-01", 100, uid="gone", status="canceled"),
     )  # fmt: skip
     until(lambda: len(listed(server, keys, plan="pro")) == 2)

@@ -63,7 +63,7 @@ def requests_of(person: Person) -> list[dict[str, Any]]:
         {"event": "seen", "anonymous_id": who["anonymous_id"]},
         {"event": "subscription_updated", "customer_id": person.customer_id, "occurred_at": "2026-01-02T03:04:07Z",
          "properties": {"source": "native", "subscription": text("subscription"), "status": "canceled",
-                        "currency": "USD", "items": [{"amount": 900, "plan": text("plan")}],
+                        "currency": "USD", "items": [{"amount": 900, "plan": text("plan"), "interval": "month"}],
                         "started_at": 1767225600000, "reason": text("why-it-ended")}},
         {"event": "refused", "customer_id": person.customer_id, "unknown": text("rejected")},
     ]}  # fmt: skip

@@ -49,7 +49,9 @@ def said(uid: str, effective_at: str | int, message_id: str, amount: int | None 
     """An event that says something of a customer's subscription s1, or of another."""
     when = at(effective_at) if isinstance(effective_at, str) else effective_at
     price = (
-        {} if amount is None else {"status": "active", "currency": "USD", "items": [{"amount": amount, "plan": "pro"}]}
+        {}
+        if amount is None
+        else {"status": "active", "currency": "USD", "items": [{"amount": amount, "plan": "pro", "interval": "month"}]}
     )
     properties = {"source": "native", "subscription": "s1"} | price | fields
     return Event(index=0, name="subscription_updated", uid=uid, message_id=message_id, occurred_at=when,

@@ -31,7 +31,7 @@ def facts(dialect: str, event: Event, received_at: int) -> Reading:
         return _NOTHING
     at = received_at // 1_000 if event.occurred_at is None else event.occurred_at
     try:
-        said = {"source": dialect, "effective_at": at} | msgspec.json.decode(event.properties)
+        said = {"effective_at": at} | msgspec.json.decode(event.properties.replace('"interval":', '"unit":'))
         fact = msgspec.convert(said | {"customer": "", "received_at": received_at}, Fact)
     except msgspec.ValidationError:
         return Reading(problem="not_a_subscription")
