@@ -12,7 +12,6 @@ from urllib.parse import quote
 import httpx
 
 from tenure.settings import Settings
-from tenure.subscriptions.account import OWN
 from tenure.warehouse.client import Warehouse
 from tests.erasure.person import certificate_when_done, erase
 from tests.harness import Server
@@ -220,22 +219,3 @@ def test_who_is_erased_pays_and_paid_nothing(server: Server, keys: Keys) -> None
         assert client.query(sql, {"app": keys["app"]}).result_rows == [(1,)]
     assert read(server, keys, "stays")["billing"]["mrr"] == "5.00"
     assert listed(server, keys, status="active") == ["uid:stays"]
-
-
-def test_the_ledger_says_what_the_view_says(server: Server, keys: Keys) -> None:
-    """What is stored for sums over all customers is what is computed for one: book by book, change by change."""
-    send(server, keys, *HISTORY)
-    view = read(server, keys, "u1")["billing"]
-    until(lambda: in_list(server, keys, "u1").items() <= view.items())
-    client = Warehouse(Settings.load({"data": server.data}, {})).client
-    sql = """
-        SELECT toString(day), kind, toString(sum(after - before)) FROM ledger FINAL
-        ARRAY JOIN `change.book` AS book, `change.day` AS day, `change.kind` AS kind, `change.before` AS before,
-            `change.after` AS after
-        WHERE app = {app:String} AND book = {book:String} AND day <= today() GROUP BY day, kind ORDER BY day DESC
-    """
-    stored = client.query(sql, {"app": keys["app"], "book": OWN}).result_rows
-    shown = read(server, keys, "u1", "/subscriptions")["movements"]
-    assert [(day, kind, float(amount)) for day, kind, amount in stored] == [
-        (line["day"], line["kind"], 100 * float(line["amount"])) for line in shown
-    ]
