@@ -222,8 +222,11 @@ def test_the_documented_answer(server: Server, keys: Keys) -> None:
         {**jane, "occurred_at": "2026-01-02T08:00:00Z", "traits": {"name": "Jane Doe"}},
         {**jane, "occurred_at": "2026-02-01T12:00:00Z"},
         {**jane, "occurred_at": "2026-03-01T12:00:00Z"},
+        {**jane, "occurred_at": "2026-01-02T08:00:00Z", "event": "subscription_updated", "properties": {
+            "source": "native", "subscription": "sub_1", "status": "active", "currency": "USD",
+            "items": [{"amount": 4900, "plan": "pro", "interval": "month"}]}},
     )  # fmt: skip
-    wait_listed(server, keys, 3)
+    wait_listed(server, keys, 4)
     shown = json.loads(page.split("```json")[1].split("```")[0])
     answer = server.read("/v1/customers", keys, q="jane", did="login")
     linked = {"identifiers", "identifier_count"}  # the e-mail is there once links are in the warehouse
