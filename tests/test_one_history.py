@@ -170,10 +170,10 @@ PARTS = ("/timeline?limit=1000", "/users", "/attributes", "/identity", "/churn-e
 def known_of(server: Server, keys: Keys) -> dict[str, Any]:
     """All that the read API says of every customer of the histories, by each of its identifiers."""
     known: dict[str, Any] = {"/v1/events": stable(server.read("/v1/events", keys))}
-    names = [(kind, name.format(who)) for kind, name in (("customer_id", "cus_{}"), ("uid", "u{}"),
-             ("billing_id", "cus_{}"), ("email", "billing{}@example.com"), ("email", "USER{}@example.com"),
-             ("anonymous_id", "anon-{}"), ("anonymous_id", "visitor-{}"), ("anonymous_id", "guest-{}"))
-             for who in range(3)]  # fmt: skip
+    forms = [("customer_id", "cus_{}"), ("uid", "u{}"), ("billing_id", "cus_{}"), ("email", "billing{}@example.com"),
+             ("email", "USER{}@example.com"), ("anonymous_id", "anon-{}"), ("anonymous_id", "visitor-{}"),
+             ("anonymous_id", "guest-{}")]  # fmt: skip
+    names = [(kind, form.format(who)) for kind, form in forms for who in range(3)]
     for kind, value in [*names, ("email", SHARED)]:
         path = f"/v1/customers/{quote(f'{kind}:{value}')}"
         known[path] = _answer(server, keys, path)
