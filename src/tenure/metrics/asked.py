@@ -50,7 +50,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     last: date
     """The last day that counts: what is dated after it does not."""
     book: str = ""
-    """"": each currency by itself; else the currency that all is converted to."""
+    """Empty: each currency by itself; else the currency that all is converted to."""
     currency: str | None = None
     plan: str | None = None
     cohort: date | None = None

@@ -24,6 +24,7 @@ OF_MRR: Final = ("opening", *KINDS, "closing")
 OF_CHURN: Final = ("opening", "lost", "contracted", "expanded")
 
 _EPOCH: Final = date(1970, 1, 1)
+_FIRST_DAY: Final = (date(1900, 1, 1) - _EPOCH).days
 _CURSOR: Final = struct.Struct(">8si16s16s")
 
 _MOVEMENTS = """
@@ -36,6 +37,12 @@ SELECT toDate32(0) AS place, customer, source, subscription, plan, max(day) AS a
     argMax(before, day) AS was, argMax(after, day) AS is, is AS number
 FROM ({changes}) WHERE {where} GROUP BY customer, source, subscription, plan HAVING is != 0
 """
+_FIRST_CUSTOMERS = """
+customer IN (
+    SELECT customer FROM ({changes}) WHERE customer >= {{after_customer:FixedString(16)}}
+    GROUP BY customer HAVING sum(amount) != 0 ORDER BY customer LIMIT {{room:UInt32}}
+)
+"""
 _CHURN = """
 SELECT toDate32(0) AS place, customer, source, subscription, plan, max(day) AS at, '' AS how,
     sumIf(amount, day < {{first:Date32}}) AS was, sum(amount) AS is, {number} AS number
@@ -43,7 +50,8 @@ FROM ({changes}) WHERE customer IN (
     SELECT customer FROM (
         SELECT customer, sumIf(amount, day < {{first:Date32}}) AS open, sum(amount) AS close, {main} AS main
         FROM ({changes}) GROUP BY customer
-    ) WHERE open != 0 AND {category} AND {where}
+    ) WHERE open != 0 AND {category} AND {where} AND customer >= {{after_customer:FixedString(16)}}
+    ORDER BY customer LIMIT {{room:UInt32}}
 )
 GROUP BY customer, source, subscription, plan HAVING {listed}
 """
@@ -57,15 +65,18 @@ _CATEGORIES: Final = {
     "contracted": ("close != 0 AND close < open", "was - is", "was != is"),
     "expanded": ("close > open", "is - was", "was != is"),
 }
-"""Which customers, what a subscription adds to the number, and which subscriptions."""
+"""Which customers, what a subscription adds to the number, and which subscriptions.
+
+Of each such customer at least one is listed, so that as many customers as there is room for are enough for a page.
+"""
 
 _PAGE = """
 SELECT place, customer, sipHash128(source, subscription, plan) AS tie, source, subscription, plan, at, how, was, is,
     number
-FROM ({rows}) WHERE {where} ORDER BY place, customer, tie LIMIT {{room:UInt32}}
-"""
-_BEYOND = """
-(place, customer, tie) > ({after_place:Date32}, {after_customer:FixedString(16)}, {after_tie:FixedString(16)})
+FROM ({rows})
+WHERE (place, customer, tie)
+    > ({{after_place:Date32}}, {{after_customer:FixedString(16)}}, {{after_tie:FixedString(16)}})
+ORDER BY place, customer, tie LIMIT {{room:UInt32}}
 """
 _IDS = """
 SELECT customer, JSONExtractString(argMax(shown, version), 'id') FROM customer
@@ -129,8 +140,12 @@ def of_mrr(asked: Asked, what: str) -> Sql:
     """What is behind the opening, the closing, or a kind of movements, of the one period that is asked about."""
     until = asked if what != "opening" else msgspec.structs.replace(asked, last=asked.first - timedelta(days=1))
     changes = until.changes()
-    where = "true" if asked.plan is None else "plan = {of_plan:String}"
-    text = _MOVEMENTS if what in KINDS else _MRR
+    if what in KINDS:
+        text, where = _MOVEMENTS, "true"
+    else:
+        text, where = _MRR, _FIRST_CUSTOMERS.format(changes=changes.text)
+    if asked.plan is not None:
+        where = "plan = {of_plan:String}"
     return Sql(text.format(changes=changes.text, where=where),
                changes.parameters | {"of_kind": what, "of_plan": asked.plan or ""})  # fmt: skip
 
@@ -151,16 +166,14 @@ def explain(
     segment = asked.segment and msgspec.structs.replace(asked.segment, now=0)
     told = msgspec.json.encode((tenant.app, what, rows.text, msgspec.structs.replace(asked, segment=segment)))
     question = blake2b(told, digest_size=8, person=b"explain").digest()
-    where, parameters = "true", rows.parameters | {"room": limit + 1}
-    if cursor is not None:
-        after = Place.parse(cursor, question)
-        where = _BEYOND
-        parameters |= {
-            "after_place": _EPOCH + timedelta(days=after.place),
-            "after_customer": after.customer,
-            "after_tie": after.tie,
-        }
-    found = list(tenant.rows(_PAGE.format(rows=rows.text, where=where), parameters))
+    after = Place(question, _FIRST_DAY, bytes(16), bytes(16)) if cursor is None else Place.parse(cursor, question)
+    parameters = rows.parameters | {
+        "room": limit + 1,
+        "after_place": _EPOCH + timedelta(days=after.place),
+        "after_customer": after.customer,
+        "after_tie": after.tie,
+    }
+    found = list(tenant.rows(_PAGE.format(rows=rows.text), parameters))
     page = found[:limit]
     ids = _ids(tenant, {bytes(row[1]) for row in page})
     items = [_behind(row, ids.get(bytes(row[1])), asked.currency or "") for row in page]
