@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import httpx
@@ -85,8 +86,8 @@ class Tenure(NamedTuple):
 
 
 @contextmanager
-def tenure_server(data: Path) -> Iterator[Tenure]:
-    """`tenure serve` on a data directory that may hold something already."""
+def tenure_server(data: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Tenure]:
+    """`tenure serve` on a data directory that may hold something already, with settings as environment variables."""
     engine = connect(Settings.load({"data": data}, {}))
     migrate(engine)
     store = Store(engine)
@@ -94,7 +95,7 @@ def tenure_server(data: Path) -> Iterator[Tenure]:
     app = known.get("bench") or store.create_app("bench").id
     keys = {"app": app} | store.create_keys(app)
     port = free_port()
-    environment = os.environ | {"TENURE_HTTP_WORKERS": WORKERS, "TENURE_LOG_LEVEL": "warning"}
+    environment = os.environ | {"TENURE_HTTP_WORKERS": WORKERS, "TENURE_LOG_LEVEL": "warning"} | dict(settings)
     command = [sys.executable, "-m", "tenure", "serve", "--data", str(data), "--port", str(port)]
     process = subprocess.Popen(command, env=environment)
     try:
@@ -119,14 +120,27 @@ def load(url: str, *, size: int, seconds: int, connections: int, key: str = "non
 def resident(pid: int) -> dict[str, float]:
     """Resident memory in MB of a process and all below it, by role."""
     found: dict[str, float] = {}
-    waiting = [pid]
-    while waiting:
-        current = waiting.pop()
+    for current in _family(pid):
         status = Path(f"/proc/{current}/status").read_text()
         command = Path(f"/proc/{current}/cmdline").read_text().split("\0")
         role = command[command.index("tenure.roles") + 1] if "tenure.roles" in command else "supervisor"
         kilobytes = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
         found[role] = found.get(role, 0) + kilobytes / 1_000
-        for task in Path(f"/proc/{current}/task").iterdir():
-            waiting += [int(child) for child in (task / "children").read_text().split()]
     return found
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time that a process and all below it have used."""
+    ticks = 0
+    for current in _family(pid):
+        fields = Path(f"/proc/{current}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process and all below it."""
+    yield pid
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from _family(int(child))
