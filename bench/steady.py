@@ -18,17 +18,21 @@ GIVE_UP_SECONDS = 30
 class Place(NamedTuple):
     """Where events are looked for: the path for a user, and whether all of a batch are in an answer.
 
-    Every so-many-th batch is watched, with a pause between two questions: what asks is load too.
+    Every so-many-th batch is watched, with a pause between two questions; where `in_turn`, none while another is: what
+    asks is load too.
     """
 
     path: str
     is_whole: Callable[[Any], bool]
     every: int
     pause: float
+    in_turn: bool = False
 
 
 TIMELINE = Place("/v1/customers/{0}/timeline", lambda answer: len(answer["items"]) == BATCH, 20, 0.02)
-LISTED = Place("/v1/customers?q={0}", lambda answer: [item["events"] for item in answer["items"]] == [BATCH], 100, 0.1)
+LISTED = Place(
+    "/v1/customers?q={0}", lambda answer: [item["events"] for item in answer["items"]] == [BATCH], 20, 0.1, True
+)
 
 
 def delays(server: Tenure, rate: int, seconds: int, place: Place = TIMELINE) -> list[float]:
@@ -42,7 +46,7 @@ def delays(server: Tenure, rate: int, seconds: int, place: Place = TIMELINE) -> 
             time.sleep(max(0.0, started + number * BATCH / rate - time.monotonic()))
             user = f"steady_{run}_{number:08}"  # none begins like another
             http.post("/v1/events/batch", headers={"X-API-Key": server.keys["publishable_key"]}, json=batch(user))
-            if number % place.every == 0:
+            if number % place.every == 0 and not (place.in_turn and probes and probes[-1].is_alive()):
                 probe = threading.Thread(target=watch, args=(server, user, time.monotonic(), found, place))
                 probe.start()
                 probes.append(probe)
