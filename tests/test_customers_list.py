@@ -88,7 +88,8 @@ FILTERS = {
     "attribute=plan:eq:pro": "ann", "attribute=plan:ne:pro": "bob", "attribute=plan:exists": "ann bob",
     "attribute=plan:missing": "cid", "attribute=seats:gt:3": "ann cid", "attribute=seats:lt:12.5": "ann bob",
     "attribute=seats:eq:12.0": "ann", "attribute=trial:eq:false": "ann", "attribute=zip:eq:0123": "bob",
-    "attribute=zip:eq:123": "", "attribute=plan:eq:": "", "attribute=plan:gt:g": "ann", "attribute=plan:gt:3": "", "attribute=seats:gt:g": "",
+    "attribute=zip:eq:123": "", "attribute=plan:eq:": "",
+    "attribute=plan:gt:g": "ann", "attribute=plan:gt:3": "", "attribute=seats:gt:g": "",
     "attribute=plan:exists&attribute=seats:lt:10": "bob",
 }  # fmt: skip
 
