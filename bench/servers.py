@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import httpx
@@ -85,8 +86,8 @@ class Tenure(NamedTuple):
 
 
 @contextmanager
-def tenure_server(data: Path) -> Iterator[Tenure]:
-    """`tenure serve` on a data directory that may hold something already."""
+def tenure_server(data: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Tenure]:
+    """`tenure serve` on a data directory that may hold something already, with settings as environment variables."""
     engine = connect(Settings.load({"data": data}, {}))
     migrate(engine)
     store = Store(engine)
@@ -94,7 +95,7 @@ def tenure_server(data: Path) -> Iterator[Tenure]:
     app = known.get("bench") or store.create_app("bench").id
     keys = {"app": app} | store.create_keys(app)
     port = free_port()
-    environment = os.environ | {"TENURE_HTTP_WORKERS": WORKERS, "TENURE_LOG_LEVEL": "warning"}
+    environment = os.environ | {"TENURE_HTTP_WORKERS": WORKERS, "TENURE_LOG_LEVEL": "warning"} | dict(settings)
     command = [sys.executable, "-m", "tenure", "serve", "--data", str(data), "--port", str(port)]
     process = subprocess.Popen(command, env=environment)
     try:
@@ -126,11 +127,11 @@ def resident(pid: int) -> dict[str, float]:
     return found
 
 
-def processor_seconds(pid: int, wanted: str) -> float:
-    """Processor time that a role below a process has taken so far."""
+def processor_seconds(pid: int, wanted: str | None = None) -> float:
+    """Processor time that a process and all below it have taken so far, or one role of them."""
     ticks = 0
     for role, each in processes(pid):
-        if role == wanted:
+        if wanted in (None, role):
             after_name = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
             ticks += int(after_name[11]) + int(after_name[12])
     return ticks / os.sysconf("SC_CLK_TCK")

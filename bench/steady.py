@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import httpx
 
 from bench.servers import Tenure
 
 BATCH = 10
-PROBE_EVERY = 20
 GIVE_UP_SECONDS = 30
 
 
-def delays(server: Tenure, rate: int, seconds: int) -> list[float]:
-    """Seconds from the acknowledgement of every so-many-th batch until its event is on its timeline."""
+class Place(NamedTuple):
+    """Where events are looked for: the path for a user, and whether all of a batch are in an answer.
+
+    Every so-many-th batch is watched, with a pause between two questions; where `in_turn`, none while another is: what
+    asks is load too.
+    """
+
+    path: str
+    is_whole: Callable[[Any], bool]
+    every: int
+    pause: float
+    in_turn: bool = False
+
+
+TIMELINE = Place("/v1/customers/{0}/timeline", lambda answer: len(answer["items"]) == BATCH, 20, 0.02)
+LISTED = Place(
+    "/v1/customers?q={0}", lambda answer: [item["events"] for item in answer["items"]] == [BATCH], 20, 0.1, True
+)
+
+
+def delays(server: Tenure, rate: int, seconds: int, place: Place = TIMELINE) -> list[float]:
+    """Seconds from the acknowledgement of a batch until its events are there."""
     found: list[float] = []
     probes: list[threading.Thread] = []
     run = time.time_ns()
@@ -23,10 +44,10 @@ def delays(server: Tenure, rate: int, seconds: int) -> list[float]:
         started = time.monotonic()
         for number in range(rate * seconds // BATCH):
             time.sleep(max(0.0, started + number * BATCH / rate - time.monotonic()))
-            user = f"steady_{run}_{number}"
+            user = f"steady_{run}_{number:08}"  # none begins like another
             http.post("/v1/events/batch", headers={"X-API-Key": server.keys["publishable_key"]}, json=batch(user))
-            if number % PROBE_EVERY == 0:
-                probe = threading.Thread(target=watch, args=(server, user, time.monotonic(), found))
+            if number % place.every == 0 and not (place.in_turn and probes and probes[-1].is_alive()):
+                probe = threading.Thread(target=watch, args=(server, user, time.monotonic(), found, place))
                 probe.start()
                 probes.append(probe)
     for probe in probes:
@@ -44,13 +65,13 @@ def batch(user: str) -> dict[str, object]:
     }
 
 
-def watch(server: Tenure, user: str, acknowledged: float, found: list[float]) -> None:
-    """Ask for the timeline until it is whole."""
+def watch(server: Tenure, user: str, acknowledged: float, found: list[float], place: Place) -> None:
+    """Ask until all is there."""
     headers = {"Authorization": f"Bearer {server.keys['read_key']}"}
-    with httpx.Client(base_url=server.url, headers=headers) as http:
+    with httpx.Client(base_url=server.url, headers=headers, timeout=GIVE_UP_SECONDS) as http:
         while time.monotonic() - acknowledged < GIVE_UP_SECONDS:
-            answer = http.get(f"/v1/customers/{user}/timeline")
-            if answer.status_code == 200 and len(answer.json()["items"]) == BATCH:
+            answer = http.get(place.path.format(user))
+            if answer.status_code == 200 and place.is_whole(answer.json()):
                 break
-            time.sleep(0.02)
+            time.sleep(place.pause)
     found.append(time.monotonic() - acknowledged)

@@ -81,14 +81,15 @@ FILTERS = {
     "q=nobody": "", "q=": "ann bob cid",
     "did=login": "ann bob", "did=login&did_within_days=10": "ann", "did=login&did_at_least=2": "ann",
     "did=login&did_at_least=2&did_within_days=10": "", "did=login&did_at_least=2&did_within_days=90": "ann",
-    "did=x": "",
+    "did=x": "", "did=x&did_within_days=36500": "", "did=login&did_within_days=36500": "ann bob",
     "events_at_least=1": "ann bob", "events_at_least=4": "",
     "inactive_days=30": "bob", "inactive_days=50": "",
     "verified=true": "ann bob", "verified=false": "cid",
     "attribute=plan:eq:pro": "ann", "attribute=plan:ne:pro": "bob", "attribute=plan:exists": "ann bob",
     "attribute=plan:missing": "cid", "attribute=seats:gt:3": "ann cid", "attribute=seats:lt:12.5": "ann bob",
     "attribute=seats:eq:12.0": "ann", "attribute=trial:eq:false": "ann", "attribute=zip:eq:0123": "bob",
-    "attribute=zip:eq:123": "", "attribute=plan:gt:g": "ann", "attribute=plan:gt:3": "", "attribute=seats:gt:g": "",
+    "attribute=zip:eq:123": "", "attribute=plan:eq:": "",
+    "attribute=plan:gt:g": "ann", "attribute=plan:gt:3": "", "attribute=seats:gt:g": "",
     "attribute=plan:exists&attribute=seats:lt:10": "bob",
 }  # fmt: skip
 

@@ -115,12 +115,16 @@ def _activity(found: Conditions, asked: Filter) -> None:
         return
     found.parameters["did"] = asked.did
     if asked.did_within_days is None:
-        found.where.append("counts[indexOf(names, {did:String})] >= {did_at_least:UInt64}")
-        found.parameters["did_at_least"] = asked.did_at_least or 1
+        if (asked.did_at_least or 1) == 1:
+            found.where.append("has(names, {did:String})")
+        else:
+            found.where.append("counts[indexOf(names, {did:String})] >= {did_at_least:UInt64}")
+            found.parameters["did_at_least"] = asked.did_at_least
         return
     found.parameters["did_since"] = _ago(asked.now, asked.did_within_days)
     since = "fromUnixTimestamp64Milli({did_since:Int64})"
-    found.where.append(f"has(names, {{did:String}}) AND lasts[indexOf(names, {{did:String}})] >= {since}")
+    place = "indexOf(names, {did:String})"  # computed once, however often it is written
+    found.where.append(f"{place} > 0 AND lasts[{place}] >= {since}")
     if (asked.did_at_least or 1) > 1:
         found.where.append(f"customer IN ({_OFTEN_LATELY.format(since=since)})")
         found.parameters["did_at_least"] = asked.did_at_least
@@ -163,11 +167,11 @@ def _attribute(found: Conditions, number: int, text: str) -> None:
         )
     name, operator, value = match.groups()
     found.parameters[f"attribute_{number}"] = name
-    has = f"has(attribute_names, {{attribute_{number}:String}})"
+    place = f"indexOf(attribute_names, {{attribute_{number}:String}})"  # computed once, however often it is written
     if operator in ("exists", "missing"):
-        found.where.append(has if operator == "exists" else f"NOT {has}")
+        found.where.append(f"{place} > 0" if operator == "exists" else f"{place} = 0")
         return
-    mine = f"attribute_values[indexOf(attribute_names, {{attribute_{number}:String}})]"
+    mine = f"attribute_values[{place}]"
     number_value = _number(value)
     if operator in ("eq", "ne"):
         found.parameters[f"value_{number}"] = [value, json.dumps(value, ensure_ascii=False)]
@@ -175,7 +179,8 @@ def _attribute(found: Conditions, number: int, text: str) -> None:
         if number_value is not None:
             found.parameters[f"number_{number}"] = number_value
             equal = f"({equal} OR toFloat64OrNull({mine}) = {{number_{number}:Float64}})"
-        found.where.append(f"{has} AND {equal}" if operator == "eq" else f"{has} AND NOT coalesce({equal}, false)")
+        holds = equal if operator == "eq" else f"NOT coalesce({equal}, false)"
+        found.where.append(f"{place} > 0 AND {holds}")
         return
     sign = ">" if operator == "gt" else "<"
     if number_value is not None:

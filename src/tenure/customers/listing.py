@@ -1,10 +1,7 @@
 """The list of customers: searched, filtered, sorted and paged, off one table that has a row for each (`customer`).
 
-A row is replaced by a newer one with the same key, and to merge away what was replaced when reading (FINAL) costs
-more than all the rest. So a page is found in two steps: the first rows in order, among which are replaced ones; then of
-just those customers the newest version. Whoever belongs on the page is among the first, since their row in force is one
-of the rows. The second step looks at no row that was written after the first: else one who was written anew, the same,
-in between would be lost.
+A row is replaced by a newer one with the same key, so the table is read with `FINAL`, which takes the newest of each.
+The engine reads what sorts and filters of all rows, and the item as it is answered (`shown`) of the page's rows alone.
 """
 
 from __future__ import annotations
@@ -12,13 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Iterable
 from hashlib import blake2b
-from itertools import islice, takewhile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from clickhouse_connect.driver.external import ExternalData
 
 from tenure.customers.conditions import Filter, conditions
 from tenure.errors import BadRequest
@@ -28,8 +22,6 @@ from tenure.warehouse.client import Tenant
 MAX_LIMIT = 1_000
 LAST = 2**63 - 1
 """Beyond any value that is sorted by."""
-SPARE, ROWS_EACH = 25, 4
-"""The first step looks for so many customers more than the page has, and for so many rows of each, in force or not."""
 
 SORTS = {
     "last_seen": ("toUnixTimestamp64Milli(last_seen)", "events = 0"),
@@ -82,23 +74,10 @@ class Cursor(NamedTuple):
 
 _CURSOR = struct.Struct(">8sq16s")
 
-_FIRST = """
-SELECT customer, {value} AS value, version, (SELECT max(version) FROM customer) FROM customer
-WHERE {where} ORDER BY value {direction}, customer LIMIT {{room:UInt32}}
+_PAGE = """
+SELECT customer, {value} AS value, shown FROM customer FINAL
+WHERE {where} ORDER BY value {direction}, customer LIMIT {{limit:UInt32}}
 """
-_NEWEST = """
-SELECT customer, version, shown FROM customer
-WHERE customer IN (SELECT customer FROM candidate) AND version <= {until:UInt64}
-ORDER BY version DESC LIMIT 1 BY customer SETTINGS max_threads = 1
-"""
-
-
-class Row(NamedTuple):
-    """A customer in force, with the value that is sorted by and the item as JSON."""
-
-    customer: bytes
-    value: int
-    shown: str
 
 
 def customers(
@@ -131,41 +110,13 @@ def customers(
         after = Cursor.parse(cursor, question)
         where.append(_beyond("value", "customer", "after", descending))
         parameters |= {"after": after.value, "after_customer": after.customer}
-    rows = _page(tenant, _FIRST.format(**parts, where=" AND ".join(["NOT deleted", *where])), parameters, limit + 1)
-    items = [msgspec.json.decode(row.shown, type=CustomerItem) for row in rows[:limit]]
+    sql = _PAGE.format(**parts, where=" AND ".join(["NOT deleted", *where]))
+    rows = tenant.rows(sql, parameters | {"limit": limit + 1})
+    items = [msgspec.json.decode(shown, type=CustomerItem) for _, _, shown in rows[:limit]]
     if len(rows) <= limit:
         return Customers(items, None)
-    return Customers(items, Cursor(question, rows[limit - 1].value, rows[limit - 1].customer).text())
-
-
-def _page(tenant: Tenant, sql: str, parameters: dict[str, Any], wanted: int) -> list[Row]:
-    """The first `wanted` rows in force."""
-    count = wanted + SPARE
-    while True:
-        room = count * ROWS_EACH
-        first = [(bytes(customer), *row) for customer, *row in tenant.rows(sql, parameters | {"room": room})]
-        if not first:
-            return []
-        known = dict.fromkeys(islice(dict.fromkeys(row[0] for row in first), count))
-        newest = _newest(tenant, known, first[0][3])
-        looked_at = list(takewhile(lambda row: row[0] in known, first))  # noqa: B023 - used up at once
-        rows = [
-            Row(customer, value, newest[customer][1])
-            for customer, value, version, _ in looked_at
-            if newest.get(customer, (None,))[0] == version
-        ]
-        if len(rows) >= wanted or len(looked_at) == len(first) < room:
-            return rows[:wanted]
-        count *= 8
-
-
-def _newest(tenant: Tenant, customers: Iterable[bytes], until: int) -> dict[bytes, tuple[int, str]]:
-    """(version, item) of the newest row of each customer, up to that version."""
-    sent = ExternalData(
-        file_name="candidate", data=b"".join(customers), fmt="RowBinary", structure="customer FixedString(16)"
-    )
-    rows = tenant.rows(_NEWEST, {"until": until}, external=sent)
-    return {bytes(customer): (version, shown) for customer, version, shown in rows}
+    customer, value, _ = rows[limit - 1]
+    return Customers(items, Cursor(question, value, bytes(customer)).text())
 
 
 def _beyond(value: str, customer: str, bound: str, descending: bool) -> str:

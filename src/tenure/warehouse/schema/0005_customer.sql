@@ -30,12 +30,12 @@ SETTINGS index_granularity = 512, fsync_after_insert = 1, fsync_part_directory =
 -- is answered (JSON). It is made of `seen`, `identifier`, `canonical` and the attributes, and made again whenever one of
 -- them changes; it can be made anew at any time. `keys` are all of the customer's, `customer` is their canonical one;
 -- `names`, `counts` and `lasts` go together, and so do `kinds` and `search`, and `attribute_names` and
--- `attribute_values` (JSON). A page's rows lie scattered: so granules are small, and what is read of those rows alone is
--- compressed in small blocks. Replaced rows are merged away within minutes, since each page reads past them.
+-- `attribute_values` (JSON). A page's rows lie scattered: so granules are small, and `shown`, which is read of those rows
+-- alone, is compressed in small blocks. Replaced rows are merged away within minutes, since each page reads past them.
 CREATE TABLE IF NOT EXISTS customer (
     app LowCardinality(String),
-    customer FixedString(16) SETTINGS (min_compress_block_size = 4096, max_compress_block_size = 16384),
-    version UInt64 SETTINGS (min_compress_block_size = 4096, max_compress_block_size = 16384),
+    customer FixedString(16),
+    version UInt64,
     deleted UInt8,
     keys Array(FixedString(16)),
     kinds Array(LowCardinality(String)),
@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS customer (
     shown String SETTINGS (min_compress_block_size = 4096, max_compress_block_size = 16384)
 ) ENGINE = ReplacingMergeTree(version, deleted)
 ORDER BY (app, customer)
-SETTINGS index_granularity = 128, min_age_to_force_merge_seconds = 300, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 256, min_age_to_force_merge_seconds = 300, fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- What is here already. A crash may have left a part of it, so it begins anew; in the order of the key and in small
 -- blocks, so that memory does not grow with the table. `identifier` is filled by `warehouse/identifiers.py`, since SQL
