@@ -13,8 +13,10 @@ import pytest
 from tenure.control.database import connect, migrate
 from tenure.control.store import Store
 from tenure.customers.conditions import Filter
+from tenure.customers.customer import find_customer
 from tenure.customers.listing import Customers, customers
 from tenure.entry import Entry
+from tenure.errors import NotFound
 from tenure.event import Event, Identify
 from tenure.identity import Identifier, identity_key
 from tenure.loader import customers as customer_list
@@ -193,6 +195,18 @@ def test_customers_that_become_one_and_part_again(loading: Loading) -> None:
     assert [item for item in parted.items if item.id != "uid:c"] == [
         item for item in before.items if item.id != "uid:c"
     ]
+
+
+def test_who_has_nothing_but_what_another_said_first_is_nobody(loading: Loading) -> None:
+    """Once an earlier copy of the only event is found to be another customer's, now and at any time before."""
+    tenant = loading.warehouse.tenant(APP)
+    loading.load([entry(2, event("late", "1", 9_000))])
+    assert find_customer(tenant, loading.store, "late").identifiers == (Identifier("uid", "late"),)
+    loading.load([entry(1, event("early", "1", 5_000))])
+    assert find_customer(tenant, loading.store, "early").keys == [identity_key(APP, Identifier("uid", "early"))]
+    for as_of in (None, 1_800_000_000_000):
+        with pytest.raises(NotFound):
+            find_customer(tenant, loading.store, "late", as_of)
 
 
 def test_rows_that_were_replaced_do_not_show(loading: Loading) -> None:
