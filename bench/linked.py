@@ -22,7 +22,7 @@ from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 
 BLOCK = 20_000
-FILLING_SECONDS = 600
+FILLING_SECONDS = 1_200
 """Filling ends after this time, with as many links as there are then."""
 PROBES, EVENTS = 200, 50
 """Customers that are asked for of each sort, and the events of each."""

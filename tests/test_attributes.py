@@ -317,3 +317,23 @@ def test_of_two_contents_under_one_message_id_the_first_counts(server: Server, k
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert server.read("/v1/customers", keys, attribute="b:exists")["items"] == []
+
+
+def test_of_an_element_under_two_customers_who_become_one_the_first_counts(server: Server, keys: Keys) -> None:
+    """A user whom only a losing copy names is no user; what it says of one whom others name was never said."""
+    for number, user in enumerate(("one", "two", "three"), 1):
+        native(server, keys, {"customer_id": f"c{number}", "message_id": "m", "occurred_at": a_day(1),
+                              "user": {"id": user, "traits": {"lost": True}}})  # fmt: skip
+        server.wait_loaded()
+    native(server, keys, {"customer_id": "c2", "occurred_at": a_day(5), "user": {"id": "two", "traits": {"a": 1}}})
+    server.wait_loaded()
+    answer = server.http.post("/v1/customers/c1/merge", json={"with": "c2"},
+                              headers={"Authorization": f"Bearer {keys['secret_key']}"})  # fmt: skip
+    assert answer.status_code == 200
+    found = {user["id"]: user for user in read(server, keys, "users", "c2")["items"]}
+    assert {user_id: (user["since"], values(user["attributes"])) for user_id, user in found.items()} == {
+        "one": ("2026-03-01T12:00:00.000Z", {"lost": True}),
+        "two": ("2026-03-05T12:00:00.000Z", {"a": 1}),
+    }
+    two = read(server, keys, "users/two", "c1")
+    assert (values(two["attributes"]), list(two["history"])) == ({"a": 1}, ["a"])

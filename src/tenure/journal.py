@@ -7,6 +7,7 @@ So nothing that the loader does, not even hanging, can hold up an append.
     directory/0.lock    held (flock) by the writer of slot 0
     directory/0.sqlite  its journal
     directory/loaded.json  what the loader has put into the warehouse durably, per journal id (see `Loaded`)
+    directory/awaited      is there while somebody waits for the loader, which removes it before it reads
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import msgspec
 from tenure.errors import Unavailable
 from tenure.telemetry import JOURNAL_SECONDS
 
+AWAITED = "awaited"
 PRUNE_ROWS = 500
 """Rows removed in one transaction, so that pruning never delays an append by much."""
 RETRY_SECONDS = 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -22,8 +22,8 @@ Links_ = tuple[Store, str]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    engine = connect(Settings.load({"data": tmp_path_factory.mktemp("control")}, {}))
+def store(new_settings: Callable[[], Settings]) -> Store:
+    engine = connect(new_settings())
     migrate(engine)
     return Store(engine)
 
@@ -160,9 +160,9 @@ def test_2500_identifiers_are_one_customer(store: Store, app: str) -> None:
     assert len(partition(store.links.facts(app, uid("u7"))).customer(uid("u1"))) == 2_501
 
 
-def test_links_of_an_older_database_are_kept(tmp_path: Path) -> None:
+def test_links_of_an_older_database_are_kept(new_settings: Callable[[], Settings]) -> None:
     """Links from before there were facts lead from each side to the other, and their evidence goes on."""
-    engine = connect(Settings.load({"data": tmp_path}, {}))
+    engine = connect(new_settings())
     migrate(engine, "0002")
     app = "app_0000000000000001"
     with writing(engine).begin() as db:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -19,8 +19,8 @@ from tenure.settings import Settings
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings.load({"data": tmp_path}, {})
+def settings(new_settings: Callable[[], Settings]) -> Settings:
+    return new_settings()
 
 
 @pytest.fixture
@@ -62,8 +62,10 @@ def test_database_of_the_first_version_is_brought_up_to_date(settings: Settings)
 def test_keys_are_kept_as_hashes_only(settings: Settings, store: Store) -> None:
     """No byte of the control database holds a key."""
     secret = store.create_key(store.create_app("a").id, "secret")
+    with connect(settings).connect() as database:
+        rows = str([database.execute(table.select()).all() for table in metadata.sorted_tables])
     files = b"".join(path.read_bytes() for path in settings.data.glob("control.sqlite*"))
-    assert secret.encode() not in files
+    assert secret.encode() not in files + rows.encode()
     assert store.list_keys()[0].prefix == secret[:12]
 
 

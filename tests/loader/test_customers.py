@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tenure.control.database import connect, migrate
+from tenure.control.erasures import REQUESTED, new_erasure
+from tenure.control.link import CARRIED, Link
 from tenure.control.store import Store
 from tenure.customers.conditions import Filter
+from tenure.customers.customer import find_customer
 from tenure.customers.listing import Customers, customers
 from tenure.entry import Entry
+from tenure.errors import NotFound
 from tenure.event import Event, Identify
 from tenure.identity import Identifier, identity_key
 from tenure.loader import customers as customer_list
@@ -196,6 +201,43 @@ def test_customers_that_become_one_and_part_again(loading: Loading) -> None:
     assert [item for item in parted.items if item.id != "uid:c"] == [
         item for item in before.items if item.id != "uid:c"
     ]
+
+
+def test_canonical_customers_of_links_that_are_forgotten_meanwhile(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts that were read before a customer was hidden make no row after it."""
+    links, erasures = loading.store.links, loading.store.erasures
+    app = loading.store.create_app("forgotten").id
+    sides = Identifier("customer_id", "c"), Identifier("uid", "u")
+    links.add([Link(app, *sides, CARRIED, "native", True, 1, f"{1:032x}")])
+    facts_of, hiding = links.facts_of, threading.Thread(target=loading.loader._hide)
+
+    def hidden_meanwhile(clusters: Iterable[str]) -> dict[str, list[Link]]:
+        found = facts_of(clusters)
+        erasures.request(new_erasure(app, sides))
+        hiding.start()
+        hiding.join(3)  # it waits for what is being written; if it did not, it would be done by now
+        return found
+
+    monkeypatch.setattr(links, "facts_of", hidden_meanwhile)
+    loading.loader._canonical.follow()
+    hiding.join()
+    assert erasures.pending(REQUESTED) == []
+    sql = f"SELECT count() FROM canonical FINAL WHERE app = '{app}'"
+    assert loading.warehouse.client.query(sql).result_rows == [(0,)]
+
+
+def test_who_has_nothing_but_what_another_said_first_is_nobody(loading: Loading) -> None:
+    """Once an earlier copy of the only event is found to be another customer's, now and at any time before."""
+    tenant = loading.warehouse.tenant(APP)
+    loading.load([entry(2, event("late", "1", 9_000))])
+    assert find_customer(tenant, loading.store, "late").identifiers == (Identifier("uid", "late"),)
+    loading.load([entry(1, event("early", "1", 5_000))])
+    assert find_customer(tenant, loading.store, "early").keys == [identity_key(APP, Identifier("uid", "early"))]
+    for as_of in (None, 1_800_000_000_000):
+        with pytest.raises(NotFound):
+            find_customer(tenant, loading.store, "late", as_of)
 
 
 def test_rows_that_were_replaced_do_not_show(loading: Loading) -> None:

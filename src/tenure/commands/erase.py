@@ -47,8 +47,7 @@ def _erase(settings: Settings, store: Store, app_id: str, customer: str, running
     while True:
         running.tend()
         try:
-            tenant = Warehouse(settings).tenant(app_id)
-            asked = request_erasure(tenant, store, settings.journal_directory, customer)
+            asked = request_erasure(Warehouse(settings), store, settings.journal_directory, app_id, customer)
             break
         except Unavailable:  # what was started here, or by a server, takes a moment
             if time.monotonic() > deadline:

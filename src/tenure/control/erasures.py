@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, update
 
 from tenure.control.database import forget_log, writing
 from tenure.control.links import Links
@@ -46,6 +46,13 @@ class Erasure(msgspec.Struct, frozen=True):
     removed: Removed
 
 
+def new_erasure(app_id: str, identifiers: Sequence[Identifier]) -> Erasure:
+    """The erasure of the customer who has these identifiers, as of now."""
+    now = _now()
+    keys = list(dict.fromkeys(identity_key(app_id, identifier) for identifier in identifiers))
+    return Erasure(secrets.token_hex(16), app_id, REQUESTED, now, list(identifiers), keys, {REQUESTED: now}, {})
+
+
 class Erasures:
     """Erasures in the control database. Safe to share between threads."""
 
@@ -54,23 +61,20 @@ class Erasures:
         self._links = links
         self._writer = writing(engine)
 
-    def request(self, app_id: str, identifiers: Sequence[Identifier]) -> Erasure:
-        """Ask for the erasure of the customer who has these identifiers. Durable when it returns."""
-        now = _now()
-        keys = list(dict.fromkeys(identity_key(app_id, identifier).hex() for identifier in identifiers))
+    def request(self, asked: Erasure) -> None:
+        """Ask for an erasure. Durable when it returns."""
         row = {
-            "id": secrets.token_hex(16),
-            "app_id": app_id,
-            "phase": REQUESTED,
-            "requested_at": now,
-            "identifiers": _text([[identifier.kind, identifier.value] for identifier in identifiers]),
-            "reached": _text({REQUESTED: now}),
-            "removed": "{}",
+            "id": asked.id,
+            "app_id": asked.app,
+            "phase": asked.phase,
+            "requested_at": asked.requested_at,
+            "identifiers": _text([[identifier.kind, identifier.value] for identifier in asked.identifiers]),
+            "reached": _text(asked.reached),
+            "removed": _text(asked.removed),
         }
         with self._writer.begin() as db:
             db.execute(erasure.insert(), row)
-            db.execute(erased_key.insert(), [{"key": key, "erasure_id": row["id"]} for key in keys])
-        return self.find(app_id, str(row["id"]))
+            db.execute(erased_key.insert(), [{"key": key.hex(), "erasure_id": asked.id} for key in asked.keys])
 
     def find(self, app_id: str, erasure_id: str) -> Erasure:
         """An erasure of this app. Raises NotFound."""
@@ -100,19 +104,17 @@ class Erasures:
             row = db.execute(query).first()
             return None if row is None else _erasure(db, row)
 
-    def hidden(self, app_id: str) -> set[bytes]:
-        """The keys that are to be erased while their rows are in the warehouse still: mostly none."""
-        query = (
-            select(erased_key.c.key)
-            .join(erasure, erased_key.c.erasure_id == erasure.c.id)
-            .where(erasure.c.phase == REQUESTED, erasure.c.app_id == app_id)
-        )
+    def hidden(self, app_id: str) -> list[str]:
+        """Ids of the erasures whose customers are hidden from readers, since their rows are in the warehouse still:
+        mostly none."""
         with self._engine.begin() as db:
-            return {bytes.fromhex(key) for key in db.execute(query).scalars()}
+            return list(db.execute(select(erasure.c.id).where(*_is_hidden(app_id))).scalars())
 
     def hides(self, app_id: str, keys: Iterable[bytes]) -> bool:
-        """Whether one of these keys is among the hidden."""
-        hidden = self.hidden(app_id)
+        """Whether one of these keys is of such a customer."""
+        query = select(erased_key.c.key).join(erasure, erased_key.c.erasure_id == erasure.c.id)
+        with self._engine.begin() as db:
+            hidden = {bytes.fromhex(key) for key in db.execute(query.where(*_is_hidden(app_id))).scalars()}
         return bool(hidden) and not hidden.isdisjoint(keys)
 
     def count(self) -> int:
@@ -154,6 +156,10 @@ class Erasures:
             return False
         self.reach(asked, DONE)
         return True
+
+
+def _is_hidden(app_id: str) -> tuple[ColumnElement[bool], ...]:
+    return erasure.c.phase == REQUESTED, erasure.c.app_id == app_id
 
 
 def _record(db: Connection, erasure_id: str, removed: Mapping[str, Mapping[str, int]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from tenure.customers.customer import Customer
-from tenure.customers.facts import Fact, Step, by_attribute, first_copies, fold, read_facts
+from tenure.customers.facts import Fact, Step, by_attribute, fold, read_facts
 from tenure.warehouse.client import Tenant
 from tenure.wire.json import canonical
 from tenure.wire.times import rfc3339
@@ -69,7 +69,7 @@ def customer_attributes(
 
     `limit` is the most changes of each attribute's history. Raises Unavailable.
     """
-    facts = first_copies(read_facts(tenant, customer.keys, ("customer", "channel"), as_of=as_of))
+    facts = read_facts(tenant, customer.keys, ("customer", "channel"), as_of=as_of)
     about = known([fact for fact in facts if fact.scope == "customer"], limit)
     ways = [fact for fact in facts if fact.scope == "channel"]
     return CustomerAttributes(

@@ -66,14 +66,17 @@ def customer_of(app: str, identifier: Identifier, links: Partition) -> Customer:
     return Customer(known, [identity_key(app, other) for other in known], identifier, links)
 
 
-_WITH_ROWS = """
-SELECT customer_key FROM {table}
+_SEEN = "SELECT DISTINCT customer_key FROM seen WHERE customer_key IN {keys:Array(FixedString(16))}"
+_SEEN_BY = """
+SELECT customer_key FROM {table} FINAL
 WHERE customer_key IN {{keys:Array(FixedString(16))}} AND {then} LIMIT 1 BY customer_key
 """
 
 
 def _with_rows(tenant: Tenant, keys: list[bytes], as_of: int | None) -> set[bytes]:
     """Those of the keys under which something is kept, or was by a time (milliseconds since 1970 UTC, inclusive)."""
+    if as_of is None:
+        return {bytes(row[0]) for row in tenant.rows(_SEEN, {"keys": keys})}
     then, parameters = received_by(as_of)
-    sql = " UNION ALL ".join(_WITH_ROWS.format(table=table, then=then) for table in ("event", "identify"))
+    sql = " UNION ALL ".join(_SEEN_BY.format(table=table, then=then) for table in ("event", "identify"))
     return {bytes(row[0]) for row in tenant.rows(sql, parameters | {"keys": keys})}

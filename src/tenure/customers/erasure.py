@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from tenure.control.erasures import DONE, Erasure, Removed
+from tenure.control.erasures import DONE, Erasure, Removed, new_erasure
 from tenure.control.store import Store
 from tenure.customers.customer import Customer, candidates, find_customer
-from tenure.customers.freshness import wait_until_loaded
+from tenure.customers.freshness import hurry, wait_until_loaded
 from tenure.errors import BadRequest, NotFound, Unavailable
 from tenure.identity import identity_key
-from tenure.warehouse.client import Tenant
+from tenure.loader.removal import prepare
+from tenure.warehouse.client import Warehouse
 from tenure.wire.times import rfc3339
 
 PATIENCE_SECONDS = 5.0
@@ -52,18 +54,20 @@ def certificate(asked: Erasure) -> Certificate:
     )
 
 
-def request_erasure(tenant: Tenant, store: Store, journals: Path, text: str) -> Erasure:
+def request_erasure(warehouse: Warehouse, store: Store, journals: Path, app: str, text: str) -> Erasure:
     """Have the customer with this identifier erased: durably asked for when it returns, and found by nobody any more.
 
     Asked again before it is done, and nothing new is known of the customer: the same erasure. Raises NotFound,
     BadRequest when several customers share the identifier, and Unavailable when the customer may still be on the way
     into the warehouse.
     """
+    hurry(journals)
     fresh = wait_until_loaded(journals, PATIENCE_SECONDS)
+    tenant = warehouse.tenant(app, store.erasures.hidden(app))
     try:
         customer = find_customer(tenant, store, text)
     except NotFound:
-        asked = store.erasures.pending_of(identity_key(tenant.app, meant) for meant in candidates(text))
+        asked = store.erasures.pending_of(identity_key(app, meant) for meant in candidates(text))
         if asked is not None:
             return asked
         if not fresh:
@@ -73,7 +77,13 @@ def request_erasure(tenant: Tenant, store: Store, journals: Path, text: str) -> 
     if _is_shared(customer):
         message = "several customers have that e-mail address; ask by another identifier of the one that is meant"
         raise BadRequest(message, code="ambiguous_customer")
-    return store.erasures.request(tenant.app, customer.identifiers)
+    asked = new_erasure(app, customer.identifiers)
+    try:
+        prepare(warehouse.client, asked)  # before anybody is told to hide what it says
+    except ClickHouseError as error:
+        raise Unavailable("the warehouse cannot be reached", code="warehouse_unavailable", retry_after=2) from error
+    store.erasures.request(asked)
+    return asked
 
 
 def _is_shared(customer: Customer) -> bool:

@@ -65,6 +65,13 @@ SELECT toString(scope), subject, name, toUnixTimestamp64Milli(set_at), toString(
     dialect, toUnixTimestamp64Micro(received_at), receipt, precedence
 FROM fact FINAL WHERE customer_key IN {keys:Array(FixedString(16))} AND scope IN {scopes:Array(String)}
 """
+# The first delivery may be about other subjects.
+_OF_SUBJECTS = """
+AND subject IN {subjects:Array(String)} AND (element_id, verified, precedence) IN (
+    SELECT element_id, verified, max(precedence)
+    FROM fact WHERE customer_key IN {keys:Array(FixedString(16))} AND scope IN {scopes:Array(String)} AND RECEIVED
+    GROUP BY element_id, verified)
+"""
 
 
 def read_facts(
@@ -74,17 +81,17 @@ def read_facts(
     subjects: Sequence[str] | None = None,
     as_of: int | None = None,
 ) -> list[Fact]:
-    """The facts of a customer's keys, in these scopes (of these users only), received by `as_of` (milliseconds).
+    """The facts of a customer's keys, in these scopes (of these subjects only), received by `as_of` (milliseconds).
 
-    Raises Unavailable.
+    Of several deliveries of one element, those of the one received first. Raises Unavailable.
     """
     condition, parameters = received_by(as_of)
     sql = f"{_SQL} AND {condition}"
     parameters |= {"keys": list(keys), "scopes": list(scopes)}
     if subjects is not None:
-        sql += " AND subject IN {subjects:Array(String)}"
+        sql += _OF_SUBJECTS.replace("RECEIVED", condition)
         parameters["subjects"] = list(subjects)
-    return [_fact(row) for row in tenant.rows(sql, parameters)]
+    return first_copies(_fact(row) for row in tenant.rows(sql, parameters))
 
 
 def first_copies(facts: Iterable[Fact]) -> list[Fact]:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tenure.journal import Loaded, readers
+from tenure.journal import AWAITED, Loaded, readers
 
 POLL_SECONDS = 0.05
+
+
+def hurry(journals: Path) -> None:
+    """Have the loader load at once what is durable now, and not rest before it."""
+    (journals / AWAITED).touch()
 
 
 def wait_until_loaded(journals: Path, seconds: float) -> bool:

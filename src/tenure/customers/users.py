@@ -15,12 +15,14 @@ import msgspec
 from tenure.customers.as_of import received_by
 from tenure.customers.attributes import DEFAULT_LIMIT, Attribute, Change, Known, known
 from tenure.customers.customer import Customer
-from tenure.customers.facts import Fact, first_copies, read_facts
+from tenure.customers.facts import Fact, read_facts
 from tenure.errors import NotFound
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
 
 MAX_LIMIT = 1_000
+_LISTS = ""
+"""The subject of facts that are lists of users; no user has this id."""
 
 
 class Period(msgspec.Struct):
@@ -86,8 +88,8 @@ def users(
     """
     found = _activities(tenant, customer, as_of, after=cursor or "", limit=limit + 1)
     page = dict(list(found.items())[:limit])
-    members = _periods(tenant, customer, list(page), as_of)
     facts = _facts(tenant, customer, list(page), as_of)
+    members = _periods(tenant, customer, list(page), facts[_LISTS], as_of)
     items = [_user(user_id, page[user_id], members[user_id], known(facts[user_id], 0)) for user_id in page]
     return Users(items, items[-1].id if len(found) > limit else None)
 
@@ -99,8 +101,9 @@ def find_user(
     found = _activities(tenant, customer, as_of, only=user_id)
     if user_id not in found:
         raise NotFound("this customer has no user with that id", code="unknown_user")
-    members = _periods(tenant, customer, [user_id], as_of)[user_id]
-    about = known(_facts(tenant, customer, [user_id], as_of)[user_id], limit)
+    facts = _facts(tenant, customer, [user_id], as_of)
+    members = _periods(tenant, customer, [user_id], facts[_LISTS], as_of)[user_id]
+    about = known(facts[user_id], limit)
     user = _user(user_id, found[user_id], members, about)
     return OneUser(**msgspec.structs.asdict(user), periods=members, history=about.history, more=about.more)
 
@@ -123,21 +126,21 @@ def periods(said: Iterable[Said], left_out: Iterable[int]) -> list[tuple[int, in
     return found if since is None else [*found, (since, None)]
 
 
+# Of several deliveries of one element to one customer the first received counts, also where a later one names another
+# user. Each copy that says something of users has a `member` or a `list`.
 _ACTIVITIES = """
 SELECT id, sum(events), minIf(first, events > 0), maxIf(last, events > 0) FROM (
     SELECT user_id AS id, count() AS events, toUnixTimestamp64Milli(min(occurred_at)) AS first,
         toUnixTimestamp64Milli(max(occurred_at)) AS last
     FROM event FINAL WHERE customer_key IN {keys:Array(FixedString(16))} AND user_id != '' AND RECEIVED GROUP BY user_id
     UNION ALL
-    SELECT DISTINCT subject, 0, 0, 0
-    FROM fact WHERE customer_key IN {keys:Array(FixedString(16))} AND scope = 'user' AND RECEIVED
-        AND (element_id, verified, precedence) IN (
-            SELECT element_id, verified, max(precedence) FROM fact
-            WHERE customer_key IN {keys:Array(FixedString(16))} AND scope = 'user' AND RECEIVED
-            GROUP BY element_id, verified)
+    SELECT DISTINCT copy.1, 0, 0, 0 FROM (
+        SELECT max(precedence) AS earliest, groupArray((subject, precedence)) AS copies
+        FROM fact WHERE customer_key IN {keys:Array(FixedString(16))} AND scope IN ('user', 'users')
+            AND operation IN ('member', 'list') AND RECEIVED GROUP BY element_id, verified
+    ) ARRAY JOIN arrayFilter(said -> said.2 = earliest AND said.1 != '', copies) AS copy
 ) WHERE WANTED GROUP BY id ORDER BY id LIMIT {limit:UInt32}
 """
-# Of several deliveries of one element the first received counts, also where a later one names another user.
 # Of what is said in a row between two lists, only the first changes anything.
 _SAID = """
 SELECT user_id, here, at FROM (
@@ -145,21 +148,19 @@ SELECT user_id, here, at FROM (
         lagInFrame((here, lists_before), 1, (2, 0)) OVER (PARTITION BY user_id ORDER BY at, customer_key
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
     FROM (
-        SELECT user_id, customer_key, customer_key IN {keys:Array(FixedString(16))} AS here,
-            toUnixTimestamp64Milli(occurred_at) AS at
+        SELECT user_id, customer_key, IS_OURS AS here, toUnixTimestamp64Milli(occurred_at) AS at
         FROM event FINAL WHERE user_id IN {users:Array(String)} AND verified AND RECEIVED
         UNION ALL
-        SELECT subject, customer_key, customer_key IN {keys:Array(FixedString(16))}, toUnixTimestamp64Milli(set_at)
-        FROM fact FINAL
-        WHERE scope = 'user' AND subject IN {users:Array(String)} AND operation = 'member' AND verified AND RECEIVED
-            AND (customer_key, element_id, precedence) IN (
-                SELECT customer_key, element_id, max(precedence) FROM fact
-                WHERE customer_key IN (SELECT customer_key FROM fact
-                    WHERE scope = 'user' AND subject IN {users:Array(String)} AND operation = 'member')
-                AND scope = 'user' AND verified AND RECEIVED GROUP BY customer_key, element_id)
+        SELECT copy.1, copy.2, here, toUnixTimestamp64Milli(copy.3) FROM (
+            SELECT here, max(precedence) AS earliest, groupArray((subject, customer_key, set_at, precedence)) AS copies
+            FROM fact WHERE scope IN ('user', 'users') AND operation IN ('member', 'list') AND verified AND RECEIVED
+                AND (IS_OURS OR customer_key IN (SELECT customer_key FROM fact
+                    WHERE scope = 'user' AND subject IN {users:Array(String)} AND operation = 'member'))
+            GROUP BY IS_OURS AS here, if(here, toFixedString('', 16), customer_key), element_id
+        ) ARRAY JOIN arrayFilter(said -> said.4 = earliest AND said.1 IN {users:Array(String)}, copies) AS copy
     )
 ) WHERE (here, lists_before) != before ORDER BY user_id, at, customer_key
-"""
+""".replace("IS_OURS", "(customer_key IN {keys:Array(FixedString(16))})")
 
 
 def _activities(
@@ -174,10 +175,9 @@ def _activities(
 
 
 def _periods(
-    tenant: Tenant, customer: Customer, user_ids: Sequence[str], as_of: int | None
+    tenant: Tenant, customer: Customer, user_ids: Sequence[str], lists: Iterable[Fact], as_of: int | None
 ) -> Mapping[str, list[Period]]:
-    lists = [fact for fact in first_copies(read_facts(tenant, customer.keys, ("users",), as_of=as_of)) if fact.verified]
-    listed = [(fact.set_at, set(msgspec.json.decode(fact.value))) for fact in lists]
+    listed = [(fact.set_at, set(msgspec.json.decode(fact.value))) for fact in lists if fact.verified]
     condition, parameters = received_by(as_of)
     parameters |= {"keys": customer.keys, "users": list(user_ids), "lists": sorted({at for at, _ in listed})}
     said: defaultdict[str, list[Said]] = defaultdict(list)
@@ -193,8 +193,10 @@ def _periods(
 
 
 def _facts(tenant: Tenant, customer: Customer, user_ids: Sequence[str], as_of: int | None) -> Mapping[str, list[Fact]]:
+    """The facts about each of these users, and under `_LISTS` the lists of users."""
     found: defaultdict[str, list[Fact]] = defaultdict(list)
-    for fact in first_copies(read_facts(tenant, customer.keys, ("user",), user_ids, as_of)) if user_ids else ():
+    subjects = [*user_ids, _LISTS]
+    for fact in read_facts(tenant, customer.keys, ("user", "users"), subjects, as_of) if user_ids else ():
         found[fact.subject].append(fact)
     return found
 

@@ -7,6 +7,8 @@ says where to go on after a crash. The revision at which it stopped is done agai
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -54,6 +56,12 @@ class Canonical:
                 self._warehouse.forget()
                 pause = RETRY_SECONDS
             stop.wait(pause)
+
+    @contextmanager
+    def hiding(self) -> Iterator[None]:
+        """While rows are hidden and links forgotten none is written, so that none is of links from before."""
+        with self._following:
+            yield
 
     def follow(self) -> None:
         """Write what has changed. Costs one small query when nothing has.

@@ -36,7 +36,7 @@ from tenure.control.store import Store
 from tenure.entry import Entry
 from tenure.errors import Unavailable
 from tenure.identity import identity_key
-from tenure.journal import JournalReader, Loaded, Row, prune_unclaimed, readers
+from tenure.journal import AWAITED, JournalReader, Loaded, Row, prune_unclaimed, readers
 from tenure.loader import rows
 from tenure.loader.canonical import Canonical
 from tenure.loader.columns import COLUMNS
@@ -170,7 +170,8 @@ class Loader:
 
     def _rest(self, stop: threading.Event, until: float) -> None:
         """Wait, so that the next block is worth its inserts; but an erasure does not wait."""
-        while (left := until - time.monotonic()) > 0 and not self._erasing.is_asked():
+        awaited = self._directory / AWAITED
+        while (left := until - time.monotonic()) > 0 and not (awaited.exists() or self._erasing.is_asked()):
             if stop.wait(min(left, ERASURE_SECONDS)):
                 return
 
@@ -209,6 +210,7 @@ class Loader:
 
     def _new_plan(self) -> tuple[Plan, list[Found]]:
         """The next entries of every journal, as many as make a block, and their plan made durable."""
+        (self._directory / AWAITED).unlink(missing_ok=True)
         plan: Plan = {}
         found: list[Found] = []
         room = self._block_rows
@@ -253,7 +255,7 @@ class Loader:
         """Hide those whose erasure was asked for. What came of them since is counted anew: a new customer."""
         hidden: list[Erasure] = []
         if self._store.erasures.pending(REQUESTED):
-            with self._customers.hiding():
+            with self._customers.hiding(), self._canonical.hiding():
                 hidden = self._erasing.hide()
         for asked in hidden:
             changed = time.time_ns() // 1_000

@@ -126,8 +126,8 @@ class Warehouse:
         if client is not None:
             client.close()
 
-    def tenant(self, app: str, hidden: Iterable[bytes] = ()) -> Tenant:
-        """The warehouse as one app sees it, without the rows kept under the keys `hidden`."""
+    def tenant(self, app: str, hidden: Iterable[str] = ()) -> Tenant:
+        """The warehouse as one app sees it, without the rows kept under the keys of the erasures `hidden` (ids)."""
         return Tenant(self, app, hidden)
 
     def _connect(self) -> Client:
@@ -147,13 +147,14 @@ class Warehouse:
 class Tenant:
     """The warehouse as one app sees it: every table holds that app's rows only."""
 
-    def __init__(self, warehouse: Warehouse, app: str, hidden: Iterable[bytes] = ()) -> None:
+    def __init__(self, warehouse: Warehouse, app: str, hidden: Iterable[str] = ()) -> None:
         if not _APP_ID.fullmatch(app):
             raise ValueError("not an app id")
         self._warehouse = warehouse
         filters = dict.fromkeys(TABLES, f"app = \\'{app}\\'")
-        keys = ", ".join(f"unhex(\\'{key.hex()}\\')" for key in hidden)
-        if keys:
+        ids = ", ".join(f"unhex(\\'{erasure}\\')" for erasure in hidden)
+        if ids:
+            keys = f"SELECT key FROM erasing WHERE erasure IN ({ids})"  # noqa: S608 - ids are ours, and hexadecimal
             filters |= {table: f"{filters[table]} AND {key} NOT IN ({keys})" for table, key in HIDDEN_BY.items()}
         self._filter = "{" + ", ".join(f"'{table}': '{condition}'" for table, condition in filters.items()) + "}"
         self.app = app

@@ -15,7 +15,7 @@ from tenure.customers.customer import find_customer
 from tenure.customers.erasure import certificate, request_erasure
 from tenure.customers.export import export
 from tenure.errors import Unauthenticated
-from tenure.warehouse.client import Tenant
+from tenure.warehouse.client import Tenant, Warehouse
 from tenure.web.access import Reader, reader
 from tenure.web.answer import json_response
 
@@ -41,12 +41,13 @@ def add_erasure(api: FastAPI) -> None:
     """Put the routes into the application."""
     store: Store = api.state.store
     journals: Path = api.state.journals
+    warehouse: Warehouse = api.state.warehouse
 
     @api.delete("/v1/customers/{customer_id:identifier}", tags=["erase"], summary="Erase a customer", status_code=202)
     def erase(tenant: Annotated[Tenant, Depends(_owner)], customer_id: str) -> Response:
         """Gone from every answer within a second and from every file within minutes; the certificate tells. Old events
         that are sent again stay erased; what happens from now on is a new customer's."""
-        asked = request_erasure(tenant, store, journals, customer_id)
+        asked = request_erasure(warehouse, store, journals, tenant.app, customer_id)
         response = json_response(certificate(asked))
         response.status_code = 202
         response.headers["Location"] = f"/v1/erasures/{asked.id}"
