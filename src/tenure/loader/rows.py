@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tenure import churn_event
-from tenure.control.link import CARRIED, PROMOTION, SAME_ID, Link
+from tenure.control.link import CARRIED, Link
 from tenure.entry import Entry
 from tenure.event import Event, Identify
 from tenure.identity import (
     CHURN_EVENT_ID,
-    STRIPE_CUSTOMER,
     Identifier,
     content_hash,
     customer_key,
@@ -27,13 +26,10 @@ from tenure.identity import (
     identifiers,
     identity_key,
 )
-from tenure.loader import facts, subscription_facts
+from tenure.loader import facts, links, subscription_facts
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones
 from tenure.subscriptions import sources
 from tenure.subscriptions.sources import Reading
-
-PROMOTING = frozenset({"whisperr"})
-"""Dialects whose identify says that a visitor is now known, whatever the key."""
 
 _NO_ID, _NO_CONTENT = bytes(16), bytes(8)
 
@@ -194,7 +190,7 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
         _add_links(made, entry, event)
         if dialect == churn_event.DIALECT and event.name in churn_event.OPENING:
             own = Identifier(CHURN_EVENT_ID, churn_event.churn_event_id(app, event_id))
-            made.links.append(_link(entry, event, CARRIED, (identifiers(event)[0], own)))
+            made.links.append(links.link(entry, event, CARRIED, (identifiers(event)[0], own)))
     return gone
 
 
@@ -280,36 +276,14 @@ def _add_refusals(made: Block, entry: Entry, tombstones: Tombstones) -> None:
 
 
 def _add_links(made: Block, entry: Entry, item: Event | Identify) -> None:
-    """A secret key is believed that all identifiers are one customer. Without one only a visitor can become known: by
-    Whisperr's identify, which has no other keys, or by a signature, which speaks for the strongest identifier alone.
-    Either says that its customer id is a customer's, whose billing id a provider's own id is."""
-    promotes = entry.dialect in PROMOTING and isinstance(item, Identify)
-    verified = entry.verified or item.signed
-    if not (verified or promotes):
+    made.links += links.said(entry, item)
+    if (value := links.billing_id(entry, item)) is None:
         return
-    if verified and item.customer_id is not None and STRIPE_CUSTOMER.fullmatch(item.customer_id):
-        _add_same_id(made, entry, item, item.customer_id)
-    owner, *others = identifiers(item)
-    for other in others:
-        if other.kind == "anonymous_id" and (promotes or (item.signed and not entry.verified)):
-            made.links.append(_link(entry, item, PROMOTION, (owner, other)))
-        elif entry.verified:
-            made.links.append(_link(entry, item, CARRIED, (owner, other)))
-
-
-def _add_same_id(made: Block, entry: Entry, item: Event | Identify, value: str) -> None:
-    """Most customers come often in one block, so the link is made but for the earliest evidence."""
     place = entry.app, entry.dialect, value
     known = made.same_ids.get(place)
     if known is None or known.evidence > (entry.received_at, entry.receipt, item.index):
-        pair = Identifier("customer_id", value), Identifier("billing_id", value)
-        made.same_ids[place] = _link(entry, item, SAME_ID, pair)
-        _add_identifier(made, entry.app, pair[1])
-
-
-def _link(entry: Entry, item: Event | Identify, how: str, pair: tuple[Identifier, Identifier]) -> Link:
-    verified = entry.verified or item.signed
-    return Link(entry.app, *pair, how, entry.dialect, verified, entry.received_at, entry.receipt, item.index)
+        made.same_ids[place] = found = links.same_id(entry, item, value)
+        _add_identifier(made, entry.app, found.other)
 
 
 def _add_erased(made: Block, entry: Entry, kind: str, place: tuple[int, int], event_id: bytes = _NO_ID) -> None:

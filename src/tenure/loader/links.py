@@ -1,0 +1,46 @@
+"""Which identifiers are one customer by what one element of a request says. Pure."""
+
+from __future__ import annotations
+
+from tenure.control.link import CARRIED, PROMOTION, SAME_ID, Link
+from tenure.entry import Entry
+from tenure.event import Event, Identify
+from tenure.identity import STRIPE_CUSTOMER, Identifier, identifiers
+
+PROMOTING = frozenset({"whisperr"})
+"""Dialects whose identify says that a visitor is now known, whatever the key."""
+
+
+def said(entry: Entry, item: Event | Identify) -> list[Link]:
+    """A secret key is believed that all identifiers are one customer. Without one only a visitor can become known: by
+    Whisperr's identify, which has no other keys, or by a signature, which speaks for the strongest identifier alone."""
+    promotes = entry.dialect in PROMOTING and isinstance(item, Identify)
+    if not (entry.verified or item.signed or promotes):
+        return []
+    found = []
+    owner, *others = identifiers(item)
+    for other in others:
+        if other.kind == "anonymous_id" and (promotes or (item.signed and not entry.verified)):
+            found.append(link(entry, item, PROMOTION, (owner, other)))
+        elif entry.verified:
+            found.append(link(entry, item, CARRIED, (owner, other)))
+    return found
+
+
+def billing_id(entry: Entry, item: Event | Identify) -> str | None:
+    """The customer id of an element, where it has the form of a billing id and the sender is believed; else None."""
+    value = item.customer_id
+    if value is None or not (entry.verified or item.signed) or not STRIPE_CUSTOMER.fullmatch(value):
+        return None
+    return value
+
+
+def same_id(entry: Entry, item: Event | Identify, value: str) -> Link:
+    """That the customer id of an element is the same customer's billing id."""
+    return link(entry, item, SAME_ID, (Identifier("customer_id", value), Identifier("billing_id", value)))
+
+
+def link(entry: Entry, item: Event | Identify, how: str, pair: tuple[Identifier, Identifier]) -> Link:
+    """A link that an element says, with the place of the element as its evidence."""
+    verified = entry.verified or item.signed
+    return Link(entry.app, *pair, how, entry.dialect, verified, entry.received_at, entry.receipt, item.index)
