@@ -193,7 +193,7 @@ def test_a_shared_address_names_nobody(server: Server, keys: Keys) -> None:
 def test_what_was_just_sent_is_loaded_for_an_erasure_however_long_the_loader_rests(
     new_server: Callable[..., Server],
 ) -> None:
-    """A customer of 2,500 identifiers, on their way into the warehouse still, is gone with the answer, by any of them."""
+    """A customer of 2,500 identifiers, on their way into the warehouse still, is gone with the answer."""
     server = new_server(TENURE_LOAD_INTERVAL_MS="60000")
     keys = create_app(server.data)
     for start in range(0, 2_500, 500):
