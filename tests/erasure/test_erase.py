@@ -191,6 +191,27 @@ def test_a_shared_address_names_nobody(server: Server, keys: Keys) -> None:
     assert len(server.read("/v1/customers/john/timeline", keys)["items"]) >= 1
 
 
+def test_what_was_just_sent_is_loaded_for_an_erasure_however_long_the_loader_rests(
+    new_server: Callable[..., Server],
+) -> None:
+    """A customer of 2,500 identifiers, on their way into the warehouse still, is gone with the answer."""
+    server = new_server(TENURE_LOAD_INTERVAL_MS="60000")
+    keys = create_app(server.data)
+    for start in range(0, 2_500, 500):
+        body = {"events": [{"event": "seen", "customer_id": "c", "uid": f"u{start + n}"} for n in range(500)]}
+        sent = server.http.post("/v1/ingest", headers={"X-API-Key": keys["secret_key"]}, json=body)
+        assert sent.status_code == 202, sent.text
+    began = time.monotonic()
+    while (answer := server.http.delete("/v1/customers/c", headers=bearer(keys))).status_code == 503:
+        assert time.monotonic() < began + GONE_SECONDS / 2, answer.text
+    assert (answer.status_code, answer.json()["identifiers"]) == (202, 2_501)
+    found = [
+        server.http.get(f"/v1/customers/{name}", headers=bearer(keys, "read_key")) for name in ("c", "u0", "u2499")
+    ]
+    assert {one.status_code for one in found} == {404}
+    assert server.read("/v1/events", keys)["items"] == server.read("/v1/customers", keys)["items"] == []
+
+
 def test_without_a_warehouse_nothing_is_promised(new_server: Callable[..., Server]) -> None:
     """While it cannot be told who the customer is, the answer is 503 and nothing is erased."""
     server = new_server(TENURE_WAREHOUSE_URL="http://127.0.0.1:9/")

@@ -43,6 +43,9 @@ READ_SECONDS = 30
 """Longest that a question of a reader may take."""
 STREAM_SECONDS = 3600
 """Longest that somebody may take to read a stream of rows."""
+FEW_KEYS = 100
+"""So many keys are bound as a parameter, which is part of the URL; more are sent beside the query."""
+_KEYS = "{keys:Array(FixedString(16))}"
 
 _APP_ID = re.compile(r"app_[0-9a-f]{16}")
 
@@ -167,9 +170,11 @@ class Tenant:
         Raises Unavailable.
         """
         settings = {"additional_table_filters": self._filter, "readonly": 2, "max_execution_time": READ_SECONDS}
+        if external is None:
+            sql, external = _beside(sql, parameters or {})
         try:
             result = self._warehouse.client.query(
-                sql, parameters=dict(parameters or {}), settings=settings, external_data=external
+                sql, parameters=_bound(sql, parameters or {}), settings=settings, external_data=external
             )
         except ClickHouseError as error:
             raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error
@@ -189,9 +194,26 @@ class Tenant:
     def stream(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
         """The rows of a query, read as they are taken: for what may be larger than memory. Raises Unavailable."""
         settings = {"additional_table_filters": self._filter, "readonly": 2, "max_execution_time": STREAM_SECONDS}
+        sql, sent = _beside(sql, parameters)
         try:
-            with self._warehouse.client.query_row_block_stream(sql, dict(parameters), settings=settings) as blocks:
+            with self._warehouse.client.query_row_block_stream(
+                sql, _bound(sql, parameters), settings=settings, external_data=sent
+            ) as blocks:
                 for block in blocks:
                     yield from block
         except ClickHouseError as error:
             raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error
+
+
+def _beside(sql: str, parameters: Mapping[str, Any]) -> tuple[str, ExternalData | None]:
+    """The query with the table that it brings with it, when the parameter `keys` has many."""
+    keys: Sequence[bytes] = parameters.get("keys", ())
+    if len(keys) <= FEW_KEYS:
+        return sql, None
+    sent = ExternalData(file_name="sent_keys", data=b"".join(keys), fmt="RowBinary", structure="key FixedString(16)")
+    return sql.replace(_KEYS, "(SELECT key FROM sent_keys)"), sent
+
+
+def _bound(sql: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that are in the text of a query."""
+    return {name: value for name, value in parameters.items() if name != "keys" or _KEYS in sql}
