@@ -19,7 +19,10 @@ for name, column in re.findall(r"ALTER TABLE (\w+) ADD COLUMN IF NOT EXISTS (\w+
     COLUMNS[name].append(column)
 LINKS = {"link", "cluster", "cluster_member"}
 """Tables of the control database that `Links.forget` removes a customer from."""
-WITHOUT_CUSTOMERS = {"app", "app_origin", "rate_limit", "billing", "rate", "api_key", "erasure", "erased_key"}
+WITHOUT_CUSTOMERS = {
+    "app", "app_origin", "rate_limit", "billing", "rate", "health_settings", "api_key", "stripe_secret", "erasure",
+    "erased_key",
+}  # fmt: skip
 """Tables of the control database that hold nothing of a customer: an erasure sees to its own."""
 
 
