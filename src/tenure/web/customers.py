@@ -78,8 +78,8 @@ def add_customers(api: FastAPI) -> None:
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
         cursor: Annotated[str | None, Query(description="`next` of the page before, with the same filters")] = None,
     ) -> Response:
-        """Every customer once, however many identifiers they have. An event is counted here within a second or two of
-        being on its timeline; while many wait to be loaded, somewhat later."""
+        """Every customer once, however many identifiers they have. An event is counted here about a second
+        after it is on its timeline; while many wait to be loaded, somewhat later."""
         asked = Filter(
             q=q, **activity._asdict(), did=did, did_within_days=did_within_days, did_at_least=did_at_least,
             events_at_least=events_at_least, attributes=tuple(attribute or ()), verified=verified,
