@@ -130,7 +130,7 @@ def add_customers(api: FastAPI) -> None:
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
         cursor: Annotated[str | None, Query(description="`next` of the page before, with the same filters")] = None,
     ) -> Response:
-        """Every customer once, however many identifiers they have. An event is counted here within a second or two of
-        being on its timeline; while many wait to be loaded, somewhat later."""
+        """Every customer once, however many identifiers they have. An event is counted here about a second
+        after it is on its timeline; while many wait to be loaded, somewhat later."""
         asked = msgspec.structs.replace(asked, **billing._asdict())
         return json_response(customers(tenant, asked, sort=sort, limit=limit, cursor=cursor))
