@@ -21,7 +21,7 @@ check: $(VENV)/.dev
 # More workers than processors: most tests wait for a server most of the time.
 WORKERS ?= 3
 unit: $(VENV)/.dev tests/clients/node/node_modules tests/browser/node/node_modules sdk/js/dist
-	scripts/system-packages redis-server chromium
+	scripts/system-packages redis-server postgresql chromium
 	$(BIN)/pytest --ignore=tests/soak -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=20
 
 # Tenure's own clients, each against sdk/contract.
