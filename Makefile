@@ -35,7 +35,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m bench.linked
 
 soak: $(VENV)/.dev tests/clients/node/node_modules
-	TENURE_TEST_KILLS=100 TENURE_TEST_SUBSCRIPTIONS=100000 $(BIN)/pytest tests/crash tests/soak tests/loader/test_ledger.py
+	TENURE_TEST_KILLS=100 $(BIN)/pytest tests/crash tests/soak
+	TENURE_TEST_SUBSCRIPTIONS=100000 TENURE_TEST_EXAMPLES=1000 $(BIN)/pytest tests/loader tests/subscriptions tests/wire tests/health tests/control
 
 # Coverage-guided, each decoder for SECONDS; atheris is in no lock, since it has wheels for few platforms.
 SECONDS ?= 600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from tests.chromium import headless_chromium
 from tests.harness import Server, create_app
 from tests.rules import proven_by
 
-settings.register_profile("tenure", deadline=None)  # a slow machine is no failure
+EXAMPLES = int(os.environ.get("TENURE_TEST_EXAMPLES", "40"))
+"""How many examples Hypothesis tries, where a test does not say; `make soak` takes more."""
+settings.register_profile("tenure", deadline=None, max_examples=EXAMPLES)  # a slow machine is no failure
 settings.load_profile("tenure")
 
 

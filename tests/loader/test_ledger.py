@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -30,11 +29,9 @@ from tenure.subscriptions.currency import Rate, Rates
 from tenure.subscriptions.rules import Rules
 from tenure.warehouse.migrate import migrate
 from tests.loader.test_customers import APP, Loading, entry
-from tests.subscriptions.histories import at
+from tests.subscriptions.histories import SUBSCRIPTIONS, at
 from tests.warehouse.conftest import Engine
 
-SUBSCRIPTIONS = int(os.environ.get("TENURE_TEST_SUBSCRIPTIONS", "2000"))
-"""Of one customer; `make soak` takes more."""
 IN_ROWS = "customer, rules, " + ", ".join(f"`{name}`" for name in COLUMNS if "." in name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,8 @@ import msgspec
 
 from tenure.subscriptions.fact import Fact
 
+SUBSCRIPTIONS = int(os.environ.get("TENURE_TEST_SUBSCRIPTIONS", "2000"))
+"""Of one customer who has very many; `make soak` takes 100,000."""
 DAY = 86_400_000
 TIMES = {
     "effective_at", "started_at", "period_start", "period_end", "trial_end", "canceled_at", "cancel_at", "ended_at",
