@@ -76,7 +76,7 @@ def _request(random: Random, keys: Keys, churn_event_id: str, names: list[str], 
     operation = registry.find(path, asked)
     assert operation is not None
     path = (
-        operation.path.format(slug=random.choice(SLUGS), churn_event_id=churn_event_id)
+        operation.path.format(slug=random.choice(SLUGS), churn_event_id=churn_event_id, app=keys["app"])
         if "{" in operation.path
         else path
     )

@@ -69,7 +69,7 @@ def put(server: Server, warehouse: Warehouse, keys: Keys, histories: dict[str, l
 @pytest.fixture(scope="module")
 def book(server: Server, warehouse: Warehouse) -> Keys:
     """An app whose March 2025 has one movement of each kind but a return."""
-    keys = create_app(server.data, "metrics")
+    keys = create_app(server.data, "mrr and churn")
     put(server, warehouse, keys, HISTORIES)
     return keys
 
