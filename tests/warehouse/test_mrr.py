@@ -226,9 +226,13 @@ def test_only_customers_of_the_question_count(warehouse: Warehouse) -> None:
     insert(warehouse, [out, made(APP, "d", [active("2025-02-02", 500)], Rules(), "newer", 2)])
     question = asked("month", date(2025, 2, 1), date(2025, 2, 28))
     assert closing(warehouse.tenant(APP), question) == 2500
-    assert closing(warehouse.tenant(APP, [key("a")]), question) == 1500
+    erasure = "00" * 16
+    warehouse.client.insert(
+        "erasing", [(bytes(16), key("a"), bytes(32))], column_names=["erasure", "key", "fingerprint"]
+    )
+    assert closing(warehouse.tenant(APP, [erasure]), question) == 1500
     january = msgspec.structs.replace(question, cohort=date(2025, 1, 1))
-    assert closing(warehouse.tenant(APP, [key("a")]), january) == 1000
+    assert closing(warehouse.tenant(APP, [erasure]), january) == 1000
     assert closing(warehouse.tenant(OTHER), question) == 4000
     told = basis(warehouse.tenant(APP), Billing(Rules(), None, "newer"), "")
     assert (told.customers, told.customers_by_older_rules) == (3, 2)
