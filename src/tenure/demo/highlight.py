@@ -87,5 +87,8 @@ _WORTH_A_LOOK: tuple[tuple[Callable[[Account, History], bool], Callable[[Account
         lambda _: "subscription known from Stripe's webhooks",
     ),
     (lambda account, _: account.life.kind == STEADY, lambda _: "a steady customer"),
-    (lambda account, _: account.life.kind == TRYING, lambda _: "tried it and did not buy"),
+    (
+        lambda account, _: account.life.kind == TRYING and account.life.find("trial_ended") is not None,
+        lambda _: "tried it and did not buy",
+    ),
 )
