@@ -26,14 +26,14 @@ from tenure.metrics.answers import basis
 from tenure.metrics.asked import DAY, Asked, Sql
 from tenure.metrics.churn import churn, cohorts
 from tenure.metrics.explain import OF_CHURN, Behind, explain, of_churn, of_mrr
-from tenure.metrics.statement import KINDS, statement
+from tenure.metrics.statement import statement
 from tenure.settings import Settings
 from tenure.subscriptions import metrics
 from tenure.subscriptions.account import OWN, account
 from tenure.subscriptions.amount import exactly
 from tenure.subscriptions.fact import Fact
 from tenure.subscriptions.metrics import explain_movements, explain_mrr, main_plans
-from tenure.subscriptions.movements import Change, Movement
+from tenure.subscriptions.movements import KINDS, Change, Movement
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.spells import Spell
 from tenure.warehouse.client import Tenant, Warehouse

@@ -13,10 +13,10 @@ from tenure.control.billing import Billing
 from tenure.metrics import shown
 from tenure.metrics.churn import Lost
 from tenure.metrics.explain import Explained
-from tenure.metrics.statement import KINDS
 from tenure.subscriptions.amount import exactly, in_units, rounded
 from tenure.subscriptions.currency import Rate as DatedRate
 from tenure.subscriptions.metrics import Cohort, Period, Row, periods
+from tenure.subscriptions.movements import KINDS
 from tenure.subscriptions.rules import Rules
 from tenure.warehouse.client import Tenant
 

@@ -15,8 +15,8 @@ from clickhouse_connect.driver.external import ExternalData
 
 from tenure.errors import BadRequest
 from tenure.metrics.asked import Asked, Sql
-from tenure.metrics.statement import KINDS
 from tenure.subscriptions.amount import exactly
+from tenure.subscriptions.movements import KINDS
 from tenure.warehouse.client import Tenant
 
 MAX_LIMIT: Final = 1_000
