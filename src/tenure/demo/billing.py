@@ -89,9 +89,9 @@ def _windback(account: Account, milestone: Milestone) -> Iterator[Call]:
 
 
 def _seats_changed(before: Subscription, after: Subscription) -> str:
-    """Windback's name for it, which has none for seats that cost nothing."""
+    """The name of a change of seats: Windback has none for seats that cost nothing."""
     if before.amount == after.amount:
-        return "seats_changed"
+        return "subscription_updated"
     return "subscription_upgraded" if after.amount > before.amount else "subscription_downgraded"
 
 
