@@ -13,15 +13,15 @@ from typing import Any
 import httpx
 
 from bench.customers import middle
-from bench.ledger import COLUMNS, TABLE, row
 from bench.servers import Tenure, processor_seconds, tenure_server
 from tenure.control.billing import DEFAULT
 from tenure.identity import Identifier, identity_key
+from tenure.loader.ledger import COLUMNS, Told, row
 from tenure.settings import Settings
-from tenure.subscriptions import ledger, metrics, movements, spells
+from tenure.subscriptions import metrics
+from tenure.subscriptions.account import OWN, account
 from tenure.subscriptions.fact import Fact, Item
 from tenure.subscriptions.movements import Movement
-from tenure.subscriptions.spells import Spell
 from tenure.warehouse.client import Warehouse
 
 CUSTOMERS, HISTORIES, BLOCK = 100_000, 5_000, 5_000
@@ -104,28 +104,22 @@ def fill(warehouse: Warehouse, app: str, today: date) -> list[Movement]:
     """Every history for as many customers as there is room for; returns the movements of all."""
     chance = random.Random(1)
     version = time.time_ns() // 1_000
-    warehouse.client.command(TABLE)
-    known = [history(chance, today) for _ in range(HISTORIES)]
+    known = [account(_facts(chance, today), DEFAULT.rules) for _ in range(HISTORIES)]
+    moved = [found.movements(DEFAULT.rules) for found in known]
     customers = iter(range(CUSTOMERS))
     while block := list(islice(customers, BLOCK)):
         rows = [
-            row(app, identity_key(app, Identifier("customer_id", f"cus_{number}")), DEFAULT.stamp,
-                [("", known[number % HISTORIES][0])], known[number % HISTORIES][1], version=version)
+            row(app, key, version, Told([key], known[number % HISTORIES], moved[number % HISTORIES], DEFAULT.stamp))
             for number in block
+            for key in (identity_key(app, Identifier("customer_id", f"cus_{number}")),)
         ]  # fmt: skip
         warehouse.client.insert("ledger", rows, column_names=list(COLUMNS), column_type_names=list(COLUMNS.values()))
     warehouse.client.command(_LISTED)
-    return [movement for number in range(CUSTOMERS) for movement in known[number % HISTORIES][0]]
-
-
-def history(chance: random.Random, today: date) -> tuple[list[Movement], list[Spell]]:
-    """Movements and spells of one subscription that began within the 36 months."""
-    levels = ledger.levels(_facts(chance, today), DEFAULT.rules, today)
-    return movements.from_levels("", levels, DEFAULT.rules), spells.from_levels(levels, today)
+    return [movement for number in range(CUSTOMERS) for movement in moved[number % HISTORIES][OWN]]
 
 
 def _facts(chance: random.Random, today: date) -> Iterator[Fact]:
-    """It is bought, changes plan or seats several times, ends, and perhaps comes back."""
+    """Of a subscription that began within the 36 months: plan and seats change, it ends, and perhaps comes back."""
     last = (today - date(1970, 1, 1)).days
     day, yearly, alive = last - DAYS + chance.randrange(DAYS - 90), chance.random() < 0.2, True
     said: dict[str, Any] = {"currency": "USD" if chance.random() < 0.8 else "EUR", "status": "active"}

@@ -8,21 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from bench.ledger import COLUMNS, TABLE, row
 
-from tenure.control.database import connect
-from tenure.control.store import Store
-from tenure.identity import Identifier, identity_key
-from tenure.settings import Settings
-from tenure.subscriptions import ledger, movements, spells
 from tenure.subscriptions.fact import Fact
-from tenure.warehouse.client import Warehouse
 from tests.harness import Server, create_app
 from tests.subscriptions.histories import active, fact
 
 Keys = dict[str, str]
 
-UNTIL = date(2025, 12, 31)
 MARCH: dict[str, Any] = {"period_start": "2025-03-01"}
 HISTORIES = {
     "grows": [active("2025-01-10", 4000), active("2025-03-10", 6000)],
@@ -35,42 +27,34 @@ HISTORIES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def warehouse(server: Server) -> Warehouse:
-    """The server's warehouse, with the table."""
-    found = Warehouse(Settings.load({"data": server.data}, {}))
-    found.client.command(TABLE)
-    return found
-
-
-def put(server: Server, warehouse: Warehouse, keys: Keys, histories: dict[str, list[Fact]]) -> None:
-    """Customers with these facts: first on the list, by an event of each, then in the ledger, by the rules in force."""
+def put(server: Server, keys: Keys, histories: dict[str, list[Fact]]) -> None:
+    """Customers with these facts: an event of each, and what is said of their subscriptions; until all are counted."""
     sent = [{"customer_id": name, "event": "login" if name == "grows" else "export"} for name in histories]
-    answer = server.http.post("/v1/ingest", headers={"X-API-Key": keys["secret_key"]}, json={"events": sent})
-    assert answer.status_code == 202, answer.text
+    told = [{"customer_id": name} | statement(each) for name, facts in histories.items() for each in facts]
+    for path, body in (("ingest", {"events": sent}), ("subscriptions", {"subscriptions": told})):
+        answer = server.http.post(f"/v1/{path}", headers={"X-API-Key": keys["secret_key"]}, json=body)
+        assert answer.status_code == 202, answer.text
+    server.wait_loaded()
     deadline = time.monotonic() + 30
-    while len(server.read("/v1/customers", keys, limit=1000)["items"]) < len(histories):
+    while server.read("/v1/metrics/mrr", keys)["basis"]["customers"] < len(histories):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    billing = Store(connect(Settings.load({"data": server.data}, {}))).billing.of(keys["app"])
-    rows = []
-    for name, facts in histories.items():
-        levels = ledger.levels(facts, billing.rules, UNTIL)
-        books = [("", movements.from_levels(name, levels, billing.rules))]
-        if billing.rates is not None:
-            converted = ledger.levels(facts, billing.rules, UNTIL, rates=billing.rates)
-            books.append((billing.rates.base, movements.from_levels(name, converted, billing.rules)))
-        key = identity_key(keys["app"], Identifier("customer_id", name))
-        ended = spells.from_levels(levels, UNTIL)
-        rows.append(row(keys["app"], key, billing.stamp, books, ended, version=time.time_ns() // 1_000))
-    warehouse.client.insert("ledger", rows, column_names=list(COLUMNS), column_type_names=list(COLUMNS.values()))
+
+
+def statement(fact: Fact) -> dict[str, Any]:
+    """A fact in the form of `POST /v1/subscriptions`."""
+    said = fact.said
+    if "items" in said:
+        said["items"] = [{"plan": item.plan, "amount": item.amount, "interval": item.unit,
+                          "interval_count": item.count} for item in said["items"]]  # fmt: skip
+    return {"subscription": fact.subscription, "effective_at": fact.effective_at} | said
 
 
 @pytest.fixture(scope="module")
-def book(server: Server, warehouse: Warehouse) -> Keys:
+def book(server: Server) -> Keys:
     """An app whose March 2025 has one movement of each kind but a return."""
     keys = create_app(server.data, "mrr and churn")
-    put(server, warehouse, keys, HISTORIES)
+    put(server, keys, HISTORIES)
     return keys
 
 
@@ -90,10 +74,10 @@ def test_a_month_adds_up(server: Server, book: Keys) -> None:
     assert (eur["currency"], eur["new"], eur["closing"]) == ("EUR", "5.00", "5.00")
 
 
-def test_shown_columns_add_up_over_many_periods(server: Server, warehouse: Warehouse, keys: Keys) -> None:
+def test_shown_columns_add_up_over_many_periods(server: Server, keys: Keys) -> None:
     """Thirds and sevenths of cents: opening + movements = closing = the next opening, of all that is shown."""
     yearly = [{"amount": amount, "unit": "year", "count": 7} for amount in (1001, 503)]
-    put(server, warehouse, keys, {
+    put(server, keys, {
         f"c{number}": [active(f"2025-0{1 + number % 6}-1{number % 9}", items=yearly[: 1 + number % 2]),
                        fact(f"2025-0{7 + number % 3}-01", status="canceled")]
         for number in range(12)
@@ -182,11 +166,11 @@ def test_the_current_period_goes_up_to_today(server: Server, book: Keys) -> None
     assert date.fromisoformat(shown[-1]["end"]).toordinal() - today.toordinal() in (0, 1)
 
 
-def test_converted(server: Server, warehouse: Warehouse, keys: Keys) -> None:
+def test_converted(server: Server, keys: Keys) -> None:
     """With a currency to report in, all is in it; each currency by itself can still be had."""
     change = {"currency": "EUR", "rates": {"USD": [{"day": "2025-01-01", "rate": "0.5"}]}}
     assert set_rules(server, keys, change).status_code == 200
-    put(server, warehouse, keys, HISTORIES)
+    put(server, keys, HISTORIES)
     (eur,) = rows(server, keys, **MARCH)
     assert (eur["currency"], eur["opening"], eur["transfer"], eur["expansion"]) == ("EUR", "57.50", "0.00", "12.50")
     answer = server.read("/v1/metrics/mrr", keys, **MARCH, converted=False)

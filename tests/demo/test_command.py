@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -102,16 +103,28 @@ def test_printed_commands_work_as_printed(running: Server) -> None:
     listed = shell(said["curls"]["customers"])["items"]
     assert len(listed) == 5
     assert whole["id"] not in [customer["id"] for customer in listed]
+    paid_by = mrr_by_customer(running, said["keys"])
+    mrr = Decimal(shell(said["curls"]["mrr"])["rows"][-1]["closing"])
+    assert abs(mrr - sum(paid_by)) <= len(paid_by) * Decimal("0.005")  # each is shown to a cent
+    assert mrr > 100
+    paid = shell(said["curls"]["subscriptions"])
+    assert paid["items"][0]["status"] == whole["billing"]["status"]
     assert {"login", "page_viewed", "trial_started"} <= {
         name["name"] for name in shell(said["curls"]["events"])["items"]
     }
+
+
+def mrr_by_customer(server: Server, keys: dict[str, str]) -> list[Decimal]:
+    """What each customer on the list pays."""
+    items = server.read("/v1/customers", keys, limit=1_000)["items"]
+    return [Decimal(item["billing"]["mrr"]) for item in items if item["billing"]]
 
 
 def test_text_has_the_same_commands_whole(running: Server) -> None:
     """What a person copies from the terminal is not wrapped or coloured."""
     text = tenure("demo", "--port", str(running.port), data=running.data)
     blocks = [block for block in text.split("\n\n") if block.startswith("# ")]
-    assert len(blocks) == len(DIALECTS) + 4
+    assert len(blocks) == len(DIALECTS) + 6
     for block in blocks:
         assert "error" not in shell(block), block
     assert f"{running.url}/docs" in text

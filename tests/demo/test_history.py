@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from tenure.demo.account import BILLED_BY
 from tenure.demo.delivery import Request
 from tenure.demo.filling import take
 from tenure.demo.history import CUSTOMERS, DAYS, SEED, History
-from tenure.demo.life import DAY, FADING, FAILING, KINDS, REASONS
+from tenure.demo.life import DAY, FADING, FAILING, HOUR, KINDS, REASONS, Life
 from tenure.entry import Entry
 from tenure.event import Event
 from tenure.identity import event_ids, identifiers
+from tenure.subscriptions.account import OWN, standing
+from tenure.subscriptions.account import account as account_of
+from tenure.subscriptions.fact import Fact
+from tenure.subscriptions.rules import Rules
+from tenure.subscriptions.sources import facts
 
 END = 1_790_000_000_000
 APP = "app_0000000000000000"
@@ -73,8 +80,9 @@ def test_volume_and_mix_of_dialects(year: Year) -> None:
     """About 150,000 events, of which each dialect brings a fair part."""
     dialects = Counter(entry.dialect for request, entry in year.taken if not request.retry for _ in entry.events)
     assert 130_000 < dialects.total() < 170_000
-    assert set(dialects) == {"churnkey", "windback", "customerscore", "whisperr"}
-    assert min(dialects.values()) > 5_000
+    assert set(dialects) == {"churnkey", "windback", "customerscore", "whisperr", "stripe"}
+    assert min(count for dialect, count in dialects.items() if dialect != "stripe") > 5_000
+    assert dialects["stripe"] > 1_000
 
 
 def test_retries_are_the_only_duplicates(year: Year) -> None:
@@ -132,18 +140,44 @@ def test_nobody_pays_before_subscribing_or_after_the_end(year: Year) -> None:
                 paying = milestone.kind != "ended"
 
 
-def test_recurring_revenue_is_plausible(year: Year) -> None:
-    """Read from Windback's events as a billing feature would: dollars a month at the end, by subscription."""
-    mrr: dict[str, float] = {}
-    for event in sorted(year.events(), key=lambda event: event.occurred_at or 0):
-        if event.name.startswith("subscription_") and event.name != "subscription_cancelled":
-            said = msgspec.json.decode(event.properties)
-            amount = said["amount"] / (12 if said["interval"] == "year" else 1)
-            mrr[said["subscription_id"]] = 0 if event.name == "subscription_ended" else amount
-    paying = [amount for amount in mrr.values() if amount]
-    assert 120 < len(paying) < 300
-    assert 60 < sum(paying) / len(paying) < 220
-    assert min(paying) >= 29 * 10 / 12
+def test_recurring_revenue_is_what_the_lives_say(year: Year) -> None:
+    """Read from the events as the product does: each customer's MRR, whichever system bills them, and who returned."""
+    owner = {id: account for account in year.history.accounts
+             for id in (account.customer_id, account.uid, account.email)}  # fmt: skip
+    stated: dict[str, list[Fact]] = defaultdict(list)
+    for request, entry in year.taken:
+        for event in entry.events:
+            reading = facts(entry.dialect, event, request.received_at)
+            assert reading.problem is None
+            if reading.facts:
+                name = event.customer_id or event.uid or event.billing_id or event.email or ""
+                stated[owner[name].customer_id] += reading.facts
+    paying: Counter[str] = Counter()
+    returned, causes = 0, set()
+    for account in year.history.accounts:
+        found = account_of(stated[account.customer_id], Rules())
+        now = standing(found, END - HOUR)
+        assert now is not None
+        amount = now.mrr[OWN].get("USD", Fraction(0)) / 100
+        expected = paid_at(account.life, END - HOUR)
+        assert abs(amount - expected) <= Fraction(1, 200), account
+        assert (now.status in ("active", "past_due")) == (expected > 0)
+        paying[account.billing] += expected > 0
+        returned += any(spell.reactivated for spell in found.spells)
+        causes |= {spell.cause for spell in found.spells if spell.end}
+    assert 120 < paying.total() < 300
+    assert min(paying[system] for system in BILLED_BY) > 15
+    assert returned >= 3
+    assert causes == {"voluntary", "involuntary"}
+
+
+def paid_at(life: Life, at: int) -> Fraction:
+    """Dollars a month that a customer pays at a time."""
+    mrr = Fraction(0)
+    for milestone in life.milestones:
+        if milestone.at < at and milestone.kind not in ("trial_started", "trial_ended", "refund_requested"):
+            mrr = Fraction(0) if milestone.kind == "ended" else milestone.subscription.mrr
+    return mrr
 
 
 def test_use_falls_before_a_cancellation_but_not_before_a_failed_payment(year: Year) -> None:

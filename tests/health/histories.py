@@ -8,7 +8,8 @@ from hashlib import blake2b
 from typing import Any
 
 from tenure.health.billing import Billing, Paying
-from tenure.health.history import DAY_MS, DAYS, Answer, Day, Doing, Elsewhere, History, Others
+from tenure.health.history import DAYS, Answer, Day, Doing, Elsewhere, History, Others
+from tenure.wire.times import DAY_MS
 
 NOW = 1_780_315_200_000
 """2026-06-01T12:00:00Z."""

@@ -8,11 +8,12 @@ import pytest
 
 from tenure.customers.naming import RECOGNISED as RECOGNISED_BY_VENDORS
 from tenure.errors import BadRequest
-from tenure.health.history import DAY_MS, Elsewhere
+from tenure.health.history import Elsewhere
 from tenure.health.score import health
 from tenure.health.settings import HealthSettings, Weights, changed
 from tenure.health.signals import RECOGNISED, Signals, nps_answer
 from tenure.health.silence import find_broken, find_silent
+from tenure.wire.times import DAY_MS
 from tests.health import histories
 from tests.health.histories import NOW, at, doing
 

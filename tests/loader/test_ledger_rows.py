@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenure.loader.ledger import COLUMNS, Told, columns, level, row, text
+from tenure.loader.ledger import COLUMNS, Told, columns, level, row
 from tenure.subscriptions.account import OWN, Account, account, next_change, standing
+from tenure.subscriptions.amount import rounded
 from tenure.subscriptions.currency import Rate, Rates
 from tenure.subscriptions.fact import Fact
 from tenure.subscriptions.ledger import day_of, levels
@@ -136,7 +137,7 @@ def test_what_the_list_has() -> None:
 )
 def test_amounts_as_they_are_shown(amount: Fraction, currency: str, shown: str) -> None:
     """In units, to whole smallest units, half to even."""
-    assert text(Fraction(amount), currency) == shown
+    assert rounded(Fraction(amount), currency) == shown
 
 
 @given(st.fractions(), st.integers(0, 40))

@@ -8,7 +8,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.metrics.shown import adding_up, exactly, in_units, rate
+from tenure.metrics.shown import adding_up, rate
+from tenure.subscriptions.amount import exactly, in_units
 
 levels = st.fractions(-1000, 1000, max_denominator=12) | st.integers(-5, 5).map(Fraction) | st.just(Fraction(1, 2))
 

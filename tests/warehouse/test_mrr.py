@@ -13,26 +13,27 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from bench.ledger import COLUMNS, TABLE, rounded, row
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.subscriptions.histories import active
-from tests.subscriptions.test_order import UNTIL, histories, rules
+from tests.subscriptions.test_order import histories, rules
 from tests.warehouse.conftest import Engine
 
 from tenure.control.billing import Billing
 from tenure.errors import BadRequest
+from tenure.loader.ledger import COLUMNS, Told, level, row
 from tenure.metrics.answers import basis
 from tenure.metrics.asked import DAY, Asked, Sql
 from tenure.metrics.churn import churn, cohorts
 from tenure.metrics.explain import OF_CHURN, Behind, explain, of_churn, of_mrr
-from tenure.metrics.shown import exactly
-from tenure.metrics.statement import KINDS, statement
+from tenure.metrics.statement import statement
 from tenure.settings import Settings
-from tenure.subscriptions import ledger, metrics, movements, spells
+from tenure.subscriptions import metrics
+from tenure.subscriptions.account import OWN, account
+from tenure.subscriptions.amount import exactly
 from tenure.subscriptions.fact import Fact
 from tenure.subscriptions.metrics import explain_movements, explain_mrr, main_plans
-from tenure.subscriptions.movements import Change, Movement
+from tenure.subscriptions.movements import KINDS, Change, Movement
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.spells import Spell
 from tenure.warehouse.client import Tenant, Warehouse
@@ -49,7 +50,6 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     url = f"http://tenure:{engine.secret}@127.0.0.1:{engine.port}/default"
     warehouse = Warehouse(Settings.load({}, {"TENURE_WAREHOUSE_URL": url}))
     migrate(warehouse.client, {})
-    warehouse.client.command(TABLE)
     yield warehouse
     engine.stop(signal.SIGKILL)
     engine.listener.close()
@@ -66,18 +66,23 @@ class Book(NamedTuple):
     spells: dict[str, list[Spell]]
 
 
-def fill(warehouse: Warehouse, facts: dict[str, list[Fact]], by: Rules, until: date = UNTIL) -> Book:
+def fill(warehouse: Warehouse, facts: dict[str, list[Fact]], by: Rules) -> Book:
     """Put customers with these facts into the ledger, and those of another app beside them."""
     warehouse.client.command("TRUNCATE TABLE ledger")
     book, rows = Book([], {}), []
     for customer, history in facts.items():
-        levels = ledger.levels(history, by, until)
-        found = movements.from_levels(customer, levels, by)
-        book.spells[customer] = spells.from_levels(levels, until)
-        book.movements.extend(stored(found))
-        rows += [row(app, key(customer), "stamp", [("", found)], book.spells[customer]) for app in (APP, OTHER)]
+        found = account(history, by)
+        book.spells[customer] = found.spells
+        book.movements.extend(each._replace(customer=customer) for each in stored(found.movements(by)[OWN]))
+        rows += [made(app, customer, history, by) for app in (APP, OTHER)]
     insert(warehouse, rows)
     return book
+
+
+def made(app: str, customer: str, history: list[Fact], by: Rules, stamp: str = "stamp", version: int = 1) -> Any:
+    """A row of the ledger."""
+    found = account(history, by)
+    return row(app, key(customer), version, Told([key(customer)], found, found.movements(by), stamp))
 
 
 def insert(warehouse: Warehouse, rows: list[tuple[Any, ...]]) -> None:
@@ -89,7 +94,7 @@ def stored(found: list[Movement]) -> Iterator[Movement]:
     mrr: defaultdict[str, Fraction] = defaultdict(Fraction)
     for movement in found:
         changes = tuple(
-            Change(each.subscription, each.plan, Fraction(rounded(each.before)), Fraction(rounded(each.after)))
+            Change(each.subscription, each.plan, Fraction(level(each.before)), Fraction(level(each.after)))
             for each in movement.changes
         )
         before = mrr[movement.currency]
@@ -217,16 +222,17 @@ def test_only_customers_of_the_question_count(warehouse: Warehouse) -> None:
     """Those hidden by an erasure, taken out, or replaced by a newer row do not; cohorts are by the first MRR."""
     came = {"a": "2025-01-10", "b": "2025-01-20", "c": "2025-02-01", "d": "2025-02-02"}
     fill(warehouse, {customer: [active(day, 1000)] for customer, day in came.items()}, Rules())
-    out = row(APP, key("c"), "stamp", [], [], version=2)
-    newer = [("", movements.movements("d", [active("2025-02-02", 500)], Rules(), UNTIL))]
-    insert(warehouse, [(*out[:3], 1, *out[4:]), row(APP, key("d"), "newer", newer, [], version=2)])
-    erasure = bytes(range(16))
-    warehouse.client.insert("erasing", [(erasure, key("a"), bytes(32))], column_names=["erasure", "key", "fingerprint"])
+    out = row(APP, key("c"), 2, Told([key("c")]))
+    insert(warehouse, [out, made(APP, "d", [active("2025-02-02", 500)], Rules(), "newer", 2)])
     question = asked("month", date(2025, 2, 1), date(2025, 2, 28))
     assert closing(warehouse.tenant(APP), question) == 2500
-    assert closing(warehouse.tenant(APP, [erasure.hex()]), question) == 1500
+    erasure = "00" * 16
+    warehouse.client.insert(
+        "erasing", [(bytes(16), key("a"), bytes(32))], column_names=["erasure", "key", "fingerprint"]
+    )
+    assert closing(warehouse.tenant(APP, [erasure]), question) == 1500
     january = msgspec.structs.replace(question, cohort=date(2025, 1, 1))
-    assert closing(warehouse.tenant(APP, [erasure.hex()]), january) == 1000
+    assert closing(warehouse.tenant(APP, [erasure]), january) == 1000
     assert closing(warehouse.tenant(OTHER), question) == 4000
     told = basis(warehouse.tenant(APP), Billing(Rules(), None, "newer"), "")
     assert (told.customers, told.customers_by_older_rules) == (3, 2)

@@ -10,11 +10,10 @@ import msgspec
 from tenure.customers.as_of import received_by
 from tenure.customers.customer import Customer
 from tenure.warehouse.client import Tenant
-from tenure.wire.times import rfc3339
+from tenure.wire.times import DAY_MS, rfc3339
 
 MAX_NAMES = 1_000
 """Names that are told apart, the most frequent; the totals count all."""
-DAY_MS = 86_400_000
 WINDOWS = (7, 30, 90)
 """Days of each window. It ends at the moment of the question and begins after the same moment so many days ago."""
 

@@ -14,8 +14,9 @@ from tenure.customers import ledger
 from tenure.customers.as_of import received_by
 from tenure.customers.customer import Customer
 from tenure.customers.ledger import SpellShown
-from tenure.loader.ledger import BillingItem, columns, text
+from tenure.loader.ledger import BillingItem, columns
 from tenure.subscriptions.account import OWN, Account, account, standing
+from tenure.subscriptions.amount import rounded
 from tenure.subscriptions.fact import Fact
 from tenure.subscriptions.ledger import day_of
 from tenure.subscriptions.spells import Spell
@@ -79,7 +80,7 @@ def _shown(item: BillingItem, mrr: Mapping[str, Fraction], spells: Iterable[Spel
     return CustomerBilling(
         **msgspec.structs.asdict(item),
         days=None if since is None else (today + timedelta(days=1) - date.fromisoformat(since)).days,
-        mrr_by_currency={currency: text(amount, currency) for currency, amount in mrr.items()},
+        mrr_by_currency={currency: rounded(amount, currency) for currency, amount in mrr.items()},
         spells=ledger.shown_spells(spells, today)[:SHOWN_SPELLS],
     )
 

@@ -12,11 +12,10 @@ import msgspec
 from tenure.errors import BadRequest
 from tenure.identity import CHURN_EVENT_ID, KINDS
 from tenure.loader.profile import fold
-from tenure.wire.times import EARLIEST
+from tenure.wire.times import DAY_MS, EARLIEST
 
 MAX_ATTRIBUTES = 10
 """Conditions on attributes in one question."""
-DAY_MS = 86_400_000
 
 _ATTRIBUTE = re.compile(r"(.+?):(eq|ne|gt|lt|exists|missing)(?::(.*))?", re.DOTALL)
 

@@ -12,12 +12,13 @@ from tenure.customers.as_of import received_by
 from tenure.customers.billing import CustomerBilling
 from tenure.customers.customer import Customer
 from tenure.health.billing import Billing, Paying
-from tenure.health.history import BEFORE, DAY_MS, DAYS, RECENT, Answer, Day, Doing, Elsewhere, History, Others
+from tenure.health.history import BEFORE, DAYS, RECENT, Answer, Day, Doing, Elsewhere, History, Others
 from tenure.health.score import Health, health
 from tenure.health.signals import NPS_PROPERTIES, Signals
 from tenure.health.silence import seems_broken
 from tenure.warehouse.client import Tenant
 from tenure.wire import times
+from tenure.wire.times import DAY_MS
 
 MAX_DAYS: Final = 20_000
 """Days, each of one name, of a customer that are looked at: verified ones first, names with a sign, the latest."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
 from typing import NamedTuple
@@ -12,9 +11,9 @@ from typing import NamedTuple
 import msgspec
 
 from tenure.customers.customer import Customer
-from tenure.loader.ledger import PLACES, BillingItem, level
+from tenure.loader.ledger import BillingItem, level
 from tenure.loader.profile import CustomerItem
-from tenure.subscriptions.currency import exponent
+from tenure.subscriptions.amount import exactly
 from tenure.subscriptions.movements import Movement
 from tenure.subscriptions.spells import Spell
 from tenure.warehouse.client import Tenant
@@ -89,9 +88,9 @@ def shown_movements(changes: Iterable[Change]) -> list[MovementShown]:
     for (day, currency, kind), group in groupby(changes, key=lambda change: (change.day, change.currency, change.kind)):
         lines = list(group)
         amount = sum((change.after - change.before for change in lines), Fraction(0))
-        shown = [ChangeShown(change.source, change.subscription, change.plan, units(change.before, currency),
-                             units(change.after, currency)) for change in lines]  # fmt: skip
-        found.append(MovementShown(day.isoformat(), kind, currency, units(amount, currency), shown))
+        shown = [ChangeShown(change.source, change.subscription, change.plan, exactly(change.before, currency),
+                             exactly(change.after, currency)) for change in lines]  # fmt: skip
+        found.append(MovementShown(day.isoformat(), kind, currency, exactly(amount, currency), shown))
     return found
 
 
@@ -107,14 +106,6 @@ def changes_of(movements: Iterable[Movement], today: date) -> list[Change]:
 
 def _newest_first(change: Change) -> tuple[int, str, str, str, str]:
     return -change.day.toordinal(), change.currency, change.source, change.subscription, change.plan
-
-
-def units(amount: Fraction, currency: str) -> str:
-    """An amount in smallest units, of 10 decimal places, as units: with the decimals it has, and its currency's all."""
-    digits = exponent(currency)
-    whole, _, fraction = format(Decimal(f"{int(amount * 10**PLACES)}e-{PLACES + digits}"), "f").partition(".")
-    fraction = fraction.rstrip("0").ljust(digits, "0")
-    return f"{whole}.{fraction}" if fraction else whole
 
 
 _MINE = "customer = {customer:FixedString(16)}"

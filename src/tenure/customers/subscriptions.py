@@ -22,6 +22,7 @@ from tenure.customers.ledger import Change, MovementShown, SpellShown
 from tenure.errors import BadRequest
 from tenure.loader.ledger import level, moment
 from tenure.subscriptions.account import OWN, state_at
+from tenure.subscriptions.amount import exactly
 from tenure.subscriptions.fact import Fact, Item
 from tenure.subscriptions.ledger import Subscription, day_of
 from tenure.subscriptions.mrr import mrr
@@ -192,7 +193,7 @@ def _state(span: Span, rules: Rules) -> StateShown:
         since=moment(span.start),
         until=moment(span.end),
         status=state.status,
-        mrr=ledger.units(Fraction(level(mrr(state, rules))), state.currency),
+        mrr=exactly(Fraction(level(mrr(state, rules))), state.currency),
         currency=state.currency,
         items=[_item(item, state.currency) for item in state.items],
         discounts=len(state.discounts),
@@ -204,7 +205,7 @@ def _state(span: Span, rules: Rules) -> StateShown:
 
 
 def _item(item: Item, currency: str) -> ItemShown:
-    amount = ledger.units(Fraction(item.amount), currency)
+    amount = exactly(Fraction(item.amount), currency)
     return ItemShown(item.plan, amount, item.quantity, item.unit, item.count, item.kind)
 
 

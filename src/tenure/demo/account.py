@@ -8,8 +8,9 @@ from random import Random
 from tenure.demo.life import DAY, Life, live
 from tenure.demo.plans import BUSINESS, PRO, STARTER
 
-WINDBACK, WHISPERR = "windback", "whisperr"
-"""Which system is told about a customer's subscription: never both, so that nothing counts twice."""
+WINDBACK, WHISPERR, STRIPE = "windback", "whisperr", "stripe"
+BILLED_BY = {WINDBACK: 55, STRIPE: 30, WHISPERR: 15}
+"""By which system, of a hundred customers, we learn of the subscription: one each, so that nothing counts twice."""
 
 _BEFORE = (
     "Amber", "Anchor", "Arbor", "Aspen", "Beacon", "Birch", "Bright", "Canyon", "Cedar", "Clear", "Cobalt", "Copper",
@@ -66,7 +67,7 @@ class Account:
     """Hours."""
     industry: str
     billing: str
-    """WINDBACK or WHISPERR."""
+    """WINDBACK, WHISPERR or STRIPE."""
     old_client: bool
     """Has an app that was not updated and calls `feature_used` `featureUsed`."""
     adopts: bool
@@ -101,7 +102,7 @@ def account(seed: int, index: int, start: int, end: int) -> Account:
         country=country,
         utc_offset=_COUNTRIES[country],
         industry=rng.choice(_INDUSTRIES),
-        billing=WHISPERR if rng.random() < 0.15 else WINDBACK,
+        billing=rng.choices(list(BILLED_BY), list(BILLED_BY.values()))[0],
         old_client=rng.random() < 0.08,
         adopts=rng.random() < 0.7,
         rhythm=rng.choices(("daily", "weekly", "monthly"), (76, 15, 9))[0],

@@ -1,4 +1,4 @@
-"""What a customer's life as a subscriber makes systems send: Windback's names for most, Whisperr's for the rest."""
+"""What a customer's life as a subscriber makes systems send: Windback's names, Whisperr's, or Stripe's webhooks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from random import Random
 from typing import Any
 
 from tenure.demo import call
-from tenure.demo.account import WHISPERR, Account
+from tenure.demo.account import STRIPE, WHISPERR, WINDBACK, Account
 from tenure.demo.call import Call
 from tenure.demo.life import Milestone, add_months
-from tenure.demo.plans import YEAR
+from tenure.demo.plans import YEAR, Subscription
+from tenure.demo.stripe import stripe
 from tenure.wire.times import rfc3339
 
 _WINDBACK = {
@@ -20,7 +21,6 @@ _WINDBACK = {
     "renewed": "subscription_renewed",
     "upgraded": "subscription_upgraded",
     "downgraded": "subscription_downgraded",
-    "seats_changed": "subscription_updated",
     "invoice_paid": "invoice_paid",
     "invoice_overdue": "invoice_overdue",
     "cancelled": "subscription_cancelled",
@@ -46,11 +46,13 @@ _WHISPERR = {
 
 def billing(rng: Random, account: Account) -> Iterator[Call]:
     """The calls of every milestone: the event, and after changes the attributes that follow from it."""
+    if account.billing == STRIPE:
+        yield from stripe(rng, account)
     for milestone in account.life.milestones:
         if account.billing == WHISPERR:
             yield from _whisperr(rng, account, milestone)
-        else:
-            yield call.windback_single(milestone.at, account, _WINDBACK[milestone.kind], _windback(account, milestone))
+        elif account.billing == WINDBACK:
+            yield from _windback(account, milestone)
         if milestone.kind in ("subscribed", "upgraded", "downgraded", "seats_changed", "ended", "reactivated"):
             yield call.churnkey_update(milestone.at + 2_000, account, _attributes(milestone))
         if milestone.kind in ("subscribed", "seats_changed", "upgraded"):
@@ -62,23 +64,40 @@ def _attributes(milestone: Milestone) -> dict[str, Any]:
     return {"plan": milestone.subscription.plan.id, "seats": milestone.subscription.seats, "status": status}
 
 
-def _windback(account: Account, milestone: Milestone) -> dict[str, Any]:
-    """The subscription as it is from now on; `amount` is in whole dollars for one `interval`."""
-    subscription = milestone.subscription
+def _windback(account: Account, milestone: Milestone) -> Iterator[Call]:
+    """The subscription as it is from now on; `mrr` is in cents."""
+    subscription, details = milestone.subscription, milestone.details
     properties: dict[str, Any] = {
-        "subscription_id": account.customer_id.replace("cus_", "sub_"),
-        "plan": subscription.plan.id,
+        "plan": subscription.price_id,
         "seats": subscription.seats,
         "interval": subscription.interval,
-        "amount": subscription.amount,
-        "currency": "usd",
+        "mrr": _cents(subscription),
+        "currency": "USD",
     }
-    for name, value in milestone.details.items():
+    for name, value in details.items():
         if name == "before":
-            properties |= {"from_plan": value.plan.id, "from_seats": value.seats, "from_amount": value.amount}
+            properties |= {"from_plan": value.price_id, "from_seats": value.seats, "from_mrr": _cents(value)}
         else:
             properties[name] = rfc3339(value) if name == "ends_at" else value
-    return properties
+    name = _WINDBACK.get(milestone.kind) or _seats_changed(details["before"], subscription)
+    yield call.windback_single(milestone.at, account, name, properties)
+    if milestone.kind == "cancelled":
+        flow = _cents(subscription), details["reason"], details["comment"]
+        yield call.windback_cancel_flow(milestone.at + 1_000, account, *flow)
+    if milestone.kind == "trial_ended" and not details["converted"]:
+        yield call.windback_single(milestone.at + 1_000, account, "subscription_ended", properties)
+
+
+def _seats_changed(before: Subscription, after: Subscription) -> str:
+    """The name of a change of seats: Windback has none for seats that cost nothing."""
+    if before.amount == after.amount:
+        return "subscription_updated"
+    return "subscription_upgraded" if after.amount > before.amount else "subscription_downgraded"
+
+
+def _cents(subscription: Subscription) -> int:
+    """Its MRR as Windback takes it: whole cents."""
+    return round(100 * subscription.mrr)
 
 
 def _whisperr(rng: Random, account: Account, milestone: Milestone) -> Iterator[Call]:
@@ -91,7 +110,7 @@ def _whisperr(rng: Random, account: Account, milestone: Milestone) -> Iterator[C
         return
     subscription = milestone.subscription
     properties: dict[str, Any] = {
-        "plan_id": subscription.plan.id,
+        "plan_id": subscription.price_id,
         "plan_period": "annual" if subscription.interval == YEAR else "monthly",
         "price": subscription.amount,
         "currency": "USD",

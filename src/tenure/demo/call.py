@@ -28,6 +28,8 @@ class Channel(NamedTuple):
     """How long the first element of a batch waits for others."""
     before: bytes = b""
     after: bytes = b""
+    retried: bool = True
+    """Whether a client may send a request twice: each element carries its own time or message id."""
 
 
 CHURNKEY_EVENT = Channel("/v1/api/events/new")
@@ -36,12 +38,14 @@ CHURNKEY_UPDATE = Channel("/v1/api/events/customer-update")
 CHURNKEY_USERS = Channel("/v1/api/events/customer-update/set-users")
 WINDBACK_EVENT = Channel("/api/v1/track")
 WINDBACK_BATCH = Channel("/api/v1/track", 100, 1_800_000, b'{"events":[', b"]}")
+WINDBACK_CANCEL_FLOW = Channel("/api/v1/cancel-flow/submit", retried=False)
 CUSTOMERSCORE = Channel(
     "/api/tracker/track", 100, 3_000_000, b'{"trackerKey":"%s","events":[' % TRACKER_KEY.encode(), b"]}"
 )
 WHISPERR_EVENT = Channel("/v1/events/track")
 WHISPERR_BATCH = Channel("/v1/events/batch", 500, 10_000, b'{"events":[', b"]}")
 WHISPERR_IDENTIFY = Channel("/v1/identify")
+STRIPE = Channel("/v1/billing/stripe/demo")
 
 
 class Call(NamedTuple):
@@ -108,6 +112,20 @@ def windback_single(at: int, account: Account, name: str, properties: Mapping[st
     return Call(at, WINDBACK_EVENT, _encode(body))
 
 
+def windback_cancel_flow(at: int, account: Account, mrr: int, reason: str, comment: str) -> Call:
+    """A cancel flow that a customer went through; `mrr` is in cents."""
+    body = {
+        "customer_email": account.email,
+        "provider_customer_id": account.customer_id,
+        "provider": "paddle",
+        "mrr": mrr,
+        "currency": "USD",
+        "cancel_reason": reason,
+        "cancel_reason_text": comment,
+    }
+    return Call(at, WINDBACK_CANCEL_FLOW, _encode(body))
+
+
 def customerscore(at: int, account: Account, name: str, user: User) -> Call:
     """An event of a contact, with attributes of the contact."""
     body = {
@@ -139,6 +157,20 @@ def whisperr_identify(at: int, account: Account, anonymous_id: str) -> Call:
         "channels": [{"channel": "email", "address": owner.email, "opted_in": True, "verified": True}],
     }
     return Call(at, WHISPERR_IDENTIFY, _encode(body))
+
+
+def stripe(rng: Random, at: int, kind: str, about: Mapping[str, Any]) -> Call:
+    """A webhook of Stripe's about one of its objects. It is of a customer by the id that Churnkey knows."""
+    body = {
+        "id": f"evt_{rng.getrandbits(96):024x}",
+        "object": "event",
+        "api_version": "2024-06-20",
+        "created": at // 1_000,
+        "livemode": True,
+        "type": kind,
+        "data": {"object": about},
+    }
+    return Call(at, STRIPE, _encode(body))
 
 
 def _whisperr(rng: Random, at: int, who: Mapping[str, str], name: str, properties: Mapping[str, Any]) -> dict[str, Any]:

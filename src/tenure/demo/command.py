@@ -171,8 +171,10 @@ _TITLES = {
     "customerscore": "as a client of Customerscore does",
     "whisperr": "as a client of Whisperr does",
     "customer": "Read all that is known of this customer",
+    "subscriptions": "what this customer pays and paid, with the evidence",
     "timeline": "this customer's timeline",
     "customers": "the customers who were last seen two weeks ago or more",
+    "mrr": "monthly recurring revenue, month by month",
     "events": "the names of all events",
 }
 

@@ -61,8 +61,10 @@ def reading(base_url: str, keys: dict[str, str], customer: Highlight) -> dict[st
     whole = f"{base_url}/v1/customers/{quote_path(customer.email)}"
     return {
         "customer": _curl(whole, header),
+        "subscriptions": _curl(f"{whole}/subscriptions", header),
         "timeline": _curl(f"{whole}/timeline?limit=5", header),
         "customers": _curl(f"{base_url}/v1/customers?inactive_days=14&limit=5", header),
+        "mrr": _curl(f"{base_url}/v1/metrics/mrr?currency=USD", header),
         "events": _curl(f"{base_url}/v1/events", header),
     }
 

@@ -63,7 +63,7 @@ def _send(rng: Random, batch: list[Call]) -> Iterator[Request]:
     body = channel.before + b",".join(elements) + channel.after
     received_at = at * 1_000 + rng.randint(30_000, 900_000)
     yield _request(rng, received_at, channel.path, body, bad=int(bad is not None))
-    if rng.random() < RETRIED:
+    if channel.retried and rng.random() < RETRIED:
         again = received_at + rng.randint(2_000_000, 40_000_000)
         yield _request(rng, again, channel.path, body, bad=int(bad is not None), retry=True)
     if rng.random() < REFUSED:

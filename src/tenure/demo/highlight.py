@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tenure.demo.account import WHISPERR, Account
+from tenure.demo.account import STRIPE, WHISPERR, Account
 from tenure.demo.history import History
 from tenure.demo.life import DAY, FADING, LEAVING, SAVED, STEADY, TRYING
 
@@ -82,6 +82,13 @@ _WORTH_A_LOOK: tuple[tuple[Callable[[Account, History], bool], Callable[[Account
         lambda account, _: account.life.kind == STEADY and account.billing == WHISPERR,
         lambda _: "subscription known from Whisperr's billing events",
     ),
+    (
+        lambda account, _: account.life.kind == STEADY and account.billing == STRIPE,
+        lambda _: "subscription known from Stripe's webhooks",
+    ),
     (lambda account, _: account.life.kind == STEADY, lambda _: "a steady customer"),
-    (lambda account, _: account.life.kind == TRYING, lambda _: "tried it and did not buy"),
+    (
+        lambda account, _: account.life.kind == TRYING and account.life.find("trial_ended") is not None,
+        lambda _: "tried it and did not buy",
+    ),
 )

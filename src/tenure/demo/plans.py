@@ -36,15 +36,38 @@ class Subscription(NamedTuple):
         return 12 if self.interval == YEAR else 1
 
     @property
+    def price_id(self) -> str:
+        """What a billing system calls the plan: one for each interval."""
+        return f"{self.plan.id}-yearly" if self.interval == YEAR else self.plan.id
+
+    @property
+    def base(self) -> int:
+        """Dollars of one period with the first seats."""
+        return self.plan.price * self._months_paid
+
+    @property
+    def seat(self) -> int:
+        """Dollars of one period for each seat more."""
+        return self.plan.seat_price * self._months_paid
+
+    @property
+    def extra_seats(self) -> int:
+        """How many seats there are beyond the first."""
+        return max(0, self.seats - self.plan.seats)
+
+    @property
     def amount(self) -> int:
         """Dollars of one period."""
-        monthly = self.plan.price + max(0, self.seats - self.plan.seats) * self.plan.seat_price
-        return monthly * (MONTHS_PAID_A_YEAR if self.interval == YEAR else 1)
+        return self.base + self.extra_seats * self.seat
 
     @property
     def mrr(self) -> Fraction:
         """Dollars a month."""
         return Fraction(self.amount, self.months)
+
+    @property
+    def _months_paid(self) -> int:
+        return MONTHS_PAID_A_YEAR if self.interval == YEAR else 1
 
     def upgraded(self) -> Subscription:
         """The next larger plan, with seats to match; the largest stays."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
-DAY_MS: Final = 86_400_000
+from tenure.wire.times import DAY_MS
+
 DAYS: Final = 182
 """Days that are looked back, 26 weeks. Day 0 is the 24 hours before the question."""
 RECENT: Final = 30

@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tenure.health.billing import Billing
-from tenure.health.history import BEFORE, DAY_MS, DAYS, RECENT, Day, Doing, History, Others
+from tenure.health.history import BEFORE, DAYS, RECENT, Day, Doing, History, Others
 from tenure.health.signals import Signals
 from tenure.health.summary import EXAMPLES, SHOWN, Judged, examples, when
-from tenure.wire.times import rfc3339
+from tenure.wire.times import DAY_MS, rfc3339
 
 FRESH_DAYS: Final = 3
 """Whole days since the last use up to which recency has all its points; at `RECENT` it has none."""

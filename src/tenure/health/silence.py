@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
-from tenure.health.history import BEFORE, DAY_MS, RECENT, Doing, Elsewhere, Others
+from tenure.health.history import BEFORE, RECENT, Doing, Elsewhere, Others
+from tenure.wire.times import DAY_MS
 
 SILENT_WEEKS: Final = 3
 """Weeks in which a name came at least, so that its silence says something."""

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tenure.health.history import BEFORE, DAY_MS, RECENT, Answer, Day, Doing, History, Others
+from tenure.health.history import BEFORE, RECENT, Answer, Day, Doing, History, Others
 from tenure.health.signals import Answered, Signal, Signals, Source, nps_answer
 from tenure.health.silence import Broken, Silent, find_silent, tracked
-from tenure.wire.times import rfc3339
+from tenure.wire.times import DAY_MS, rfc3339
 
 SHOWN: Final = 50
 """Names in each list, those that weigh most; sums are of all."""

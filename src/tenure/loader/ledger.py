@@ -12,12 +12,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tenure.subscriptions.account import OWN, Account, Standing
+from tenure.subscriptions.amount import PLACES, rounded
 from tenure.subscriptions.currency import exponent
 from tenure.subscriptions.movements import Movement
 from tenure.wire.times import EARLIEST, LATEST, rfc3339
 
-PLACES: Final = 10
-"""Decimal places of an amount in smallest units."""
 SHOWN_PLANS: Final = 20
 
 COLUMNS: Final = {
@@ -92,7 +91,7 @@ def columns(account: Account, standing: Standing | None) -> Columns:
     item = BillingItem(
         status=standing.status,
         plans=list(standing.plans[:SHOWN_PLANS]),
-        mrr=None if currency is None else text(amount, currency),
+        mrr=None if currency is None else rounded(amount, currency),
         currency=currency,
         past_due=standing.past_due,
         renews_at=moment(standing.renews_at),
@@ -146,11 +145,6 @@ def level(amount: Fraction) -> Decimal:
     scaled = round(amount * 10**PLACES)
     most = _MOST * 10**PLACES
     return Decimal(f"{max(-most, min(most, scaled))}e-{PLACES}")
-
-
-def text(amount: Fraction, currency: str) -> str:
-    """An amount in smallest units, in units of its currency as it is shown: to whole smallest units, half to even."""
-    return format(Decimal(f"{round(amount)}e-{exponent(currency)}"), "f")
 
 
 def moment(time: int | None) -> str | None:

@@ -199,7 +199,7 @@ def _stated(
 ) -> Sequence[tuple[Any, ...]]:
     """The rows of the facts that a billing event states; none when it may be anybody's word."""
     verified = entry.verified or event.signed
-    problem = read.problem or (None if verified else subscription_facts.UNVERIFIED)
+    problem = read.problem or (None if verified else sources.UNVERIFIED)
     if problem:
         made.unreadable[entry.dialect, problem] += 1
     return subscription_facts.rows(said, read.facts) if verified else ()

@@ -10,9 +10,6 @@ import msgspec
 from tenure.subscriptions.fact import Fact
 from tenure.wire.times import EARLIEST, LATEST
 
-UNVERIFIED = "unverified"
-"""The problem of an event whose sender could be anybody: it is on the timeline, and says nothing of money."""
-
 _json = msgspec.json.Encoder().encode
 
 

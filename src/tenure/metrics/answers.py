@@ -13,10 +13,10 @@ from tenure.control.billing import Billing
 from tenure.metrics import shown
 from tenure.metrics.churn import Lost
 from tenure.metrics.explain import Explained
-from tenure.metrics.shown import exactly, in_units
-from tenure.metrics.statement import KINDS
+from tenure.subscriptions.amount import exactly, in_units, rounded
 from tenure.subscriptions.currency import Rate as DatedRate
 from tenure.subscriptions.metrics import Cohort, Period, Row, periods
+from tenure.subscriptions.movements import KINDS
 from tenure.subscriptions.rules import Rules
 from tenure.warehouse.client import Tenant
 
@@ -175,7 +175,7 @@ def churn_row(lost: Lost, period: Period) -> ChurnRow:
 def cohort_rows(found: Mapping[str, Sequence[Cohort]]) -> list[CohortRow]:
     """As they are shown."""
     return [
-        CohortRow(currency, each.month, list(each.customers), [in_units(round(mrr), currency) for mrr in each.mrr])
+        CohortRow(currency, each.month, list(each.customers), [rounded(mrr, currency) for mrr in each.mrr])
         for currency, cohorts in sorted(found.items())
         for each in cohorts
     ]

@@ -14,9 +14,9 @@ import msgspec
 from clickhouse_connect.driver.external import ExternalData
 
 from tenure.errors import BadRequest
-from tenure.metrics.asked import Asked, Sql
-from tenure.metrics.shown import exactly
-from tenure.metrics.statement import KINDS
+from tenure.metrics.asked import DAY, Asked, Sql
+from tenure.subscriptions.amount import exactly
+from tenure.subscriptions.movements import KINDS
 from tenure.warehouse.client import Tenant
 
 MAX_LIMIT: Final = 1_000
@@ -138,7 +138,7 @@ class Place(NamedTuple):
 
 def of_mrr(asked: Asked, what: str) -> Sql:
     """What is behind the opening, the closing, or a kind of movements, of the one period that is asked about."""
-    until = asked if what != "opening" else msgspec.structs.replace(asked, last=asked.first - timedelta(days=1))
+    until = asked if what != "opening" else msgspec.structs.replace(asked, last=asked.first - DAY)
     changes = until.changes()
     if what in KINDS:
         text, where = _MOVEMENTS, "true"

@@ -1,4 +1,4 @@
-"""Amounts and rates as they are shown: decimal texts, rounded so that what is shown adds up. Pure."""
+"""Statements and rates as they are shown: rounded so that what is shown adds up. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
 
-from tenure.subscriptions.currency import exponent
+from tenure.subscriptions.amount import decimal
 
-STORED_PLACES: Final = 10
-"""Decimal places of the smallest unit in which `ledger` keeps a level."""
 RATE_PLACES: Final = 12
 
 
@@ -28,28 +26,6 @@ def adding_up(opening: Fraction, steps: Sequence[Fraction], closing: Fraction) -
     return first, found, last
 
 
-def in_units(smallest: int, currency: str) -> str:
-    """So many smallest units, in units of a currency: 123 as 1.23 for USD."""
-    digits = exponent(currency)
-    return _decimal(smallest, digits, digits)
-
-
-def exactly(amount: Fraction, currency: str) -> str:
-    """An amount in smallest units that is whole or has up to 10 places, in units of a currency, without rounding."""
-    digits = exponent(currency)
-    scaled = amount * 10**STORED_PLACES
-    assert scaled.denominator == 1
-    return _decimal(scaled.numerator, digits + STORED_PLACES, digits)
-
-
 def rate(value: Fraction) -> str:
     """A rate, to 12 places, half to even."""
-    return _decimal(round(value * 10**RATE_PLACES), RATE_PLACES, 0)
-
-
-def _decimal(number: int, places: int, least: int) -> str:
-    """`number` / 10**places, with at least so many places and no more zeros than that."""
-    digits = str(abs(number)).zfill(places + 1)
-    whole, part = digits[: len(digits) - places], digits[len(digits) - places :]
-    part = part[:least] + part[least:].rstrip("0")
-    return f"{'-' if number < 0 else ''}{whole}{'.' + part if part else ''}"
+    return decimal(round(value * 10**RATE_PLACES), RATE_PLACES, 0)

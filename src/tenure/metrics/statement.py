@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import date
 from fractions import Fraction
-from typing import Final, get_args
 
 from tenure.metrics.asked import EXTENDED, Asked
 from tenure.subscriptions.metrics import Row
-from tenure.subscriptions.movements import Kind
+from tenure.subscriptions.movements import KINDS, Kind
 from tenure.warehouse.client import Tenant
-
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 _SQL = """
 SELECT currency, {plan} AS of_plan, {start} AS period, kind, sum(amount) FROM ({changes})

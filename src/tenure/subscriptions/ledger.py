@@ -15,9 +15,9 @@ from tenure.subscriptions.fact import Fact
 from tenure.subscriptions.mrr import Parts, parts
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.state import Span, State, timeline
+from tenure.wire.times import DAY_MS
 
 _EPOCH: Final = date(1970, 1, 1)
-_DAY_MS: Final = 86_400_000
 _DAYS: Final = (date.min - _EPOCH).days, (date.max - _EPOCH).days
 
 
@@ -42,12 +42,12 @@ class Level(NamedTuple):
 
 def day_of(time: int) -> date:
     """The day of a time in milliseconds since 1970 UTC; of one that no calendar has, the nearest that one has."""
-    return _EPOCH + timedelta(days=max(_DAYS[0], min(_DAYS[1], time // _DAY_MS)))
+    return _EPOCH + timedelta(days=max(_DAYS[0], min(_DAYS[1], time // DAY_MS)))
 
 
 def start_of(day: date) -> int:
     """The first millisecond of a day, since 1970 UTC."""
-    return (day - _EPOCH).days * _DAY_MS
+    return (day - _EPOCH).days * DAY_MS
 
 
 def levels(

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import accumulate
-from typing import Literal, NamedTuple, TypeAlias, TypeVar, get_args
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
-from tenure.subscriptions.movements import Change, Kind, Movement
+from tenure.subscriptions.movements import KINDS, Change, Kind, Movement
 
 Period: TypeAlias = Literal["day", "week", "month"]
 
@@ -121,7 +121,7 @@ def statement(
     for currency, plan in sorted(opening.keys() | sums.keys(), key=lambda key: (key[0], key[1] or "")):
         mrr = opening[currency, plan]
         for start, end in periods(period, first, last):
-            kinds = dict.fromkeys(get_args(Kind), _NONE) | sums[currency, plan].get(start, {})
+            kinds = dict.fromkeys(KINDS, _NONE) | sums[currency, plan].get(start, {})
             closing = mrr + sum(kinds.values(), _NONE)
             rows.append(Row(start, end, currency, plan, mrr, kinds, closing))
             mrr = closing

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from fractions import Fraction
 from itertools import groupby
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from tenure.subscriptions.currency import Rates
 from tenure.subscriptions.fact import Fact
@@ -21,6 +21,7 @@ from tenure.subscriptions.mrr import Parts
 from tenure.subscriptions.rules import Rules
 
 Kind: TypeAlias = Literal["new", "expansion", "contraction", "churned", "reactivated", "transfer"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """`transfer`: between plans or subscriptions of the customer, of no amount as a whole."""
 
 

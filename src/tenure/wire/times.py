@@ -25,7 +25,7 @@ SECONDS_BELOW = 100_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_WITHOUT_ZONE = _EPOCH.replace(tzinfo=None)
 _MILLISECOND = timedelta(milliseconds=1)
-_DAY = 86_400_000
+DAY_MS = 86_400_000
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"[Tt ](?:[01][0-9]|2[0-3]):[0-9]{2}"
@@ -87,7 +87,7 @@ def _instant_in_rare_form(text: str) -> int:
     ms = _since_1970(at)
     if not leap:
         return ms
-    if (ms // 1000 + 1) * 1000 % _DAY:
+    if (ms // 1000 + 1) * 1000 % DAY_MS:
         raise TimeInvalid("has a 60th second, which only the last minute of a day in UTC can have")
     return ms + 1000
 

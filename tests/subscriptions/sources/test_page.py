@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tenure.subscriptions.sources import reading, whisperr, windback
+from tenure.subscriptions.sources import PROBLEMS, whisperr, windback
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/billing.md").read_text()
@@ -44,4 +44,4 @@ def test_every_property_that_is_read_is_named(title: str, source: ModuleType) ->
 def test_every_problem_has_its_row() -> None:
     """The table of problems is that of the code."""
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", section("Problems"), re.MULTILINE)
-    assert dict(rows) == reading.PROBLEMS
+    assert dict(rows) == PROBLEMS

@@ -9,10 +9,20 @@ from collections.abc import Callable
 from typing import Final
 
 from tenure.event import Event
-from tenure.subscriptions.sources import native, stripe, whisperr, windback
+from tenure.subscriptions.sources import native, reading, stripe, whisperr, windback
 from tenure.subscriptions.sources.reading import NOTHING, Reading
 
-__all__ = ["Reading", "facts"]
+__all__ = ["PROBLEMS", "UNVERIFIED", "Reading", "facts"]
+
+UNVERIFIED: Final = "unverified"
+"""The problem of an event whose sender could be anybody: it is on the timeline, and says nothing of money."""
+
+PROBLEMS: Final = (
+    reading.PROBLEMS
+    | stripe.PROBLEMS
+    | {UNVERIFIED: "The event came with a key that anybody may know, and no signature: it says nothing of money."}
+)
+"""What can be wrong with an event of a billing name, for documentation and counters."""
 
 _SOURCES: Final[dict[str, Callable[[Event, int], Reading]]] = {
     "import": native.facts,

@@ -35,7 +35,7 @@ PROBLEMS: Final[dict[str, str]] = {
     INVALID_TIME: "A time cannot be read, or is before 1900 or after 2299.",
     INVALID_VALUE: "A value is not one of those that the source documents.",
 }
-"""What can be wrong with an event of a billing name, for documentation and counters."""
+"""What can be wrong with an event of any source."""
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?")
 _TEXT_LIMIT: Final = 1_024

@@ -13,6 +13,7 @@ from tenure.event import Event
 from tenure.subscriptions.fact import STATUSES, Cause
 from tenure.subscriptions.sources import reading
 from tenure.subscriptions.sources.reading import NOTHING, Problem, Reading, Values
+from tenure.wire.times import DAY_MS
 
 SOURCE: Final = "whisperr"
 
@@ -34,7 +35,6 @@ _UNITS: Final = {"D": "day", "W": "week", "M": "month", "Y": "year"}
 _WORDS: Final = {
     "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "annual": "year", "yearly": "year",
 }  # fmt: skip
-_DAY_MS: Final = 86_400_000
 
 
 def facts(event: Event, received_at: int) -> Reading:
@@ -51,7 +51,7 @@ def _trial_started(values: Values, at: int) -> dict[str, Any]:
     days = values.get("trial_length_days")
     if trial_end is None and days is not None:
         if type(days) is int and 0 <= days <= 36_500:
-            trial_end = at + days * _DAY_MS
+            trial_end = at + days * DAY_MS
         else:
             values.wrong(reading.INVALID_VALUE)
     return {"status": "trialing", "started_at": at, "trial_end": trial_end, "items": []} | _TAKEN_BACK | _price(values)
