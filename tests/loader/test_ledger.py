@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from tenure.control.billing import Billing
 from tenure.customers import billing as of_customer
 from tenure.customers import subscriptions as lines
 from tenure.customers.billing import billing_of
+from tenure.customers.conditions import Filter
 from tenure.customers.customer import find_customer
+from tenure.customers.listing import customers
 from tenure.customers.subscriptions import subscriptions
 from tenure.entry import Entry
 from tenure.event import Event
@@ -25,6 +28,8 @@ from tenure.loader import ledgers
 from tenure.loader.backfill import STEPS
 from tenure.loader.ledger import COLUMNS
 from tenure.loader.loader import Loader
+from tenure.metrics.asked import Asked
+from tenure.metrics.statement import statement
 from tenure.subscriptions.currency import Rate, Rates
 from tenure.subscriptions.rules import Rules
 from tenure.warehouse.migrate import migrate
@@ -201,6 +206,21 @@ def test_other_rules_and_rates_make_all_ledgers_anew(loading: Loading, monkeypat
     listed = {item.id: item.billing for item in loading.listed().items}
     assert listed["uid:b"] is not None
     assert (listed["uid:b"].mrr, listed["uid:b"].currency) == ("5.00", "EUR")
+
+
+def test_more_than_a_column_holds_can_be_sorted_by_and_summed(loading: Loading) -> None:
+    """At an absurd rate everybody has the most that is stored: the list still sorts by it, and the sum is right."""
+    rates = Rates("JPY", {"USD": (Rate(date(2026, 1, 1), Decimal("999999999999.9")),)})
+    loading.billing = lambda _: Billing(Rules(), rates, "absurd rates")
+    loading.load([entry(number, said(f"big{number}", "2026-01-05", f"{number}", 2**63 - 1)) for number in range(30)])
+    loading.load([entry(99, said("small", "2026-01-05", "99", 1))])
+    loading.follow()
+    tenant = loading.warehouse.tenant(APP)
+    listed = customers(tenant, Filter(), sort="mrr", limit=2)
+    assert listed.items[0].id == "uid:small"
+    assert len(customers(tenant, Filter(), sort="mrr", limit=100, cursor=listed.next).items) == 29
+    asked = Asked(period="day", first=date(2026, 1, 5), last=date(2026, 1, 5), book="JPY")
+    assert [row.closing for row in statement(tenant, asked)] == [30 * 10**24 + Fraction("9999999999.999")]
 
 
 def test_what_is_stored_is_what_is_computed(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:

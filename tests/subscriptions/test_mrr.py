@@ -106,6 +106,14 @@ def test_conversion_between_currencies_of_any_decimals() -> None:
     assert [exponent(currency) for currency in ("USD", "JPY", "KWD", "CLF")] == [2, 0, 3, 4]
 
 
+def test_of_dated_rates_the_last_by_then_counts() -> None:
+    """Of any number of rates, given in any order: the one of the day, else of the last day before that has one."""
+    months = [Rate(date(2025, month, 1), Decimal(month)) for month in (7, 1, 12, 3)]
+    rates = Rates("USD", {"EUR": tuple(months)})
+    days = [date(2025, 1, 1), date(2025, 2, 28), date(2025, 3, 1), date(2025, 11, 30), date(2025, 12, 1), date.max]
+    assert [rates.convert(Fraction(1), "EUR", day) for day in days] == [1, 1, 3, 7, 12, 12]
+
+
 def test_a_rate_that_is_missing_is_said() -> None:
     """No amount is left out or taken at another day's rate in silence."""
     rates = Rates("USD", {"EUR": (Rate(date(2025, 2, 1), Decimal("1.1")),)})

@@ -184,3 +184,24 @@ def test_what_is_no_fact_is_refused(wrong: dict[str, Any]) -> None:
     whole = {"source": "s", "customer": "c", "subscription": "s", "effective_at": 0, "received_at": 0} | wrong
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(whole, Fact)
+
+
+def test_many_facts_of_one_subscription_are_as_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of 500 webhooks of a subscription that is going to end, or has ended, says since when; states before them
+    are not made anew for each."""
+    steps = 0
+    replace = msgspec.structs.replace
+
+    def counted(state: Any, **fields: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return replace(state, **fields)
+
+    monkeypatch.setattr("tenure.subscriptions.state.msgspec.structs.replace", counted)
+    going = {"status": "active", "canceled_at": "2025-02-01", "cancel_at": "2199-01-01", "period_start": "2025-02-01"}
+    gone = {"status": "canceled", "canceled_at": "2025-02-01", "cancel_at": "2025-02-10", "ended_at": "2025-02-20"}
+    times = [f"2025-03-01T{minute // 60:02}:{minute % 60:02}" for minute in range(500)]
+    for said in (going, gone):
+        steps = 0
+        assert timeline([active("2025-01-01"), *(fact(time, **said) for time in times)])[-1].state.status == "canceled"
+        assert steps < 10 * len(times)

@@ -27,7 +27,7 @@ SORTS = {
     "last_seen": ("toUnixTimestamp64Milli(last_seen)", "events = 0"),
     "first_seen": ("toUnixTimestamp64Milli(first_seen)", "events = 0"),
     "events": ("toInt64(events)", "events = 0"),
-    "mrr": ("toInt64(least(mrr * 10000, 9000000000000000000))", "mrr_currency = ''"),
+    "mrr": ("toInt64(least(mrr, 900000000000000) * 10000)", "mrr_currency = ''"),
     "renews_at": ("toUnixTimestamp64Milli(assumeNotNull(renews_at))", "isNull(renews_at)"),
     "paying_since": ("toInt64(assumeNotNull(paying_since))", "isNull(paying_since)"),
 }

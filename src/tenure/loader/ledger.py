@@ -47,8 +47,8 @@ COLUMNS: Final = {
 """Columns and ClickHouse types of `ledger`, in the order of `row`; a test holds them to the schema."""
 
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2299, 12, 31)
-_MOST: Final = 10 ** (38 - PLACES) - 1
-"""The largest amount that is stored."""
+_MOST: Final = 10**24
+"""The largest amount that is stored, in smallest units: of thousands of them the column still holds the sum."""
 
 
 class BillingItem(msgspec.Struct):

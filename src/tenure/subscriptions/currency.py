@@ -6,6 +6,7 @@ The exponents are those of ISO 4217. A source whose API counts otherwise convert
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -63,6 +64,11 @@ class Rates(msgspec.Struct, frozen=True):
 
     base: str
     of: Mapping[str, tuple[Rate, ...]]
+    """By day, once they are here."""
+
+    def __post_init__(self) -> None:
+        by_day = {code: tuple(sorted(rates, key=lambda rate: (rate.day, rate.rate))) for code, rates in self.of.items()}
+        msgspec.structs.force_setattr(self, "of", by_day)
 
     def convert(self, amount: Fraction, currency: str, day: date) -> Fraction:
         """An amount in smallest units of a currency, in those of `base`, at the last rate of or before a day.
@@ -71,7 +77,8 @@ class Rates(msgspec.Struct, frozen=True):
         """
         if currency == self.base:
             return amount
-        known = [rate for rate in self.of.get(currency, ()) if rate.day <= day]
+        dated = self.of.get(currency, ())
+        known = bisect_right(dated, day, key=lambda rate: rate.day)
         if not known:
             raise BadRequest(
                 f"There is no rate from {currency} to {self.base} for {day}. Give one of that day or before.",
@@ -79,4 +86,4 @@ class Rates(msgspec.Struct, frozen=True):
                 field="rates",
             )
         digits = exponent(self.base) - exponent(currency)
-        return amount * Fraction(max((rate.day, rate.rate) for rate in known)[1]) * Fraction(10) ** digits
+        return amount * Fraction(dated[known - 1].rate) * Fraction(10) ** digits

@@ -53,16 +53,63 @@ class Span(NamedTuple):
     state: State
 
 
-Pieces = list[tuple[int, State]]
-"""States with the time from which each holds, ascending."""
+Piece = tuple[int, State]
+"""A state with the time from which it holds."""
+
+
+class Pieces(list[Piece]):
+    """States by the time from which each holds, ascending.
+
+    Every fact of a subscription that is going to end says again when that was asked for, and changes all states since
+    then; so what all of them say already is remembered, or n facts would take n * n steps.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._alike: dict[str, tuple[int, Any, int]] = {}
+        """By field: from a time on, all states before a place have a value."""
+
+    def put(self, at: int, state: State) -> None:
+        """A state that holds from a time on, which is the last one's or after it."""
+        if self and self[-1][0] == at:
+            self.pop()
+            self._alike = {name: (at, value, min(end, len(self))) for name, (at, value, end) in self._alike.items()}
+        self.append((at, state))
+
+    def put_first(self, pieces: Iterable[Piece]) -> None:
+        """States that come before all others."""
+        self[:0] = pieces
+        self._alike.clear()
+
+    def change(self, since: int, **fields: Any) -> None:
+        """Change fields of all states from a time on."""
+        place = self._split(since)
+        first = len(self)
+        for name, value in fields.items():
+            at, same, end = self._alike.get(name, (since, value, place))
+            if at > since or same != value or end < place:
+                at, end = since, place
+            first = min(first, end)
+            self._alike[name] = at, value, len(self)
+        for later in range(first, len(self)):
+            start, state = self[later]
+            self[later] = start, msgspec.structs.replace(state, **fields)
+
+    def _split(self, since: int) -> int:
+        """The place of the first state from a time on; one begins then, if there is one before."""
+        place = bisect_left(self, since, key=lambda piece: piece[0])
+        if place and (place == len(self) or self[place][0] > since):
+            self.insert(place, (since, self[place - 1][1]))
+            self._alike = {name: (at, value, end + (place < end)) for name, (at, value, end) in self._alike.items()}
+        return place
 
 
 def timeline(facts: Iterable[Fact], as_of: int | None = None) -> list[Span]:
     """The states of one subscription without gaps, by all its facts or those received by `as_of` (microseconds)."""
-    pieces: Pieces = []
+    pieces = Pieces()
     for fact in known(facts, as_of):
         _take(pieces, fact)
-    states: Pieces = []
+    states: list[Piece] = []
     for start, end, state in _spans(pieces):
         for at, now in _by_itself(start, end, state):
             if not states or states[-1][1] != now:
@@ -70,7 +117,7 @@ def timeline(facts: Iterable[Fact], as_of: int | None = None) -> list[Span]:
     return list(_spans(states))
 
 
-def _spans(pieces: Pieces) -> Iterator[Span]:
+def _spans(pieces: list[Piece]) -> Iterator[Span]:
     ends = [*(start for start, _ in pieces[1:]), None]
     return (Span(start, end, state) for (start, state), end in zip(pieces, ends, strict=False))
 
@@ -87,12 +134,10 @@ def _take(pieces: Pieces, fact: Fact) -> None:
     if state.status == "canceled":
         _end(pieces, before, state, said)
     elif "canceled_at" in said and state.canceled_at is not None and state.canceled_at < at:
-        _change(pieces, state.canceled_at, canceled_at=state.canceled_at)
+        pieces.change(state.canceled_at, canceled_at=state.canceled_at)
     if state.status in _ALIVE and "period_start" in said:
         _bridge(pieces, before, state, at)
-    if pieces and pieces[-1][0] == at:
-        pieces.pop()
-    pieces.append((at, state))
+    pieces.put(at, state)
 
 
 def _settled(said: dict[str, Any], before: State, at: int) -> dict[str, Any]:
@@ -116,8 +161,8 @@ def _end(pieces: Pieces, before: State, state: State, said: dict[str, Any]) -> N
     if state.ended_at is None or _OF_THE_END.isdisjoint(said):
         return
     if before.cancel_at is not None and before.cancel_at < state.ended_at:
-        _change(pieces, before.cancel_at, cancel_at=None)
-    _change(pieces, state.ended_at, **{name: getattr(state, name) for name in _OF_THE_END})
+        pieces.change(before.cancel_at, cancel_at=None)
+    pieces.change(state.ended_at, **{name: getattr(state, name) for name in _OF_THE_END})
 
 
 def _fill_past(pieces: Pieces, before: State, state: State, at: int) -> None:
@@ -130,12 +175,12 @@ def _fill_past(pieces: Pieces, before: State, state: State, at: int) -> None:
         return
     if not pieces or start < pieces[0][0]:
         first = pieces[0][1] if pieces and pieces[0][1].items else state
-        pieces[:0] = _past(first, start, pieces[0][0] if pieces else at)
+        pieces.put_first(_past(first, start, pieces[0][0] if pieces else at))
     elif before.status == "canceled" and start > pieces[-1][0]:
         pieces += _past(state, start, at)
 
 
-def _past(state: State, start: int, end: int) -> Pieces:
+def _past(state: State, start: int, end: int) -> list[Piece]:
     unknown = dict.fromkeys(("ended_at", "canceled_at", "cancel_at", "cause", "reason", "pause"))
     status: Status = state.status if state.status in ("incomplete", "trialing") else "active"
     past = msgspec.structs.replace(state, status=status, **unknown)
@@ -152,19 +197,9 @@ def _bridge(pieces: Pieces, before: State, state: State, at: int) -> None:
     if since is None or since > at or before.status not in _ALIVE:
         return
     if before.cancel_at is not None and before.cancel_at <= at:
-        _change(pieces, max(since, before.cancel_at), cancel_at=state.cancel_at, canceled_at=state.canceled_at)
+        pieces.change(max(since, before.cancel_at), cancel_at=state.cancel_at, canceled_at=state.canceled_at)
     if before.status == "trialing" != state.status and before.trial_end is not None and since >= before.trial_end:
-        _change(pieces, since, status=state.status)
-
-
-def _change(pieces: Pieces, since: int, **fields: Any) -> None:
-    """Change fields of all states from a time on."""
-    place = bisect_left(pieces, since, key=lambda piece: piece[0])
-    if place and (place == len(pieces) or pieces[place][0] > since):
-        pieces.insert(place, (since, pieces[place - 1][1]))
-    for later in range(place, len(pieces)):
-        start, state = pieces[later]
-        pieces[later] = start, msgspec.structs.replace(state, **fields)
+        pieces.change(since, status=state.status)
 
 
 def _by_itself(start: int, end: int | None, state: State) -> Iterator[tuple[int, State]]:
