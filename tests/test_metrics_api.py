@@ -188,7 +188,7 @@ def test_rules_are_read_and_set(server: Server, keys: Keys) -> None:
     assert server.read("/v1/metrics/rules", keys) == after
     basis = server.read("/v1/metrics/mrr", keys)["basis"]
     assert basis == {"stamp": after["stamp"], "rules": after["rules"], "currency": "EUR", "customers": 0,
-                     "customers_by_older_rules": 0}  # fmt: skip
+                     "customers_by_older_rules": 0, "customers_without_rate": 0}  # fmt: skip
     assert set_rules(server, keys, {"rules": {}, "currency": None}).json() == before
 
 

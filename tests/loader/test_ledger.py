@@ -28,6 +28,7 @@ from tenure.loader import ledgers
 from tenure.loader.backfill import STEPS
 from tenure.loader.ledger import COLUMNS
 from tenure.loader.loader import Loader
+from tenure.metrics.answers import basis
 from tenure.metrics.asked import Asked
 from tenure.metrics.statement import statement
 from tenure.subscriptions.currency import Rate, Rates
@@ -192,17 +193,20 @@ def test_events_of_before_have_a_ledger(loading: Loading) -> None:
 
 
 def test_other_rules_and_rates_make_all_ledgers_anew(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By their stamp; a customer for whom a rate is missing has no book in the currency to report in."""
+    """By their stamp; a customer for whom a rate is missing has no book in the currency to report in, and counts."""
     monkeypatch.setattr("tenure.loader.customers.DUE_SECONDS", 0)
     loading.load([*HISTORY, entry(8, said("d", "2026-01-01", "6", 2000, status="past_due", currency="EUR"))])
     assert changes(loading)[key("d")] == [("", "2026-01-01", "new", 0, 2000)]
     rates = Rates("EUR", {"USD": (Rate(date(2026, 1, 6), Decimal("0.5")),)})
-    loading.billing = lambda _: Billing(Rules(past_due="out"), rates, "other rules")
+    other = Billing(Rules(past_due="out"), rates, "other rules")
+    loading.billing = lambda _: other
     found = changes(loading)
     assert found.get(key("d")) == []
     assert found[key("a")] == LEDGER["a"]  # no rate of January 5
     assert found[key("b")] == [*LEDGER["b"], ("EUR", "2026-01-10", "new", 0, 500)]
     assert {row[1] for row in rows(loading)} == {"other rules"}
+    told = [basis(loading.warehouse.tenant(APP), other, book) for book in ("EUR", "")]
+    assert [(each.customers, each.customers_without_rate) for each in told] == [(3, 1), (3, 0)]
     listed = {item.id: item.billing for item in loading.listed().items}
     assert listed["uid:b"] is not None
     assert (listed["uid:b"].mrr, listed["uid:b"].currency) == ("5.00", "EUR")

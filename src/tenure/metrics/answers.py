@@ -20,7 +20,12 @@ from tenure.subscriptions.movements import KINDS
 from tenure.subscriptions.rules import Rules
 from tenure.warehouse.client import Tenant
 
-_CUSTOMERS: Final = "SELECT count(), countIf(rules != {stamp:String}) FROM ledger FINAL"
+_CUSTOMERS: Final = "SELECT count(), countIf(rules != {stamp:String}), 0 FROM ledger FINAL"
+_CUSTOMERS_OF_BOOK: Final = """
+SELECT count(), countIf(rules != {stamp:String}),
+    countIf(rules = {stamp:String} AND notEmpty(change.book) AND NOT has(change.book, {book:String}))
+FROM ledger FINAL
+"""
 
 
 class MrrRules(msgspec.Struct):
@@ -45,6 +50,8 @@ class Basis(msgspec.Struct):
     """Who ever had a subscription."""
     customers_by_older_rules: int
     """Of those, who are yet to be counted anew by the rules in force."""
+    customers_without_rate: int
+    """Of those, who had MRR and are in no row, because a rate from a currency of theirs is missing."""
 
 
 class MrrRow(msgspec.Struct):
@@ -138,8 +145,9 @@ def mrr_rules(billing: Billing) -> MrrRules:
 
 def basis(tenant: Tenant, billing: Billing, book: str) -> Basis:
     """What the ledgers are made by. Raises Unavailable."""
-    ((customers, older),) = tenant.rows(_CUSTOMERS, {"stamp": billing.stamp})
-    return Basis(billing.stamp, billing.rules, book or None, customers, older)
+    sql = _CUSTOMERS_OF_BOOK if book else _CUSTOMERS
+    ((customers, older, without_rate),) = tenant.rows(sql, {"stamp": billing.stamp, "book": book})
+    return Basis(billing.stamp, billing.rules, book or None, customers, older, without_rate)
 
 
 def mrr_row(row: Row, period: Period) -> MrrRow:
