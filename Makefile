@@ -22,7 +22,7 @@ check: $(VENV)/.dev
 WORKERS ?= 3
 unit: $(VENV)/.dev tests/clients/node/node_modules tests/browser/node/node_modules sdk/js/dist
 	scripts/system-packages redis-server postgresql chromium
-	$(BIN)/pytest --ignore=tests/soak -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=20
+	$(BIN)/pytest --ignore=tests/soak -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=20
 
 # Tenure's own clients, each against sdk/contract.
 sdk: $(VENV)/.dev sdk/js/dist

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser
+from xdist.scheduler import LoadScopeScheduling
 
 from tenure.control.database import connect
 from tenure.control.store import Store
@@ -75,12 +77,10 @@ def chromium() -> Iterator[Browser]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each marker names a rule; pure tests go first, then those that take long, so that no worker is left with one.
 
-    Long are those with a server of their own, which kill it, or say so: each may go to another worker. Of the others
-    a module's go to one worker, those in a browser last.
+    Long are those with a server of their own, which kill it, or say so; those in a browser come last.
     """
     for item in items:
         proven_by(item)
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if is_long(item) else str(item.path)))
 
     def slowness(item: pytest.Item) -> int:
         fixtures = set(getattr(item, "fixturenames", ()))
@@ -94,3 +94,20 @@ def is_long(item: pytest.Item) -> bool:
     fixtures = set(getattr(item, "fixturenames", ()))
     alone = "new_server" in fixtures and not {"server", "chromium"} & fixtures
     return alone or "crash" in item.path.parts or item.get_closest_marker("long") is not None
+
+
+class ByModule(LoadScopeScheduling):
+    """A module's tests go to one worker, with their fixtures; those of `APART` each to any."""
+
+    APART = (
+        "tests/crash/", "tests/erasure/", "tests/importer/test_command.py", "tests/test_rate_limits.py",
+        "tests/test_serve.py",
+    )  # fmt: skip
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(self.APART) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    return ByModule(config, log)
