@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def slowness(item: pytest.Item) -> int:
         fixtures = set(getattr(item, "fixturenames", ()))
-        starts = "server" in fixtures or item.path.name == "test_command.py"
+        starts = {"server", "eraser"} & fixtures or item.path.name == "test_command.py"
         return 3 if "chromium" in fixtures else 1 if is_long(item) else 2 if starts else 0
 
     items.sort(key=slowness)
@@ -99,10 +99,7 @@ def is_long(item: pytest.Item) -> bool:
 class ByModule(LoadScopeScheduling):
     """A module's tests go to one worker, with their fixtures; those of `APART` each to any."""
 
-    APART = (
-        "tests/crash/", "tests/erasure/", "tests/importer/test_command.py", "tests/test_rate_limits.py",
-        "tests/test_serve.py",
-    )  # fmt: skip
+    APART = ("tests/crash/", "tests/importer/test_command.py", "tests/test_rate_limits.py", "tests/test_serve.py")
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid if nodeid.startswith(self.APART) else nodeid.partition("::")[0]

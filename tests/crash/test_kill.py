@@ -1,6 +1,6 @@
 """kill -9 in the middle of a load: every acknowledged event is there, once.
 
-`TENURE_TEST_KILLS` sets how many kills (5 by default; `make soak` takes more).
+`TENURE_TEST_KILLS` sets how many kills (3 by default; `make soak` takes more).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 from tests.harness import Server, create_app, whisperr_events
 
-KILLS = int(os.environ.get("TENURE_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("TENURE_TEST_KILLS", "3"))
 BATCH = 20
 
 

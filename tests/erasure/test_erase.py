@@ -57,12 +57,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture
-def own(new_server: Callable[..., Server]) -> tuple[Server, Keys]:
-    server = new_server(TENURE_HTTP_WORKERS="2")
-    return server, create_app(server.data)
-
-
 def test_no_answer_and_no_byte_is_left(own: tuple[Server, Keys]) -> None:
     """What was planted in every place is found there before and nowhere afterwards; another customer stays as is."""
     server, keys = own

@@ -9,23 +9,15 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-import pytest
-
 from tenure.customers.books import books
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 from tests.erasure.bytes_of import holders
 from tests.erasure.person import Keys, Person, bearer, certificate_when_done, erase, outcomes, requests_of, send
-from tests.harness import Server, create_app
+from tests.harness import Server
 
 SECONDS = 60
 PARTS = ("", "/timeline", "/attributes", "/users", "/identity", "/export", "/churn-events")
-
-
-@pytest.fixture
-def own(new_server: Callable[..., Server]) -> tuple[Server, Keys]:
-    server = new_server(TENURE_HTTP_WORKERS="2")
-    return server, create_app(server.data)
 
 
 def native(server: Server, keys: Keys, *elements: dict[str, Any], key: str = "secret_key") -> str:

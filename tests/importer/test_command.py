@@ -126,7 +126,7 @@ def test_kill_and_resume(tmp_path: Path) -> None:
     """kill -9 again and again, between any two steps: started again it goes on, and not even a count differs."""
     data, file = tmp_path / "data", cdnow.log_file()
     app = create_app(data)["app"]
-    for appended in (1, 9, 25, 33, 35):
+    for appended in (1, 25, 35):
         process = subprocess.Popen(
             _command(file, data, "test", *cdnow.IMPORT_OPTIONS), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
