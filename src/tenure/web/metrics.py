@@ -18,6 +18,7 @@ from tenure.metrics.asked import DAY, Asked
 from tenure.metrics.churn import Lost, churn, cohorts
 from tenure.metrics.explain import MAX_LIMIT, explain, of_churn, of_mrr
 from tenure.metrics.statement import statement
+from tenure.subscriptions.currency import UNKNOWN
 from tenure.subscriptions.metrics import Period, Row, periods, start_of
 from tenure.web.access import Reader
 from tenure.web.answer import json_response
@@ -178,7 +179,7 @@ def _of_one_currency(asked: Asked, rows: list[Row] | list[Lost]) -> Asked:
     there = {row.currency for row in rows}
     if asked.currency is None and len(there) > 1:
         raise _invalid("currency", f"explain is of one number; say of which currency: {', '.join(sorted(there))}")
-    return msgspec.structs.replace(asked, currency=asked.currency or min(there, default=asked.book or "XXX"))
+    return msgspec.structs.replace(asked, currency=asked.currency or min(there, default=asked.book or UNKNOWN))
 
 
 def _whole_months(asked: Asked, of: str | None) -> Asked:
