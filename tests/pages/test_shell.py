@@ -105,9 +105,7 @@ def test_a_change_needs_the_token_of_the_session(site: Site, admin: Page) -> Non
     assert httpx.get(site.app, cookies=jar).status_code == 303  # to the app's first page
 
 
-@pytest.mark.parametrize(
-    "next_", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/\tx"]
-)
+@pytest.mark.parametrize("next_", ["//evil.example", "https://evil.example", "/\\evil.example", "x:y", "/\tx"])
 def test_signing_in_leads_nowhere_else(site: Site, next_: str) -> None:
     """`next` is a path of this site, or none."""
     sent = {"email": "admin@example.com", "password": PASSWORD, "next": next_}
