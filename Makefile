@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= tenure-data
 
-.PHONY: demo install test check unit sdk lock bench soak fuzz clean
+.PHONY: demo install test check unit sdk lock bench screenshots soak fuzz clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenure demo --serve --data $(DATA)
@@ -33,6 +33,11 @@ bench: $(VENV)/.dev
 	scripts/system-packages wrk
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.linked
+
+# Every page of the demo, light and dark, into docs/images.
+screenshots: $(VENV)/.dev
+	scripts/system-packages chromium
+	$(BIN)/python -m scripts.screenshots
 
 soak: $(VENV)/.dev tests/clients/node/node_modules
 	TENURE_TEST_KILLS=100 $(BIN)/pytest tests/crash tests/soak

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.pages import pages
 from bench.servers import Tenure, processor_seconds, tenure_server
 from bench.steady import LISTED, delays
 from tenure.identity import Identifier, identity_key
@@ -86,6 +87,7 @@ def listing(data: Path) -> None:
         headers = {"Authorization": f"Bearer {server.keys['read_key']}"}
         with httpx.Client(base_url=server.url, headers=headers, timeout=60) as http:
             questions(server, http)
+        pages(server, data, customer="cus_77", event="ticket_opened")
         found = sorted(delays(server, RATE, SECONDS, LISTED))
         print(f"on the list after the ack at {RATE:,} events/s: p50 {middle(found):.1f} s, max {found[-1]:.1f} s "
               f"({len(found)} probes)")  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from bench.customers import middle
+from bench.pages import OF_MONEY, pages
 from bench.servers import Tenure, processor_seconds, tenure_server
 from tenure.control.billing import DEFAULT
 from tenure.identity import Identifier, identity_key
@@ -73,6 +74,7 @@ def revenue(data: Path) -> None:
             beside = "" if reference is None else compared(processor, reference)
             print(f"{what}: p50 {middle(seconds) * 1e3:.0f} ms, max {seconds[-1] * 1e3:.0f} ms; "
                   f"processor {processor * 1e3:.0f} ms{beside}")  # fmt: skip
+        pages(server, data, OF_MONEY)
 
 
 def measured(server: Tenure, path: str) -> tuple[list[float], float]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import gzip
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 
 from bench.servers import Tenure, processor_seconds
+from tenure.control.database import connect
+from tenure.control.store import Store
+from tenure.settings import Settings
 
 ROUNDS = 15
-PAGES = (
-    "customers", "customers/{customer}", "events", "events/{event}", "live", "quarantine", "revenue", "retention",
-    "settings/keys", "settings/mrr", "settings/health",
-)  # fmt: skip
-PASSWORD = "correct horse battery"
+PAGES = ("customers", "customers/{customer}", "events", "events/{event}", "live", "quarantine", "settings/keys")
+OF_MONEY = ("revenue", "retention")
+EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
 _LATER = re.compile(r'hx-get="([^"]+)"[^>]*hx-trigger="load')
 _ASSETS = re.compile(r'(?:src|href)="(/assets/[^"]+)"')
 
@@ -26,29 +28,32 @@ class Weight(NamedTuple):
     """Bytes of a page's first load: of the page, and of the files that it loads, as sent and as they are."""
 
     page: int
-    assets_sent: int
+    sent: int
     assets: int
 
 
-def pages(server: Tenure, customer: str, event: str) -> None:
+def pages(server: Tenure, data: Path, wanted: Sequence[str] = PAGES, **of: str) -> None:
     """Each page and each part that it loads by itself: time, processor, weight."""
+    people = Store(connect(Settings.load({"data": data}, {}))).people
+    if not people.any():
+        people.create(EMAIL, PASSWORD, "admin")
     with httpx.Client(base_url=server.url, timeout=60) as http:
         sign_in(server, http)
-        for pattern in PAGES:
-            path = f"/apps/{server.keys['app']}/" + pattern.format(customer=customer, event=event)
+        for pattern in wanted:
+            path = f"/apps/{server.keys['app']}/" + pattern.format(**of)
             first = get(http, path)
             weight = weigh(http, first)
-            print(f"page {pattern}: {timed(server, http, path)}; {weight.page / 1e3:.0f} KB, first load "
-                  f"{weight.assets_sent / 1e3:.0f} KB of assets as sent, {weight.assets / 1e3:.0f} KB unpacked")  # fmt: skip
+            print(f"page {pattern}: {timed(server, http, path)}; {weight.page / 1e3:.0f} KB of markup")
+            print(
+                f"  assets on the first load: {weight.sent / 1e3:.0f} KB as sent, {weight.assets / 1e3:.0f} KB unpacked"
+            )
             for part in parts(first):
                 print(f"  part {part.split('?')[0].rsplit('/', 1)[-1]}: {timed(server, http, part)}")
 
 
 def sign_in(server: Tenure, http: httpx.Client) -> None:
     """Be the admin."""
-    answer = http.post(
-        "/sign-in", data={"email": "admin@example.com", "password": PASSWORD}, headers={"Origin": server.url}
-    )
+    answer = http.post("/sign-in", data={"email": EMAIL, "password": PASSWORD}, headers={"Origin": server.url})
     if answer.status_code != 303:
         raise RuntimeError(f"signing in: {answer.status_code}")
 

@@ -21,6 +21,7 @@ def shown(site: Site) -> Shown:
                    "properties": {"format": "pdf", "n": number}, "traits": {"name": "Jo", "plan": "pro"},
                    "user": {"id": "u1", "traits": {"role": "admin"}}} for number in range(30)))  # fmt: skip
     item = {"plan": "pro", "amount": 4900, "quantity": 1, "interval": "month"}
+    item = {"plan": "pro", "amount": 4900, "quantity": 1, "interval": "month"}
     paying = {"customer_id": "cus_1", "subscription": "sub_1", "status": "active", "currency": "USD",
               "started_at": "2026-01-14", "items": [item]}  # fmt: skip
     headers = {"X-API-Key": site.keys["secret_key"]}

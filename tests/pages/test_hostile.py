@@ -15,11 +15,12 @@ from tests.pages.payloads import PAYLOADS
 from tests.pages.site import Site, calm, signed_in
 
 OUR_TAGS = frozenset({
-    "a", "abbr", "body", "br", "button", "caption", "circle", "code", "dd", "details", "dialog", "div", "dl", "dt", "em",
-    "fieldset", "figcaption", "figure", "footer", "form", "g", "h1", "h2", "h3", "head", "header", "hr", "html", "input",
-    "label", "legend", "li", "line", "link", "main", "mark", "meta", "meter", "nav", "ol", "optgroup", "option", "output",
-    "p", "path", "polyline", "pre", "progress", "rect", "script", "section", "select", "small", "span", "strong",
-    "summary", "svg", "table", "tbody", "td", "text", "textarea", "tfoot", "th", "thead", "time", "title", "tr", "ul",
+    "a", "abbr", "body", "br", "button", "caption", "circle", "code", "dd", "details", "dialog", "div", "dl", "dt",
+    "em", "fieldset", "figcaption", "figure", "footer", "form", "g", "h1", "h2", "h3", "head", "header", "hr", "html",
+    "input", "label", "legend", "li", "line", "link", "main", "mark", "meta", "meter", "nav", "ol", "optgroup",
+    "option", "output", "p", "path", "polyline", "pre", "progress", "rect", "script", "section", "select", "small",
+    "span", "strong", "summary", "svg", "table", "tbody", "td", "text", "textarea", "tfoot", "th", "thead", "time",
+    "title", "tr", "ul",
 })  # fmt: skip
 """What templates write. A payload's other elements show that it was taken for markup."""
 ADDRESSES = ("href", "src", "action", "hx-get", "hx-post", "formaction")
