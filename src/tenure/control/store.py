@@ -15,6 +15,7 @@ from tenure.control.billing import Billings
 from tenure.control.database import writing
 from tenure.control.erasures import Erasures
 from tenure.control.health import HealthBook
+from tenure.control.key_use import KeyUse
 from tenure.control.keys import Key
 from tenure.control.links import Links
 from tenure.control.policy import Policy
@@ -41,6 +42,8 @@ class KeyRow(NamedTuple):
     prefix: str
     created_at: int
     revoked_at: int | None
+    used_at: int | None
+    """Up to `key_use.WRITE_SECONDS` ago."""
 
 
 class Rotation(NamedTuple):
@@ -61,6 +64,7 @@ class Store:
         self.erasures = Erasures(engine, self.links)
         self.stripe_secrets = StripeSecrets(engine)
         self.health = HealthBook(engine)
+        self.key_use = KeyUse(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken."""
@@ -175,9 +179,8 @@ class Store:
     def list_keys(self, app_id: str | None = None) -> list[KeyRow]:
         """Keys of one app or of all, oldest first, revoked ones included."""
         columns = (api_key.c.id, api_key.c.app_id, api_key.c.kind, api_key.c.prefix)
-        query = select(*columns, api_key.c.created_at, api_key.c.revoked_at).order_by(
-            api_key.c.created_at, api_key.c.id
-        )
+        times = (api_key.c.created_at, api_key.c.revoked_at, api_key.c.used_at)
+        query = select(*columns, *times).order_by(api_key.c.created_at, api_key.c.id)
         if app_id is not None:
             query = query.where(api_key.c.app_id == app_id)
         with self._engine.begin() as db:
