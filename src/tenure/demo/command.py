@@ -166,7 +166,8 @@ def _show(settings: Settings, record: Record, access: Access, json: bool) -> Non
 
 
 _TITLES = {
-    "churnkey": "Send an event as a client of Churnkey does",
+    "tenure": "Send an event in Tenure's own form",
+    "churnkey": "as a client of Churnkey does",
     "windback": "as a client of Windback does",
     "customerscore": "as a client of Customerscore does",
     "whisperr": "as a client of Whisperr does",
