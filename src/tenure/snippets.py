@@ -13,13 +13,13 @@ from shlex import quote
 from typing import Any, Final, NamedTuple
 
 CLIENTS: Final = {
-    "tenure": "Tenure",
+    "native": "Tenure",
     "churnkey": "Churnkey",
     "windback": "Windback",
     "customerscore": "Customerscore",
     "whisperr": "Whisperr",
 }
-"""Names of the clients, by id."""
+"""Names of the clients, by the dialect that they speak."""
 LANGUAGES: Final = {"curl": "curl", "python": "Python", "node": "Node"}
 
 
@@ -66,7 +66,7 @@ def requests(base_url: str, app: str, keys: dict[str, str], who: Who) -> dict[st
         "context": {"$message_id": str(uuid.uuid4())},
     }
     return {
-        "tenure": Request(
+        "native": Request(
             f"{base_url}/v1/ingest",
             {"X-API-Key": secret},
             {"events": [{"event": "feature_used", "customer_id": who.customer_id, "properties": feature}]},
@@ -139,12 +139,12 @@ def _with_clients(base_url: str, app: str, secret: str) -> dict[tuple[str, str],
     url, key, app_id = _literal(base_url), _literal(secret), _literal(app)
     customer, uid, email = _literal(FIRST.customer_id), _literal(FIRST.uid), _literal(FIRST.email)
     made = [
-        Snippet("tenure", "python", f"""from tenure_client import Client
+        Snippet("native", "python", f"""from tenure_client import Client
 
 with Client({url}, {key}) as tenure:
     tenure.track("feature_used", customer_id={customer}, properties={{"feature": "exports"}})""",
             "pip install tenure-client"),
-        Snippet("tenure", "node", f"""import {{ Client }} from "tenure-client";
+        Snippet("native", "node", f"""import {{ Client }} from "tenure-client";
 
 const tenure = new Client({{ baseUrl: {url}, key: {key} }});
 tenure.track("feature_used", {{ customerId: {customer}, properties: {{ feature: "exports" }} }});

@@ -25,6 +25,9 @@ from tenure.control.stripe_secrets import StripeSecrets
 from tenure.control.tables import api_key, app, app_origin, rate_limit
 from tenure.errors import NotFound, TenureError
 
+MAX_NAME = 200
+"""Characters of an app's name."""
+
 
 class App(NamedTuple):
     """One tenant."""
@@ -67,13 +70,21 @@ class Store:
         self.key_use = KeyUse(engine)
 
     def create_app(self, name: str) -> App:
-        """A new app; raises TenureError when the name is taken."""
+        """A new app; raises TenureError when the name is taken, or none."""
         created = App(f"app_{secrets.token_hex(8)}", name)
         with self._writer.begin() as db:
-            if db.execute(select(app.c.id).where(app.c.name == name)).first():
-                raise TenureError(f"there is an app named {name!r} already; `tenure app list` shows all")
+            _check_name(db, name)
             db.execute(app.insert().values(id=created.id, name=name, created_at=_now(), changed=next_revision(db)))
         return created
+
+    def rename_app(self, app_id: str, name: str) -> None:
+        """Give an app another name; raises TenureError when it is taken, or none."""
+        with self._writer.begin() as db:
+            was = db.execute(select(app.c.name).where(app.c.id == app_id)).scalar_one()
+            if was == name:
+                return
+            _check_name(db, name)
+            db.execute(update(app).where(app.c.id == app_id).values(name=name))
 
     def apps(self) -> list[App]:
         """All apps, oldest first."""
@@ -210,6 +221,13 @@ class Store:
             for app_id, state in db.execute(query):
                 states[app_id] += (state,)
         return dict(states)
+
+
+def _check_name(db: Connection, name: str) -> None:
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise TenureError(f"an app's name has 1 to {MAX_NAME} characters, without line breaks")
+    if db.execute(select(app.c.id).where(app.c.name == name)).first():
+        raise TenureError(f"there is an app named {name!r} already; `tenure app list` shows all")
 
 
 def _one_live_key(db: Connection, key_id: str) -> Key:

@@ -166,7 +166,7 @@ def _show(settings: Settings, record: Record, access: Access, json: bool) -> Non
 
 
 _TITLES = {
-    "tenure": "Send an event in Tenure's own form",
+    "native": "Send an event in Tenure's own form",
     "churnkey": "as a client of Churnkey does",
     "windback": "as a client of Windback does",
     "customerscore": "as a client of Customerscore does",

@@ -16,7 +16,7 @@ from tenure.control.store import Store
 from tenure.errors import Forbidden, TenureError
 
 COOKIE = "tenure_session"
-ZONE_COOKIE, THEME_COOKIE = "tenure_zone", "tenure_theme"
+ZONE_COOKIE, THEME_COOKIE, APP_COOKIE = "tenure_zone", "tenure_theme", "tenure_app"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = ("/sign-in", "/welcome")
 """Paths whose forms are sent without a session."""
@@ -121,6 +121,13 @@ def remember(request: Request, response: Response, token: str) -> None:
     """Give the browser its session."""
     response.set_cookie(cookie_name(request), token, max_age=SESSION_SECONDS, path="/", secure=is_secure(request),
                         httponly=True, samesite="lax")  # fmt: skip
+
+
+def remember_app(request: Request, response: Response, app_id: str) -> None:
+    """The app that was looked at last is where the first page leads."""
+    if request.cookies.get(APP_COOKIE) != app_id:
+        response.set_cookie(APP_COOKIE, app_id, max_age=SESSION_SECONDS, path="/", secure=is_secure(request),
+                            httponly=True, samesite="lax")  # fmt: skip
 
 
 def forget(request: Request, response: Response) -> None:

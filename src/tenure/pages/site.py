@@ -22,7 +22,9 @@ from tenure.ingest.intake import Intake
 from tenure.pages.home import add_home
 from tenure.pages.rendering import PREFIX, STATIC, page
 from tenure.pages.session import SignInFirst, protect
+from tenure.pages.settings import add_settings
 from tenure.pages.sign_in import add_sign_in
+from tenure.pages.start import add_start
 from tenure.warehouse.client import Warehouse
 from tenure.web.identifier_path import KeepSlashes
 
@@ -58,6 +60,8 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
     _add_errors(site)
     add_home(site)
     add_sign_in(site)
+    add_start(site)
+    add_settings(site)
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(KeepSlashes(GZipMiddleware(site, minimum_size=1_000)))
 

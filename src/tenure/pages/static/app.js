@@ -47,6 +47,10 @@ document.addEventListener('click', (event) => {
   }
 });
 
+/* What shows a key once came by a form: loading it again is a look at the page, not the form once more. */
+const shown = document.querySelector('[data-address]');
+if (shown) history.replaceState(null, '', shown.dataset.address);
+
 document.addEventListener('keydown', (event) => {
   const menu = document.querySelector('details.menu[open]');
   if (event.key === 'Escape' && menu) { menu.open = false; menu.querySelector('summary').focus(); }
