@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tenure.control.store import Store
+from tenure.pages.of_app import AppPage
 from tenure.pages.session import APP_COOKIE, SignedIn
 
 
@@ -19,4 +20,8 @@ def add_home(site: FastAPI) -> None:
         if not apps:
             return RedirectResponse("/start", 303)
         last = request.cookies.get(APP_COOKIE)
-        return RedirectResponse(f"/apps/{last if last in apps else apps[0]}/customers", 303)
+        return RedirectResponse(f"/apps/{last if last in apps else apps[0]}", 303)
+
+    @site.get("/apps/{app}")
+    def first(of: AppPage) -> Response:
+        return RedirectResponse(f"{of.path}/customers", 303)
