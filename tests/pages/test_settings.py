@@ -86,7 +86,7 @@ def test_a_vendors_key_is_taken_over(site: Site, admin: Page) -> None:
 
 
 def test_origins_are_met_by_a_real_request(site: Site, admin: Page) -> None:
-    """Wrong lines are named and stay typed; a saved list refuses other pages within about a second, and may be lifted."""
+    """Wrong lines are named and stay typed; a saved list refuses other pages soon, and may be lifted."""
     key, ours, other = site.keys["secret_key"], "https://shop.example", "https://evil.example"
     admin.goto(f"{site.app}/settings/origins")
     admin.get_by_label("these origins only").check()
@@ -135,7 +135,7 @@ def test_a_rule_of_mrr_is_in_the_basis_of_its_numbers(site: Site, admin: Page) -
     admin.get_by_label("Rates").fill("currency,day,rate\nEUR,2025-01-01,1.08\nEUR,2025-13-01,1.1")
     admin.get_by_role("button", name="Save").click()
     expect(admin.locator("#h-days_per_year")).to_contain_text("from 360 to 366")
-    expect(admin.locator("#h-rates")).to_contain_text("line 3")
+    expect(admin.locator("#h-rates")).to_contain_text("Line 3")
     expect(admin.get_by_label("A cancellation counts")).to_have_value("request")
     expect(admin.get_by_label("Days of a year")).to_have_value("400")
     axe(admin)
@@ -150,7 +150,7 @@ def test_a_rule_of_mrr_is_in_the_basis_of_its_numbers(site: Site, admin: Page) -
     def answer() -> Any:
         return site.server.read("/v1/metrics/mrr", site.keys, currency="USD")
 
-    until(lambda: answer()["basis"]["older"] == 0, "everybody is counted anew")
+    until(lambda: answer()["basis"]["customers_by_older_rules"] == 0, "everybody is counted anew")
     basis = answer()["basis"]
     changed = {"cancel": "request", "days_per_year": 366, "reactivation_days": 90}
     assert {name: basis["rules"][name] for name in changed} == changed
