@@ -17,7 +17,7 @@ from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Row, select
 
 from tenure import receipt
 from tenure.control.tables import audit
@@ -118,6 +118,10 @@ class AuditLog:
         if cursor is not None:
             query = query.where(audit.c.id < cursor)
         with self._engine.begin() as db:
-            rows = [Entry(*row) for row in db.execute(query)]
-        found = [row._replace(details=msgspec.json.decode(row.details)) for row in rows]
+            found = [_entry(row) for row in db.execute(query)]
         return Entries(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(row.id, row.at, row.actor, row.action, row.app_id, row.subject, msgspec.json.decode(row.details),
+                 row.address)  # fmt: skip
