@@ -86,10 +86,10 @@ def record(db: Connection, action: str, app_id: str | None, subject: str | None,
     db.execute(audit.insert(), row | {"subject": subject, "details": text, "address": address})
 
 
-def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """What differs, by its key: the value before and the value after, None where there was none."""
+def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What differs, by its key: the value that `was` and that is `now`, None where there was none."""
     keys = sorted(was.keys() | now.keys())
-    return {key: [was.get(key), now.get(key)] for key in keys if was.get(key) != now.get(key)}
+    return {key: {"was": was.get(key), "now": now.get(key)} for key in keys if was.get(key) != now.get(key)}
 
 
 class AuditLog:
