@@ -21,6 +21,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = ("/sign-in", "/welcome")
 """Paths whose forms are sent without a session."""
 
+NOBODY = "a visitor"
+"""Who changes something before they are signed in."""
+
 UTC = ZoneInfo("UTC")
 _ZONES = available_timezones()
 
@@ -89,6 +92,7 @@ async def protect(request: Request) -> None:
     if not _is_ours(request):
         raise Forbidden("this form was sent from another site; open the page here and send it again", code="cross_site")
     if request.url.path.startswith(PUBLIC):
+        audit.act_as(NOBODY, address=request.client.host if request.client else None)
         return
     found = await visitor(request)
     if found is None:
