@@ -160,7 +160,7 @@ console.log(answer.status, answer.data);""",
         Snippet("windback", "python", f"""from windback import Windback
 
 windback = Windback({key}, project_slug="my-app", base_url={url})
-print(windback.track_churn(email={email}, provider="stripe", mrr=4900))""",
+print(windback.track_churn(email={email}, provider="stripe", mrr=0))""",
             "pip install windback"),
         Snippet("whisperr", "python", f"""from whisperr import Whisperr
 

@@ -33,8 +33,8 @@ document.addEventListener('click', (event) => {
   if ('opens' in button.dataset) document.getElementById(button.dataset.opens).showModal();
   if ('closes' in button.dataset) button.closest('dialog').close();
   if ('copies' in button.dataset) {
-    navigator.clipboard.writeText(button.dataset.copies).then(
-      () => notify('Copied'), () => notify('Copying was refused: select the text instead'));
+    const copied = navigator.clipboard?.writeText(button.dataset.copies) ?? Promise.reject(); // none over plain http
+    copied.then(() => notify('Copied'), () => notify('Copying was refused: select the text instead'));
   }
   if ('themeChoice' in button.dataset) {
     const choice = button.dataset.themeChoice;
