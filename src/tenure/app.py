@@ -9,6 +9,7 @@ import structlog
 
 from tenure import logs
 from tenure.control.database import connect
+from tenure.control.key_use import WRITE_SECONDS
 from tenure.control.store import Store
 from tenure.ingest import limiter
 from tenure.ingest.http import Ingest, Receive, Scope, Send
@@ -64,16 +65,21 @@ class HttpApplication:
             asyncio.create_task(self._every(REFRESH_SECONDS, self._refresh_keys)),
             asyncio.create_task(self._every(PRUNE_SECONDS, self._prune)),
             asyncio.create_task(self._every(PATIENCE_SECONDS, self._give_up)),
+            asyncio.create_task(self._every(WRITE_SECONDS, self._write_key_use)),
         ]
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for chore in self._chores:
             chore.cancel()
         self._journal.close()
+        await self._attempt(self._write_key_use)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _refresh_keys(self) -> None:
         await asyncio.to_thread(self._keyring.refresh)
+
+    async def _write_key_use(self) -> None:
+        await asyncio.to_thread(self._store.key_use.write)
 
     async def _give_up(self) -> None:
         self._ingest.bodies.give_up_on_the_slow()
@@ -88,7 +94,11 @@ class HttpApplication:
     async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(seconds)
-            try:
-                await chore()
-            except Exception:  # a chore that fails is tried again; it must not end the others
-                log.exception("chore failed", chore=getattr(chore, "__name__", ""))
+            await self._attempt(chore)
+
+    @staticmethod
+    async def _attempt(chore: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await chore()
+        except Exception:  # a chore that fails is tried again; it must not end the others
+            log.exception("chore failed", chore=getattr(chore, "__name__", ""))

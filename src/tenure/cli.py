@@ -7,27 +7,31 @@ or the port is taken.
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Annotated
 
 import typer
 
 from tenure import __version__, logs
 from tenure.commands.app import app_commands
-from tenure.commands.common import Data, Json, err, out, print_json
+from tenure.commands.common import Data, Json, err, out, print_json, say
 from tenure.commands.erase import erase_command
 from tenure.commands.key import key_commands
 from tenure.commands.mrr import mrr_command
 from tenure.commands.signals import app_signals
+from tenure.commands.user import user_commands
 from tenure.control.audit import COMMAND_LINE, acting
 from tenure.demo.command import demo_command
 from tenure.errors import AlreadyRunning, PortInUse, SettingsInvalid, TenureError
 from tenure.importer.command import import_command
 from tenure.settings import Settings
+from tenure.welcome import first_link, wait_ready
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Self-hosted event tracking for customer retention.")  # fmt: skip
 cli.add_typer(app_commands, name="app")
 cli.add_typer(key_commands, name="key")
+cli.add_typer(user_commands, name="user")
 
 app_commands.command("signals")(app_signals)
 app_commands.command("mrr")(mrr_command)
@@ -75,7 +79,16 @@ def serve(
     supervisor = Supervisor(settings)
     supervisor.start()
     err.print(f"Tenure on http://{settings.host}:{settings.port} (data in {settings.data})", markup=False)
+    threading.Thread(target=_welcome, args=(settings,), name="welcome", daemon=True).start()
     supervisor.run()
+
+
+def _welcome(settings: Settings) -> None:
+    """When the server answers, and nobody has an account: the way in. Not to the log, which others may read."""
+    wait_ready(settings)
+    link = first_link(settings)
+    if link is not None:
+        say(f"Open the pages, and make yourself the first account (this link is good once, for a day):\n\n  {link}\n")
 
 
 @cli.command("check")

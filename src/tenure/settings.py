@@ -35,6 +35,10 @@ class Settings(BaseModel):
     data: Path = Field(Path("tenure-data"), description="Directory that holds everything the default install keeps.")
     host: str = Field("127.0.0.1", description="Address that `tenure serve` listens on.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(8750, description="Port that `tenure serve` listens on.")
+    public_url: Annotated[str, Field(pattern=r"^https?://[^/?#\s]+$")] | None = Field(
+        None,
+        description="Where browsers find the server, such as https://tenure.example.com; host and port by default.",
+    )
     http_workers: Annotated[int, Field(ge=1, le=64)] = Field(
         default_factory=_default_workers, description="Processes that take requests; half of the cores by default."
     )
@@ -95,6 +99,17 @@ class Settings(BaseModel):
         if problems:
             raise SettingsInvalid(problems)
         return settings
+
+    @property
+    def local_url(self) -> str:
+        """Where a client on this machine finds the server."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Where browsers find the server, as far as is known."""
+        return self.public_url or self.local_url
 
     @property
     def journal_directory(self) -> Path:

@@ -79,9 +79,9 @@ def test_the_command_never_shows_a_secret(store: Store, tmp_path: Path) -> None:
     assert f"/v1/billing/stripe/{app}" in shown
     assert "whsec_0…  live" in shown
     (listed,) = json.loads(typed("--list", "--json"))["secrets"]
-    assert listed.keys() == {"id", "prefix", "created_at", "revoked_at"}
+    assert listed.keys() == {"id", "prefix", "created_at", "revoked_at", "used_at"}
     shown += typed("--revoke", "whsec_0") + typed()
-    assert shown.endswith("whsec_0…  revoked\n")
+    assert shown.endswith("whsec_0…  revoked  no use known\n")
     assert FIRST not in shown
     both = CliRunner().invoke(cli, ["app", "stripe", "shop", "--add", "--list", "--data", str(tmp_path)])
     assert isinstance(both.exception, TenureError)

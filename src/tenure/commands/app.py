@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tenure.commands.common import Data, Json, err, open_store, print_json, say
+from tenure.commands.common import Data, Json, err, last_use, open_store, print_json, say
 from tenure.control.policy import DIALECTS, MAX_PER_MINUTE, Policy, origin
 from tenure.errors import TenureError
 
@@ -126,7 +126,7 @@ def app_stripe(
         return
     say(f"webhooks to: /v1/billing/stripe/{app_id}")
     for row in rows:
-        say(f"{row['id']}  {row['prefix']}…  {'revoked' if row['revoked_at'] else 'live'}")
+        say(f"{row['id']}  {row['prefix']}…  {'revoked' if row['revoked_at'] else 'live':7}  {last_use(row)}")
 
 
 def _print_limits(app_id: str, policy: Policy, json: bool) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from tenure.control.database import connect, migrate
 from tenure.control.store import Store
 from tenure.settings import Settings
+from tenure.wire.times import rfc3339
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory (or TENURE_DATA).", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -21,6 +22,11 @@ out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 def say(text: str) -> None:
     """One line on standard output, exactly as it is."""
     out.print(text, markup=False, highlight=False)
+
+
+def last_use(row: dict[str, Any]) -> str:
+    """When a key or a webhook secret was last used, in words."""
+    return f"used {rfc3339(row['used_at'])}" if row["used_at"] else "no use known"
 
 
 def print_json(value: Any) -> None:

@@ -7,16 +7,12 @@ from typing import Annotated
 
 import typer
 
-from tenure.commands.common import Data, Json, err, open_store, print_json, say
+from tenure.commands.common import Data, Json, err, last_use, open_store, print_json, say
 from tenure.control import keys
-from tenure.errors import TenureError
 
 key_commands = typer.Typer(no_args_is_help=True, help="The keys of an app.")
 
 AppName = Annotated[str, typer.Option("--app", help="The app: its id or its name.")]
-
-MIN_SECRET = 16
-"""Shortest vendor's key that is taken over: what is shorter could be guessed."""
 
 KeyKind = Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(keys.KINDS)}.")]
 KeyName = Annotated[str, typer.Argument(help="The key's id or its shown prefix (`tenure key list`).")]
@@ -48,9 +44,7 @@ def key_import(
     _check_kind(kind, (*keys.KINDS, keys.APP_ID))
     store = open_store(data)
     value = sys.stdin.readline().strip()
-    shortest = MIN_SECRET if kind in (keys.SECRET, keys.PUBLISHABLE, keys.READ) else 1
-    if len(value) < shortest:
-        raise TenureError(f"a {kind} key has at least {shortest} characters; give it on standard input")
+    keys.check_imported(kind, value)
     key_id = store.import_key(store.app(app).id, kind, value)
     if json:
         print_json({"id": key_id, "kind": kind, "prefix": keys.shown_prefix(value)})
@@ -72,7 +66,7 @@ def key_list(
         return
     for row in rows:
         state = "revoked" if row["revoked_at"] else "live"
-        say(f"{row['id']}  {row['app']}  {row['kind']:11}  {row['prefix']}…  {state}")
+        say(f"{row['id']}  {row['app']}  {row['kind']:11}  {row['prefix']}…  {state:7}  {last_use(row)}")
 
 
 @key_commands.command("revoke")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +10,9 @@ import typer
 
 from tenure.commands.common import Data, Json, open_store, print_json, say
 from tenure.control.billing import Billing
-from tenure.errors import TenureError
+from tenure.errors import BadRequest, TenureError
 from tenure.subscriptions import declared
-from tenure.subscriptions.currency import Rate, Rates
-
-COLUMNS = ["currency", "day", "rate"]
+from tenure.subscriptions.currency import Rates
 
 
 def mrr_command(
@@ -64,21 +60,17 @@ def _reported(before: Rates | None, currency: str | None, file: Path | None) -> 
         return None
     declared.currency(base, "currency")
     if file is not None:
-        return declared.rates(base, _rates(file))
+        return _rates(base, file)
     return before if before is not None and before.base == base else Rates(base, {})
 
 
-def _rates(path: Path) -> Iterator[tuple[str, Rate]]:
+def _rates(base: str, path: Path) -> Rates:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if sorted(rows.fieldnames or ()) != COLUMNS:
-                raise TenureError(f"{path}: the first line must name the columns {', '.join(COLUMNS)}")
-            for row in rows:
-                line = f"line {rows.line_num}"
-                code = declared.currency(row["currency"], f"{line}: currency")
-                yield code, declared.rate(row["day"], row["rate"], line)
-    except (OSError, UnicodeDecodeError, csv.Error):
+            return declared.rates_in_csv(base, file)
+    except BadRequest as error:
+        raise TenureError(f"{path}: {error.message}") from None
+    except (OSError, UnicodeDecodeError):
         raise TenureError(f"{path} cannot be read as CSV") from None
 
 

@@ -17,7 +17,7 @@ from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Row, select
 
 from tenure import receipt
 from tenure.control.tables import audit
@@ -86,10 +86,10 @@ def record(db: Connection, action: str, app_id: str | None, subject: str | None,
     db.execute(audit.insert(), row | {"subject": subject, "details": text, "address": address})
 
 
-def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """What differs, by its key: the value before and the value after, None where there was none."""
+def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What differs, by its key: the value that `was` and that is `now`, None where there was none."""
     keys = sorted(was.keys() | now.keys())
-    return {key: [was.get(key), now.get(key)] for key in keys if was.get(key) != now.get(key)}
+    return {key: {"was": was.get(key), "now": now.get(key)} for key in keys if was.get(key) != now.get(key)}
 
 
 class AuditLog:
@@ -118,6 +118,10 @@ class AuditLog:
         if cursor is not None:
             query = query.where(audit.c.id < cursor)
         with self._engine.begin() as db:
-            rows = [Entry(*row) for row in db.execute(query)]
-        found = [row._replace(details=msgspec.json.decode(row.details)) for row in rows]
+            found = [_entry(row) for row in db.execute(query)]
         return Entries(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(row.id, row.at, row.actor, row.action, row.app_id, row.subject, msgspec.json.decode(row.details),
+                 row.address)  # fmt: skip

@@ -12,6 +12,8 @@ from hashlib import sha256
 
 import msgspec
 
+from tenure.errors import BadRequest
+
 SECRET, PUBLISHABLE, TRACKER, READ = "secret", "publishable", "tracker", "read"
 KIND_PREFIX = {SECRET: "sk_live_", PUBLISHABLE: "pub_", TRACKER: "CS-", READ: "rk_"}
 KINDS = tuple(KIND_PREFIX)
@@ -24,6 +26,11 @@ VOUCHING = frozenset({SECRET, STRIPE})
 
 APP_ID = "app-id"
 """Not a key of its own: an id by which a vendor's client knows the app (`x-ck-app`), kept like one."""
+
+IMPORTED = (*KINDS, APP_ID)
+"""What can be taken over from a vendor."""
+MIN_SECRET = 16
+"""Shortest vendor's key that is taken over: what is shorter could be guessed."""
 
 SHOWN = 12
 """Characters of a key that are kept in clear to recognise it by; at most a third of it."""
@@ -45,6 +52,13 @@ def generate(kind: str) -> str:
         alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
         return KIND_PREFIX[kind] + "".join(secrets.choice(alphabet) for _ in range(10))
     return KIND_PREFIX[kind] + secrets.token_urlsafe(24)
+
+
+def check_imported(kind: str, key: str) -> None:
+    """Raises BadRequest when a vendor's key of this kind cannot be taken over."""
+    shortest = MIN_SECRET if kind in (SECRET, PUBLISHABLE, READ) else 1
+    if len(key) < shortest:
+        raise BadRequest(f"a {kind} key has at least {shortest} characters", field="key")
 
 
 def digest(key: str) -> str:

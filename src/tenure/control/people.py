@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, Select, func, or_, select, update
 
 from tenure.control import passwords
-from tenure.control.audit import acting, record
+from tenure.control.audit import acting, difference, record
 from tenure.control.database import writing
 from tenure.control.tables import browser_session, person, sign_in_link
 from tenure.control.throttle import Throttle
@@ -73,6 +73,13 @@ class SessionRow(NamedTuple):
     created_at: int
     seen_at: int
     expires_at: int
+
+
+class Use(NamedTuple):
+    """In how many browsers a person is signed in, and when they were seen last."""
+
+    sessions: int
+    seen_at: int
 
 
 class People:
@@ -140,7 +147,7 @@ class People:
                 _check_another_admin(db, found)
             db.execute(update(person).where(person.c.id == found.id).values(role=role))
             _forget_sessions(db, found)
-            record(db, "person.role", None, found.email, role=[found.role, role])
+            record(db, "person.role", None, found.email, **difference({"role": found.role}, {"role": role}))
 
     def disable(self, person_id: str) -> None:
         """End all sessions and links of a person, who cannot sign in any more. Raises NotFound, Conflict (the last
@@ -236,6 +243,12 @@ class People:
         live = query.where(_own.person_id == person_id, _own.expires_at > _now())
         with self._engine.begin() as db:
             return [SessionRow(*row) for row in db.execute(live.order_by(_own.seen_at.desc(), _own.id))]
+
+    def use(self) -> dict[str, Use]:
+        """Of everybody who is signed in, by their id."""
+        query = select(_own.person_id, func.count(), func.max(_own.seen_at)).where(_own.expires_at > _now())
+        with self._engine.begin() as db:
+            return {person_id: Use(*used) for person_id, *used in db.execute(query.group_by(_own.person_id))}
 
     def end_session(self, session_id: str) -> None:
         """End a session; one that is over already stays so."""

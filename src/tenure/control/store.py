@@ -16,6 +16,7 @@ from tenure.control.billing import Billings
 from tenure.control.database import writing
 from tenure.control.erasures import Erasures
 from tenure.control.health import HealthBook
+from tenure.control.key_use import KeyUse
 from tenure.control.keys import Key
 from tenure.control.links import Links
 from tenure.control.people import People
@@ -25,6 +26,9 @@ from tenure.control.signing import signing_state
 from tenure.control.stripe_secrets import StripeSecrets
 from tenure.control.tables import api_key, app, app_origin, rate_limit
 from tenure.errors import NotFound, TenureError
+
+MAX_NAME = 200
+"""Characters of an app's name."""
 
 
 class App(NamedTuple):
@@ -43,6 +47,8 @@ class KeyRow(NamedTuple):
     prefix: str
     created_at: int
     revoked_at: int | None
+    used_at: int | None
+    """Up to `key_use.WRITE_SECONDS` ago."""
 
 
 class Rotation(NamedTuple):
@@ -65,16 +71,26 @@ class Store:
         self.health = HealthBook(engine)
         self.people = People(engine)
         self.audit = AuditLog(engine)
+        self.key_use = KeyUse(engine)
 
     def create_app(self, name: str) -> App:
-        """A new app; raises TenureError when the name is taken."""
+        """A new app; raises TenureError when the name is taken, or none."""
         created = App(f"app_{secrets.token_hex(8)}", name)
         with self._writer.begin() as db:
-            if db.execute(select(app.c.id).where(app.c.name == name)).first():
-                raise TenureError(f"there is an app named {name!r} already; `tenure app list` shows all")
+            _check_name(db, name)
             db.execute(app.insert().values(id=created.id, name=name, created_at=_now(), changed=next_revision(db)))
             record(db, "app.create", created.id, name)
         return created
+
+    def rename_app(self, app_id: str, name: str) -> None:
+        """Give an app another name; raises TenureError when it is taken, or none."""
+        with self._writer.begin() as db:
+            was = db.execute(select(app.c.name).where(app.c.id == app_id)).scalar_one()
+            if was == name:
+                return
+            _check_name(db, name)
+            db.execute(update(app).where(app.c.id == app_id).values(name=name))
+            record(db, "app.rename", app_id, name, was=was)
 
     def apps(self) -> list[App]:
         """All apps, oldest first."""
@@ -190,9 +206,8 @@ class Store:
     def list_keys(self, app_id: str | None = None) -> list[KeyRow]:
         """Keys of one app or of all, oldest first, revoked ones included."""
         columns = (api_key.c.id, api_key.c.app_id, api_key.c.kind, api_key.c.prefix)
-        query = select(*columns, api_key.c.created_at, api_key.c.revoked_at).order_by(
-            api_key.c.created_at, api_key.c.id
-        )
+        times = (api_key.c.created_at, api_key.c.revoked_at, api_key.c.used_at)
+        query = select(*columns, *times).order_by(api_key.c.created_at, api_key.c.id)
         if app_id is not None:
             query = query.where(api_key.c.app_id == app_id)
         with self._engine.begin() as db:
@@ -222,6 +237,13 @@ class Store:
             for app_id, state in db.execute(query):
                 states[app_id] += (state,)
         return dict(states)
+
+
+def _check_name(db: Connection, name: str) -> None:
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise TenureError(f"an app's name has 1 to {MAX_NAME} characters, without line breaks")
+    if db.execute(select(app.c.id).where(app.c.name == name)).first():
+        raise TenureError(f"there is an app named {name!r} already; `tenure app list` shows all")
 
 
 def _one_live_key(db: Connection, key_id: str) -> Key:

@@ -44,6 +44,8 @@ class StripeSecretRow(NamedTuple):
     prefix: str
     created_at: int
     revoked_at: int | None
+    used_at: int | None
+    """Up to `key_use.WRITE_SECONDS` ago."""
 
 
 class StripeSecrets:
@@ -85,8 +87,8 @@ class StripeSecrets:
 
     def rows(self, app_id: str) -> list[StripeSecretRow]:
         """The secrets of an app, oldest first, revoked ones included."""
-        columns = (stripe_secret.c.id, stripe_secret.c.prefix, stripe_secret.c.created_at, stripe_secret.c.revoked_at)
-        query = select(*columns).where(stripe_secret.c.app_id == app_id)
+        times = (stripe_secret.c.created_at, stripe_secret.c.revoked_at, stripe_secret.c.used_at)
+        query = select(stripe_secret.c.id, stripe_secret.c.prefix, *times).where(stripe_secret.c.app_id == app_id)
         with self._engine.begin() as db:
             ordered = db.execute(query.order_by(stripe_secret.c.created_at, stripe_secret.c.id))
             return [StripeSecretRow(*row) for row in ordered]

@@ -98,6 +98,7 @@ api_key = Table(
     Column("revoked_at", BigInteger),
     Column("changed", Integer, nullable=False),  # see `Store.revision`
     Column("signing_state", LargeBinary),  # of a secret key: see `signing`
+    Column("used_at", BigInteger),  # see `key_use`
 )
 
 stripe_secret = Table(  # see `stripe_secrets`
@@ -109,6 +110,7 @@ stripe_secret = Table(  # see `stripe_secrets`
     Column("secret", Text),  # in clear, since Stripe's signatures need it; NULL when it is revoked
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("used_at", BigInteger),
 )
 
 erasure = Table(  # one customer's erasure: see `erasures`

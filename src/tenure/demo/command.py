@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import urllib.request
 from contextvars import copy_context
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -25,6 +24,7 @@ from tenure.demo.record import Record
 from tenure.errors import TenureError
 from tenure.settings import Settings
 from tenure.supervisor import Supervisor
+from tenure.welcome import first_link, wait_ready
 
 NAME = "demo"
 
@@ -120,8 +120,8 @@ def _serve(settings: Settings, record: Record, json: bool) -> None:
     def make_and_show() -> None:
         try:
             access = make(settings, record)
-            _wait_ready(settings)
-            _show(settings, record, access, json)
+            wait_ready(settings)
+            _show(settings, record, access, json, first_link(settings))
         except Exception as error:  # nobody is told by a thread that ends; the server is of use all the same
             err.print(f"no demo: {error}", style="red", markup=False)
             failures.append(error)
@@ -132,32 +132,26 @@ def _serve(settings: Settings, record: Record, json: bool) -> None:
         raise failures[0]
 
 
-def _wait_ready(settings: Settings) -> None:
-    while True:
-        try:
-            with urllib.request.urlopen(f"{base_url(settings)}/readyz", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.05)
-
-
-def base_url(settings: Settings) -> str:
-    """Where a client on this machine finds the server."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-
-
-def _show(settings: Settings, record: Record, access: Access, json: bool) -> None:
+def _show(settings: Settings, record: Record, access: Access, json: bool, link: str | None = None) -> None:
     customers = highlights(History(record.customers, record.days, record.seed, record.end))
-    url = base_url(settings)
+    url = settings.local_url
     commands = curls(url, access.app, access.keys, customers[0])
     if json:
-        shown = {"app": access.app, "keys": access.keys, "base_url": url, "curls": commands, "customers": customers}
+        shown = {
+            "app": access.app,
+            "keys": access.keys,
+            "base_url": url,
+            "curls": commands,
+            "customers": customers,
+            "sign_in": link,
+        }
         _print(msgspec.json.format(msgspec.json.encode(shown)).decode())
         return
     _print(f"\nA demo of {record.events:,} events and {record.customers:,} sign-ups in {record.days:,} days\n")
     for label, value in {"base_url": url, "docs": f"{url}/docs", "app": access.app, **access.keys}.items():
         _print(f"  {label + ':':17}{value}")
+    if link:
+        _print(f"\nOpen the pages, and make yourself an account:\n\n  {link}")
     for name, command in commands.items():
         _print(f"\n# {_TITLES[name]}\n{command}")
     _print("\nCustomers worth a look:\n")
@@ -167,7 +161,8 @@ def _show(settings: Settings, record: Record, access: Access, json: bool) -> Non
 
 
 _TITLES = {
-    "churnkey": "Send an event as a client of Churnkey does",
+    "native": "Send an event in Tenure's own form",
+    "churnkey": "as a client of Churnkey does",
     "windback": "as a client of Windback does",
     "customerscore": "as a client of Customerscore does",
     "whisperr": "as a client of Whisperr does",

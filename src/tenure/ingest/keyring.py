@@ -30,6 +30,7 @@ class Keyring:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.use = store.key_use
         self._keys: dict[str, Key] = {}
         self._states: dict[str, tuple[bytes, ...]] = {}
         self._policies: dict[str, Policy] = {}
@@ -61,6 +62,7 @@ class Keyring:
         if key.kind not in kinds:
             wanted = " or ".join(sorted(kinds))
             raise Forbidden(f"a {key.kind} key may not do this; it takes a {wanted} key", code="wrong_key_kind")
+        self.use.note(key.id)
         return key
 
     def app_key(self, app_id: str) -> Key:
@@ -71,6 +73,7 @@ class Keyring:
         key = self._find(app_id)
         if key is None or key.kind != keys.APP_ID:
             raise Unauthenticated("this app id is not known here", code="unknown_app", field="x-ck-app")
+        self.use.note(key.id)
         return key
 
     def policy(self, app: str) -> Policy:
@@ -98,6 +101,7 @@ class Keyring:
             message = "Stripe-Signature is not a signature of this body with a live webhook secret of this app"
             raise Unauthenticated(message, code="wrong_signature", field="Stripe-Signature")
         check_age(secret, signature, body)
+        self.use.note(secret.id)
         return Key(secret.id, secret.app, keys.STRIPE, secret.prefix, "")
 
     def check_tracker(self, tracker: str, app: str) -> None:
@@ -107,12 +111,14 @@ class Keyring:
             raise Forbidden(
                 "trackerKey does not belong to the key in the header", code="wrong_tracker", field="trackerKey"
             )
+        self.use.note(key.id)
 
     def check_app_id(self, app_id: str, app: str, field: str = "x-ck-app") -> None:
         """Raises Unauthenticated unless `app_id` is the app's own id or one imported for it."""
         key = self._find(app_id)
         if key is None or key.kind != keys.APP_ID or key.app != app:
             raise Unauthenticated(f"{field} does not belong to the key", code="wrong_app", field=field)
+        self.use.note(key.id)
 
     def _find(self, secret: str) -> Key | None:
         digest = keys.digest(secret)

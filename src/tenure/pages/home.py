@@ -1,13 +1,13 @@
-"""The first page: the app that is there, or how to make one."""
+"""The first page: the app that was looked at last, or how to make one."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tenure.control.store import Store
 from tenure.pages.of_app import AppPage
-from tenure.pages.session import SignedIn
+from tenure.pages.session import APP_COOKIE, SignedIn
 
 
 def add_home(site: FastAPI) -> None:
@@ -15,9 +15,12 @@ def add_home(site: FastAPI) -> None:
     store: Store = site.state.store
 
     @site.get("/")
-    def home(visitor: SignedIn) -> Response:
-        apps = store.apps()
-        return RedirectResponse(f"/apps/{apps[0].id}" if apps else "/start", 303)
+    def home(request: Request, visitor: SignedIn) -> Response:
+        apps = [app.id for app in store.apps()]
+        if not apps:
+            return RedirectResponse("/start", 303)
+        last = request.cookies.get(APP_COOKIE)
+        return RedirectResponse(f"/apps/{last if last in apps else apps[0]}", 303)
 
     @site.get("/apps/{app}")
     def first(of: AppPage) -> Response:

@@ -20,7 +20,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from tenure import __version__
-from tenure.pages.session import THEME_COOKIE, zone_of
+from tenure.pages.session import THEME_COOKIE, remember_app, zone_of
 from tenure.subscriptions import currency
 
 STATIC = resources.files("tenure.pages").joinpath("static")
@@ -32,7 +32,10 @@ NOTHING = "–"  # noqa: RUF001 - a dash is what is meant
 
 def page(request: Request, template: str, /, *, status: int = 200, **context: Any) -> HTMLResponse:
     """A whole page. `visitor` and `of_app` are there for every template, None where there is none."""
-    return _response(request, template, status, context)
+    response = _response(request, template, status, context)
+    if here := getattr(request.state, "of_app", None):
+        remember_app(request, response, here.app.id)
+    return response
 
 
 def fragment(request: Request, template: str, /, *, status: int = 200, **context: Any) -> HTMLResponse:

@@ -16,10 +16,13 @@ from tenure.control.store import Store
 from tenure.errors import Forbidden, TenureError
 
 COOKIE = "tenure_session"
-ZONE_COOKIE, THEME_COOKIE = "tenure_zone", "tenure_theme"
+ZONE_COOKIE, THEME_COOKIE, APP_COOKIE = "tenure_zone", "tenure_theme", "tenure_app"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = ("/sign-in", "/welcome")
 """Paths whose forms are sent without a session."""
+
+NOBODY = "a visitor"
+"""Who changes something before they are signed in."""
 
 UTC = ZoneInfo("UTC")
 _ZONES = available_timezones()
@@ -89,6 +92,7 @@ async def protect(request: Request) -> None:
     if not _is_ours(request):
         raise Forbidden("this form was sent from another site; open the page here and send it again", code="cross_site")
     if request.url.path.startswith(PUBLIC):
+        audit.act_as(NOBODY, address=request.client.host if request.client else None)
         return
     found = await visitor(request)
     if found is None:
@@ -121,6 +125,13 @@ def remember(request: Request, response: Response, token: str) -> None:
     """Give the browser its session."""
     response.set_cookie(cookie_name(request), token, max_age=SESSION_SECONDS, path="/", secure=is_secure(request),
                         httponly=True, samesite="lax")  # fmt: skip
+
+
+def remember_app(request: Request, response: Response, app_id: str) -> None:
+    """The app that was looked at last is where the first page leads."""
+    if request.cookies.get(APP_COOKIE) != app_id:
+        response.set_cookie(APP_COOKIE, app_id, max_age=SESSION_SECONDS, path="/", secure=is_secure(request),
+                            httponly=True, samesite="lax")  # fmt: skip
 
 
 def forget(request: Request, response: Response) -> None:

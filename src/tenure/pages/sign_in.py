@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import FastAPI, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from tenure.control.people import Person
 from tenure.control.store import Store
-from tenure.errors import RateLimited, Unauthenticated
+from tenure.errors import BadRequest, RateLimited, Unauthenticated
 from tenure.pages.rendering import page
-from tenure.pages.session import SignedIn, forget, remember
+from tenure.pages.session import SignedIn, cookie_name, forget, remember
 
 MAX_PASSWORD = 1_024
 
@@ -32,12 +33,10 @@ def add_sign_in(site: FastAPI) -> None:
     ) -> Response:
         try:
             person = store.people.check_password(email, password)
-        except (Unauthenticated, RateLimited) as error:
+        except (BadRequest, Unauthenticated, RateLimited) as error:
             return page(request, "sign_in.html", status=error.status, next=own_path(next), email=email,
                         problem=error.message)  # fmt: skip
-        response = RedirectResponse(own_path(next), 303)
-        remember(request, response, store.people.open_session(person, request.headers.get("User-Agent", "")))
-        return response
+        return enter(request, person, own_path(next))
 
     @site.post("/sign-out")
     def sign_out(request: Request, visitor: SignedIn) -> Response:
@@ -45,6 +44,17 @@ def add_sign_in(site: FastAPI) -> None:
         response = RedirectResponse("/sign-in", 303)
         forget(request, response)
         return response
+
+
+def enter(request: Request, person: Person, path: str) -> Response:
+    """Begin a session of this person in the browser, in place of one that is there, and go to a path."""
+    store: Store = request.app.state.store
+    before = store.people.session(request.cookies.get(cookie_name(request), ""))
+    if before is not None:
+        store.people.end_session(before.id)
+    response = RedirectResponse(path, 303)
+    remember(request, response, store.people.open_session(person, request.headers.get("User-Agent", "")))
+    return response
 
 
 def own_path(text: str) -> str:

@@ -19,10 +19,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tenure.control.store import Store
 from tenure.errors import Refused, Unavailable
 from tenure.ingest.intake import Intake
+from tenure.pages.account import add_account
+from tenure.pages.audit import add_audit
 from tenure.pages.home import add_home
+from tenure.pages.people import add_people
 from tenure.pages.rendering import PREFIX, STATIC, page
 from tenure.pages.session import SignInFirst, protect, visitor
+from tenure.pages.settings import add_settings
 from tenure.pages.sign_in import add_sign_in
+from tenure.pages.start import add_start
+from tenure.pages.welcome import add_welcome
 from tenure.warehouse.client import Warehouse
 from tenure.web.identifier_path import KeepSlashes
 
@@ -58,6 +64,12 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
     _add_errors(site)
     add_home(site)
     add_sign_in(site)
+    add_start(site)
+    add_settings(site)
+    add_welcome(site)
+    add_account(site)
+    add_people(site)
+    add_audit(site)
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(KeepSlashes(GZipMiddleware(site, minimum_size=1_000)))
 

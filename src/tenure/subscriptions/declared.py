@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -18,6 +19,7 @@ from tenure.subscriptions.rules import Rules
 
 MAX_RATES: Final = 100_000
 SWITCHES: Final = Rules.__struct_fields__
+RATE_COLUMNS: Final = ["currency", "day", "rate"]
 
 _CURRENCY = re.compile("[A-Z]{3}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -80,6 +82,22 @@ def rates(base: str, given: Iterable[tuple[str, Rate]]) -> Rates:
         if found[code].setdefault(each.day, each).rate != each.rate:
             raise _invalid("rates", f"{code} has two rates of {each.day}; give one")
     return Rates(base, {code: tuple(days[day] for day in sorted(days)) for code, days in sorted(found.items())})
+
+
+def rates_in_csv(base: str, lines: Iterable[str]) -> Rates:
+    """Rates to `base` from CSV with the columns currency, day and rate, in any order. Raises BadRequest."""
+    return rates(base, _rows(csv.DictReader(lines)))
+
+
+def _rows(rows: csv.DictReader[str]) -> Iterator[tuple[str, Rate]]:
+    try:
+        if sorted(rows.fieldnames or ()) != RATE_COLUMNS:
+            raise _invalid("rates", f"the first line must name the columns {', '.join(RATE_COLUMNS)}")
+        for row in rows:
+            line = f"line {rows.line_num}"
+            yield currency(row["currency"], f"{line}: currency"), rate(row["day"], row["rate"], line)
+    except csv.Error:
+        raise _invalid("rates", f"line {rows.line_num} cannot be read as CSV") from None
 
 
 def _in_words(kind: Type) -> str:

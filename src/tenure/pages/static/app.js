@@ -33,8 +33,8 @@ document.addEventListener('click', (event) => {
   if ('opens' in button.dataset) document.getElementById(button.dataset.opens).showModal();
   if ('closes' in button.dataset) button.closest('dialog').close();
   if ('copies' in button.dataset) {
-    navigator.clipboard.writeText(button.dataset.copies).then(
-      () => notify('Copied'), () => notify('Copying was refused: select the text instead'));
+    const copied = navigator.clipboard?.writeText(button.dataset.copies) ?? Promise.reject(); // none over plain http
+    copied.then(() => notify('Copied'), () => notify('Copying was refused: select the text instead'));
   }
   if ('themeChoice' in button.dataset) {
     const choice = button.dataset.themeChoice;
@@ -46,6 +46,10 @@ document.addEventListener('click', (event) => {
     document.dispatchEvent(new Event('tenure:theme'));
   }
 });
+
+/* What shows a key once came by a form: loading it again is a look at the page, not the form once more. */
+const shown = document.querySelector('[data-address]');
+if (shown) history.replaceState(null, '', shown.dataset.address);
 
 document.addEventListener('keydown', (event) => {
   const menu = document.querySelector('details.menu[open]');
