@@ -30,6 +30,8 @@ PAGES = {
     "limits": "/apps/{app}/settings/limits",
     "mrr-rules": "/apps/{app}/settings/mrr",
     "health-weights": "/apps/{app}/settings/health",
+    "stripe": "/apps/{app}/settings/stripe",
+    "first-event": "/apps/{app}/start",
     "apps": "/settings/apps",
     "people": "/settings/people",
     "audit": "/settings/audit",
