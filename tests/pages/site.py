@@ -97,5 +97,13 @@ def axe(page: Page) -> None:
 
 def fits(page: Page) -> None:
     """Nothing is wider than the screen, apart from what scrolls by itself."""
-    over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert over <= 0, f"{page.url}: {over} px too wide"
+    over = page.evaluate(_TOO_WIDE)
+    assert not over, f"{page.url}: too wide: {over}"
+
+
+_TOO_WIDE = """() => {
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= width) return [];
+    const wide = [...document.querySelectorAll('body *')].filter((one) => one.getBoundingClientRect().right > width);
+    return ['the page', ...wide.map((one) => one.outerHTML.slice(0, 150))];
+}"""
