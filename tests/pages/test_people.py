@@ -8,8 +8,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tenure.control.audit import acting
+from tenure.control.audit import acting, record
+from tenure.control.database import connect, writing
 from tenure.control.people import ADMIN, VIEWER
+from tenure.settings import Settings
 from tests.pages.site import ADMIN as ADMIN_EMAIL
 from tests.pages.site import PASSWORD, Site, axe, fits, watch
 
@@ -118,10 +120,12 @@ def test_changes_need_the_form_of_the_session(site: Site, admin: Page) -> None:
 
 @pytest.fixture
 def many_changes(site: Site) -> Site:
-    with acting("a script <b>&", "192.0.2.7"):
+    """A page of changes and some more, by somebody and to something with names that are markup."""
+    engine = connect(Settings.load({"data": site.server.data}, {}))
+    with acting("a script <b>&", "192.0.2.7"), writing(engine).begin() as db:
         for number in range(60):
-            site.store.set_limit(site.keys["app"], "native", number + 1)
-        site.store.create_app("<img src=x onerror=alert(1)>")
+            record(db, "app.limit", site.keys["app"], "native", per_minute=number + 1)
+        record(db, "app.create", None, "<img src=x onerror=alert(1)>")
     return site
 
 

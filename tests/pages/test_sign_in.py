@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, expect
 
 from tenure.control.people import VIEWER
 from tenure.settings import Settings
+from tenure.web.body import MAX_BODY
 from tenure.welcome import first_link
 from tests.harness import Server, tenure
 from tests.pages.site import ADMIN, PASSWORD, Site, axe, calm, fits, make_site, watch
@@ -25,7 +26,7 @@ PHONE = {"width": 390, "height": 800}
 def post(site: Site, path: str, data: dict[str, Any], **headers: str) -> httpx.Response:
     """A form as a browser sends it from a page of ours."""
     ours = {"Origin": site.server.url, "Sec-Fetch-Site": "same-origin"}
-    return httpx.post(f"{site.server.url}{path}", data=data, headers=ours | headers)
+    return httpx.post(f"{site.server.url}{path}", data=data, headers=ours | headers, timeout=30)
 
 
 def sign_in(site: Site, email: str = ADMIN, password: str = PASSWORD, **headers: str) -> httpx.Response:
@@ -143,7 +144,18 @@ def test_guessing_is_slowed_down(site: Site) -> None:
     answers = [sign_in(site, "guessed@example.com", f"guess number {number}") for number in range(11)]
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
     assert "too many attempts" in answers[-1].text
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 15 * 60
     assert sign_in(site).status_code == 303
+
+
+def test_a_form_holds_only_so_much(site: Site) -> None:
+    """More is refused while it is being sent, whether or not its length was told before."""
+    field = b"name=" + b"x" * 10_000 + b"&"
+    count = MAX_BODY // 10_000
+    for body in (field * count, iter([field] * count)):
+        headers = {"Origin": site.server.url, "Content-Type": "application/x-www-form-urlencoded"}
+        answer = httpx.post(f"{site.server.url}/sign-in", content=body, headers=headers, timeout=30)
+        assert (answer.status_code, "Too much" in answer.text) == (413, True)
 
 
 @pytest.mark.parametrize(
