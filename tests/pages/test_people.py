@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import re
 
 import httpx
@@ -152,3 +153,27 @@ def test_the_audit_log_tells_who_changed_what(many_changes: Site, admin: Page) -
     admin.goto("/settings/audit?actor=nobody-of-this-name")
     expect(admin.get_by_text("No changes here")).to_be_visible()
     axe(admin)
+
+
+def test_changes_at_once_are_each_by_their_own_admin(site: Site) -> None:
+    """Requests that are answered at the same time do not take each other's names."""
+    people = site.store.people
+
+    def make_links(number: int) -> str:
+        admin = people.create(f"admin{number}@example.com", None, ADMIN)
+        guest = people.create(f"guest{number}@example.com", None, VIEWER)
+        token = people.open_session(admin, "")
+        session = people.session(token)
+        assert session is not None
+        for _ in range(4):
+            answer = httpx.post(f"{site.server.url}/settings/people/{guest.id}/link", data={"csrf": session.csrf},
+                                headers={"Origin": site.server.url, "Cookie": f"tenure_session={token}"},
+                                timeout=30)  # fmt: skip
+            assert answer.status_code == 200
+        return guest.email
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        guests = list(threads.map(make_links, range(4)))
+    made = site.store.audit.entries(action="person.link").items
+    found = sorted((entry.subject, entry.actor) for entry in made if entry.subject in guests)
+    assert found == [(f"guest{n}@example.com", f"admin{n}@example.com") for n in range(4) for _ in range(4)]
