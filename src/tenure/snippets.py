@@ -143,13 +143,13 @@ def _with_clients(base_url: str, app: str, secret: str) -> dict[tuple[str, str],
 
 with Client({url}, {key}) as tenure:
     tenure.track("feature_used", customer_id={customer}, properties={{"feature": "exports"}})""",
-            "pip install tenure-client"),
+            "pip install ./sdk/python    # in a checkout of Tenure"),
         Snippet("native", "node", f"""import {{ Client }} from "tenure-client";
 
 const tenure = new Client({{ baseUrl: {url}, key: {key} }});
 tenure.track("feature_used", {{ customerId: {customer}, properties: {{ feature: "exports" }} }});
 await tenure.close();""",
-            "npm install tenure-client"),
+            "npm install ./sdk/js    # in a checkout of Tenure, after npm ci && npm run build in there"),
         Snippet("churnkey", "node", f"""import axios from "axios";
 
 const headers = {{ "x-ck-api-key": {key}, "x-ck-app": {app_id} }};

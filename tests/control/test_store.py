@@ -75,6 +75,19 @@ def test_shown_prefix_of_a_short_imported_key_gives_little_away(store: Store) ->
     assert store.list_keys()[0].prefix == "01234"
 
 
+def test_an_app_is_renamed(store: Store) -> None:
+    """To a name that is free and can be shown in a line; to the same one nothing happens."""
+    app = store.create_app("a")
+    store.create_app("b")
+    for wrong, why in (("b", "already"), ("", "1 to 200"), ("x" * 201, "1 to 200"), ("a\nb", "line breaks")):
+        with pytest.raises(TenureError, match=why):
+            store.rename_app(app.id, wrong)
+    store.rename_app(app.id, "a")
+    store.rename_app(app.id, "c")
+    assert store.app("c").id == app.id
+    assert [entry.details for entry in store.audit.entries(action="app.rename").items] == [{"was": "a"}]
+
+
 def test_revision_grows_with_every_change(store: Store) -> None:
     """Processes that hold keys and rules in memory can tell that something changed."""
     app = store.create_app("a").id

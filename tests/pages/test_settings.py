@@ -54,7 +54,6 @@ def test_a_key_is_made_rotated_and_revoked(site: Site, admin: Page) -> None:
     assert first != second
     assert [send(site, key).status_code for key in (first, second)] == [200, 200]
 
-    KeyUse(connect(Settings.load({"data": site.server.data}, {}))).write()
     use = KeyUse(connect(Settings.load({"data": site.server.data}, {})))
     use.note(made.id)
     use.write()
@@ -154,7 +153,7 @@ def test_a_rule_of_mrr_is_in_the_basis_of_its_numbers(site: Site, admin: Page) -
     basis = answer()["basis"]
     changed = {"cancel": "request", "days_per_year": 366, "reactivation_days": 90}
     assert {name: basis["rules"][name] for name in changed} == changed
-    expect(admin.locator("form")).to_contain_text(basis["stamp"])
+    expect(admin.get_by_role("main")).to_contain_text(basis["stamp"])
     admin.get_by_label("Currency", exact=True).fill("GBP")
     admin.get_by_role("button", name="Save").click()
     expect(admin.locator("#h-rates")).to_contain_text("These are rates to USD")
@@ -220,6 +219,8 @@ def test_an_app_is_renamed(site: Site, admin: Page) -> None:
         axe(admin)
     fits(admin)
     assert site.store.app(site.keys["app"]).name == "Shop & <i>sons</i>"
+    newest, *_ = site.store.audit.entries(site.keys["app"]).items
+    assert (newest.actor, newest.action, newest.subject) == (ADMIN, "app.rename", "Shop & <i>sons</i>")
 
 
 @pytest.mark.parametrize("width", [1200, 390])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final, NamedTuple
 
+from tenure.receipt import is_receipt
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
 
@@ -13,14 +14,14 @@ LOOK_BACK_MS: Final = 3_600_000
 
 _LAST = """
 SELECT receipt, kind, outcome, dialect, event_id, part, toUnixTimestamp64Milli(received_at)
-FROM arrival WHERE receipt >= {since:FixedString(16)} AND outcome != 'erased'
+FROM arrival WHERE receipt > {after:FixedString(16)} AND outcome != 'erased'
 ORDER BY receipt DESC, kind, position LIMIT 1
 """
 _EVENT = """
-SELECT name, verified, customer_id, uid, email, anonymous_id FROM event FINAL
+SELECT name, verified, customer_id, uid, email, anonymous_id FROM event
 WHERE (customer_key, occurred_at, event_id) IN (
     SELECT customer_key, occurred_at, event_id FROM first_copy WHERE event_id = {event_id:FixedString(16)})
-LIMIT 1
+ORDER BY precedence DESC LIMIT 1
 """
 _REFUSAL = """
 SELECT message, field FROM quarantine FINAL
@@ -45,10 +46,13 @@ class Latest(NamedTuple):
     field: str | None = None
 
 
-def latest(tenant: Tenant) -> Latest | None:
-    """The last request of the last hour that has been loaded, which takes about a second. Raises Unavailable."""
-    since = int(time.time() * 1_000) - LOOK_BACK_MS
-    rows = tenant.rows(_LAST, {"since": _first_receipt(since)})
+def latest(tenant: Tenant, seen: str = "") -> Latest | None:
+    """The last request of the last hour that has been loaded, which takes about a second; None when there is none
+    after the one whose receipt was `seen` already. Raises Unavailable."""
+    after = _first_receipt(int(time.time() * 1_000) - LOOK_BACK_MS)
+    if is_receipt(seen):
+        after = max(after, bytes.fromhex(seen))
+    rows = tenant.rows(_LAST, {"after": after})
     if not rows:
         return None
     receipt, kind, _, dialect, event_id, part, at = rows[0]

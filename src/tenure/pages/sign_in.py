@@ -34,8 +34,11 @@ def add_sign_in(site: FastAPI) -> None:
         try:
             person = store.people.check_password(email, password)
         except (BadRequest, Unauthenticated, RateLimited) as error:
-            return page(request, "sign_in.html", status=error.status, next=own_path(next), email=email,
-                        problem=error.message)  # fmt: skip
+            response = page(request, "sign_in.html", status=error.status, next=own_path(next), email=email,
+                            problem=error.message)  # fmt: skip
+            if error.retry_after is not None:
+                response.headers["Retry-After"] = str(error.retry_after)
+            return response
         return enter(request, person, own_path(next))
 
     @site.post("/sign-out")

@@ -21,6 +21,7 @@ from tenure.errors import Refused, Unavailable
 from tenure.ingest.intake import Intake
 from tenure.pages.account import add_account
 from tenure.pages.audit import add_audit
+from tenure.pages.body_limit import BodyLimit
 from tenure.pages.home import add_home
 from tenure.pages.people import add_people
 from tenure.pages.rendering import PREFIX, STATIC, page
@@ -71,7 +72,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
     add_people(site)
     add_audit(site)
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
-    return SafeHeaders(KeepSlashes(GZipMiddleware(site, minimum_size=1_000)))
+    return SafeHeaders(BodyLimit(KeepSlashes(GZipMiddleware(site, minimum_size=1_000))))
 
 
 class SafeHeaders:
@@ -128,7 +129,7 @@ def _add_errors(site: FastAPI) -> None:
 
 
 _MESSAGES = {404: "there is no page at this address", 405: "this address does not take that"}
-_TITLES = {400: "That does not work", 403: "Not allowed", 404: "Not found", 503: "Not now"}
+_TITLES = {400: "That does not work", 403: "Not allowed", 404: "Not found", 413: "Too much", 503: "Not now"}
 
 
 def _error(request: Request, status: int, message: str, *, retry: bool = False) -> Response:
