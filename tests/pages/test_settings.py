@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -10,6 +11,8 @@ from playwright.sync_api import Page, expect
 
 from tenure.control.database import connect
 from tenure.control.key_use import KeyUse
+from tenure.health.settings import MAX_DECLARED
+from tenure.pages.settings.health import PARTS
 from tenure.settings import Settings
 from tests.clients.arrivals import until
 from tests.pages.site import ADMIN, Site, axe, fits
@@ -27,6 +30,14 @@ def send(site: Site, key: str, **headers: str) -> httpx.Response:
 def shown_key(page: Page) -> str:
     """The key that a page shows, this once."""
     return page.locator(".keys code").first.inner_text()
+
+
+def post(site: Site, page: Page, path: str, fields: dict[str, str]) -> httpx.Response:
+    """A form of this visitor, as no page offers it."""
+    token = page.locator("header input[name=csrf]").first.get_attribute("value") or ""
+    cookies = {one["name"]: one["value"] for one in page.context.cookies()}
+    return httpx.post(f"{site.app}/{path}", data=fields | {"csrf": token}, headers={"Origin": site.server.url},
+                      cookies=cookies)  # fmt: skip
 
 
 def live_secrets(site: Site) -> list[Any]:
@@ -183,6 +194,9 @@ def test_weights_and_signals_are_those_of_the_score(site: Site, admin: Page) -> 
     admin.get_by_role("button", name="Save").click()
     expect(admin.get_by_role("status").first).to_contain_text("Saved")
     assert site.server.read("/v1/signals", site.keys)["signals"] == {name: "negative"}
+    full = {f"sign:{json.dumps(f'name {n}')}": "neutral" for n in range(MAX_DECLARED)} | dict.fromkeys(PARTS, "10")
+    assert post(site, admin, "settings/health", full).status_code == 303
+    assert len(site.server.read("/v1/signals", site.keys)["signals"]) == MAX_DECLARED
 
 
 def test_a_stripe_secret_is_never_shown_again(site: Site, admin: Page) -> None:
@@ -227,17 +241,13 @@ def test_an_app_is_renamed(site: Site, admin: Page) -> None:
 def test_pages_of_settings_for_a_viewer(site: Site, viewer: Page, width: int) -> None:
     """A viewer sees every page, can change nothing on it, and is refused what a form of an admin would send."""
     viewer.set_viewport_size({"width": width, "height": 900})
-    cookies = {one["name"]: one["value"] for one in viewer.context.cookies()}
     for name in PAGES:
         viewer.goto(f"{site.app}/settings/{name}")
         expect(viewer.get_by_role("main")).to_contain_text("An admin may change it")
         expect(viewer.get_by_role("main").locator("button")).to_have_count(0 if name != "stripe" else 1)
         axe(viewer)
         fits(viewer)
-        token = viewer.locator("header input[name=csrf]").first.get_attribute("value")
-        answer = httpx.post(f"{site.app}/settings/{name}", data={"csrf": token, "kind": "secret", "from": "any"},
-                            headers={"Origin": site.server.url}, cookies=cookies)  # fmt: skip
-        assert answer.status_code == 403
+        assert post(site, viewer, f"settings/{name}", {"kind": "secret", "from": "any"}).status_code == 403
 
 
 def test_a_key_of_another_app_is_not_revoked_here(site: Site, admin: Page) -> None:
@@ -246,9 +256,5 @@ def test_a_key_of_another_app_is_not_revoked_here(site: Site, admin: Page) -> No
     key = site.store.create_key(other, "secret")
     (row,) = site.store.list_keys(other)
     admin.goto(f"{site.app}/settings/keys")
-    token = admin.locator("header input[name=csrf]").first.get_attribute("value")
-    cookies = {one["name"]: one["value"] for one in admin.context.cookies()}
-    answer = httpx.post(f"{site.app}/settings/keys/{row.id}/revoke", data={"csrf": token},
-                        headers={"Origin": site.server.url}, cookies=cookies)  # fmt: skip
-    assert answer.status_code == 404
+    assert post(site, admin, f"settings/keys/{row.id}/revoke", {}).status_code == 404
     assert send(site, key).status_code == 200

@@ -28,6 +28,7 @@ PARTS: Final[Mapping[str, str]] = {
 MEANINGS: Final[Mapping[str, str]] = {
     "positive": "good news", "negative": "bad news", "neutral": "neither", "nps": "by the answer to an NPS survey",
 }  # fmt: skip
+DECLARED: Final = "sign:"
 NEW_ROWS: Final = 3
 """Empty rows for names to declare."""
 
@@ -56,10 +57,14 @@ def add_health(site: FastAPI) -> None:
 
 
 def _signals(sent: FormData) -> _Pairs:
-    """Names with their signs, without those that were taken away. Names that were there come as JSON."""
-    declared = zip(texts(sent, "name"), texts(sent, "sign"), strict=False)
+    """Names with their signs, without those that were taken away.
+
+    Names that were there are in the names of their fields, as JSON: one field each, since a form has 1,000 at most, and
+    since a browser would write line breaks in a value in its own way.
+    """
+    fields = [(field.removeprefix(DECLARED), sign) for field, sign in sent.multi_items() if field.startswith(DECLARED)]
     new = zip(texts(sent, "new_name"), texts(sent, "new_sign"), strict=False)
-    found = [(_name(name), sign) for name, sign in declared] + [(name, sign) for name, sign in new if name]
+    found = [(_name(field), str(sign)) for field, sign in fields] + [(name, sign) for name, sign in new if name]
     return [(name, sign) for name, sign in found if sign != "remove"]
 
 
@@ -67,7 +72,7 @@ def _name(text: str) -> str:
     try:
         return str(json.loads(text))
     except ValueError:
-        return text
+        raise BadRequest("a field of this form has no name of an event; load the page again") from None
 
 
 def _problems(weights: Mapping[str, str], signals: _Pairs) -> dict[str, str]:
