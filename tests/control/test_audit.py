@@ -21,6 +21,7 @@ from tenure.control.store import Store
 from tenure.errors import TenureError
 from tenure.health.settings import HealthSettings, changed
 from tenure.identity import Identifier
+from tenure.pages.audit import WORDS
 from tenure.settings import Settings
 from tenure.subscriptions.rules import Rules
 from tests.harness import Server
@@ -175,7 +176,7 @@ def test_facts_from_events_are_no_changes_by_anybody(store: Store) -> None:
 
 
 def test_entries_come_in_pages_newest_first(store: Store) -> None:
-    """By app, by actor, by action or kind of it; each once."""
+    """By app, by actor, by action; each once."""
     app = store.create_app("pages").id
     with acting("pages"):
         for number in range(7):
@@ -183,14 +184,14 @@ def test_entries_come_in_pages_newest_first(store: Store) -> None:
         store.create_key(app, "read")
     pages, cursor = [], None
     while True:
-        page = store.audit.entries(app, actor="pages", action="app", cursor=cursor, limit=3)
+        page = store.audit.entries(app, actor="pages", action="app.limit", cursor=cursor, limit=3)
         pages.append([entry.details["per_minute"] for entry in page.items])
         cursor = page.next
         if cursor is None:
             break
     assert pages == [[7, 6, 5], [4, 3, 2], [1]]
     assert [entry.action for entry in store.audit.entries(app, action="key.create").items] == ["key.create"]
-    assert store.audit.entries(app, action="ke").items == []
+    assert store.audit.entries(app, action="key").items == []
     assert store.audit.entries(app, actor="pages", limit=8).next is None
 
 
@@ -201,6 +202,11 @@ def test_settings_of_health_tell_what_changed(store: Store) -> None:
     store.health.change(app, lambda now: changed(now, {"signals": {"b": "positive", "c": "positive"}}))
     changes = {"a": {"was": "negative", "now": None}, "c": {"was": None, "now": "positive"}}
     assert store.audit.entries(app, limit=1).items[0].details == {"signals": changes, "weights": {}}
+
+
+def test_each_action_has_its_words() -> None:
+    """The page that shows the log says each in words, and lets it be chosen."""
+    assert {action for action, _ in CHANGES.values()} <= WORDS.keys()
 
 
 def test_actor_reaches_the_thread_of_an_endpoint(store: Store) -> None:

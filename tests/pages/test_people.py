@@ -66,8 +66,14 @@ def test_an_admin_lets_somebody_in_and_out_again(site: Site, admin: Page, chromi
     expect(admin.get_by_role("row").filter(has_text="new@example.com")).not_to_contain_text("disabled")
     context.close()
 
-    made = [entry.action for entry in site.store.audit.entries(actor=ADMIN_EMAIL, action="person").items]
-    assert made == ["person.enable", "person.disable", "person.role", "person.link", "person.create"]
+    made = [entry.action for entry in site.store.audit.entries(actor=ADMIN_EMAIL).items]
+    assert [action for action in made if action.startswith("person.")][:5] == [
+        "person.enable",
+        "person.disable",
+        "person.role",
+        "person.link",
+        "person.create",
+    ]
 
 
 def test_what_cannot_be_is_said(site: Site, admin: Page) -> None:
@@ -131,12 +137,12 @@ def many_changes(site: Site) -> Site:
 
 
 def test_the_audit_log_tells_who_changed_what(many_changes: Site, admin: Page) -> None:
-    """By app, by kind, by whom, page by page; the address holds the choice; names are shown as they are."""
+    """By app, by action, by whom, page by page; the address holds the choice; names are shown as they are."""
     site = many_changes
     admin.goto("/settings/audit")
     expect(admin.get_by_role("row").filter(has_text="<img src=x onerror=alert(1)>")).to_have_count(1)
     axe(admin)
-    admin.get_by_label("What").select_option("Apps and their limits")
+    admin.get_by_label("What").select_option("set a rate limit")
     admin.locator("select[name=app]").select_option(value=site.keys["app"])
     admin.get_by_role("button", name="Show").click()
     expect(admin.get_by_role("row").nth(1)).to_contain_text("set a rate limit")

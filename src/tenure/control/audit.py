@@ -107,14 +107,14 @@ class AuditLog:
         cursor: str | None = None,
         limit: int = 50,
     ) -> Entries:
-        """Entries of one app or of all, of one actor or of all, of one action (`key.revoke`) or one kind (`key`)."""
+        """Entries of one app or of all, of one actor or of all, of one action or of all."""
         query = select(audit).order_by(audit.c.id.desc()).limit(limit + 1)
         if app_id is not None:
             query = query.where(audit.c.app_id == app_id)
         if actor is not None:
             query = query.where(audit.c.actor == actor)
         if action is not None:
-            query = query.where((audit.c.action == action) | audit.c.action.startswith(f"{action}.", autoescape=True))
+            query = query.where(audit.c.action == action)
         if cursor is not None:
             query = query.where(audit.c.id < cursor)
         with self._engine.begin() as db:

@@ -228,4 +228,6 @@ audit = Table(  # see `audit`
     Column("details", Text, nullable=False),  # JSON
     Column("address", String(64)),  # of the network
     Index("ix_audit_app_id", "app_id", "id"),
+    Index("ix_audit_actor", "actor", "id"),
+    Index("ix_audit_action", "action", "id"),
 )

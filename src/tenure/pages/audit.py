@@ -15,44 +15,42 @@ from tenure.pages.session import SignedIn
 PATH = "/settings/audit"
 ROWS = 50
 
-KINDS = {
-    "app": "Apps and their limits",
-    "key": "Keys",
-    "mrr": "Rules of MRR",
-    "health": "Health settings",
-    "stripe_secret": "Stripe secrets",
-    "link": "Merges and splits",
-    "erasure": "Erasures",
-    "person": "People",
-    "session": "Signing in and out",
+ACTIONS = {
+    "Apps": {
+        "app.create": "made an app",
+        "app.origins": "set the allowed origins",
+        "app.limit": "set a rate limit",
+        "mrr.rules": "set the rules of MRR",
+        "health.settings": "changed the health settings",
+    },
+    "Keys": {
+        "key.create": "made a key",
+        "key.import": "imported a key",
+        "key.rotate": "rotated a key",
+        "key.revoke": "revoked a key",
+        "stripe_secret.add": "added a Stripe secret",
+        "stripe_secret.revoke": "revoked a Stripe secret",
+    },
+    "Customers": {
+        "link.add": "joined customers",
+        "link.undo": "split customers",
+        "erasure.request": "asked for an erasure",
+        "erasure.done": "finished an erasure",
+    },
+    "People": {
+        "person.create": "added a person",
+        "person.password": "set a password",
+        "person.role": "changed a role",
+        "person.disable": "disabled a person",
+        "person.enable": "enabled a person",
+        "person.link": "made a sign-in link",
+        "session.open": "signed in",
+        "session.end": "ended a session",
+    },
 }
+"""What each action is in words, as they are chosen from."""
 
-DONE = {
-    "app.create": "made an app",
-    "app.origins": "set the allowed origins",
-    "app.limit": "set a rate limit",
-    "key.create": "made a key",
-    "key.import": "imported a key",
-    "key.rotate": "rotated a key",
-    "key.revoke": "revoked a key",
-    "mrr.rules": "set the rules of MRR",
-    "health.settings": "changed the health settings",
-    "stripe_secret.add": "added a Stripe secret",
-    "stripe_secret.revoke": "revoked a Stripe secret",
-    "link.add": "joined customers",
-    "link.undo": "split customers",
-    "erasure.request": "asked for an erasure",
-    "erasure.done": "finished an erasure",
-    "person.create": "added a person",
-    "person.password": "set a password",
-    "person.role": "changed a role",
-    "person.disable": "disabled a person",
-    "person.enable": "enabled a person",
-    "person.link": "made a sign-in link",
-    "session.open": "signed in",
-    "session.end": "ended a session",
-}
-"""What each action is in words; one that is not here is shown as it is."""
+WORDS = {action: words for group in ACTIONS.values() for action, words in group.items()}
 
 
 def add_audit(site: FastAPI) -> None:
@@ -78,8 +76,8 @@ def add_audit(site: FastAPI) -> None:
             "rows": rows,
             "apps": apps,
             "names": {one.id: one.name for one in apps},
-            "kinds": KINDS,
-            "words": DONE,
+            "actions": ACTIONS,
+            "words": WORDS,
             "chosen": chosen,
             "more": f"{PATH}?{_query(chosen | {'cursor': found.next})}" if found.next else None,
             "by_actor": lambda name: f"{PATH}?{_query(chosen | {'actor': name})}",

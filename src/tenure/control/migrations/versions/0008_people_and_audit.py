@@ -68,7 +68,8 @@ def upgrade() -> None:
         sa.Column("address", sa.String(64)),
         sa.PrimaryKeyConstraint("id", name="pk_audit"),
     )
-    op.create_index("ix_audit_app_id", "audit", ["app_id", "id"])
+    for column in ("app_id", "actor", "action"):
+        op.create_index(f"ix_audit_{column}", "audit", [column, "id"])
 
 
 def downgrade() -> None:
