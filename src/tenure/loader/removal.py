@@ -17,8 +17,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from tenure.control.erasures import Erasure
 from tenure.identity import Identifier, keys_in, normal
+from tenure.loader.columns import COLUMNS
 from tenure.warehouse import personal
-from tenure.warehouse.personal import BY_EVENT, BY_IDENTIFY, KEYED, PERSONAL, Keyed, carrying, of_customer
+from tenure.warehouse.personal import BY_COUNT, BY_EVENT, BY_IDENTIFY, KEYED, PERSONAL, Keyed, carrying, of_customer
 
 Step = Callable[[], bool]
 Place = tuple[str, bytes]
@@ -41,6 +42,7 @@ _ERASED_IDENTIFIES = """
 INSERT INTO arrival (app, receipt, kind, position, part, event_id, content, received_at, dialect, outcome, code)
 SELECT app, receipt, 'identify', position, part, toFixedString('', 16), toFixedString('', 8), received_at, dialect,
     'erased', '' FROM identify FINAL WHERE """
+_VOLUMES = "SELECT app, name, dialect, toDate32(occurred_at) AS day, -count() FROM event FINAL WHERE "
 _OF_EVENTS = "event_id IN (SELECT event_id FROM erased_event WHERE erasure = {erasure:FixedString(16)})"
 _OF_IDENTIFIES = f"""app = {{app:String}} AND (receipt, position, part) IN (
     SELECT receipt, position, part FROM identify WHERE {carrying(KEYED["identify"])})
@@ -89,10 +91,20 @@ def hide(client: Client, asked: Erasure) -> None:
     First it is written down which events and elements they are: what is broken off in between is found again.
     """
     _note(client, asked, of_customer)
+    _take_off(client, asked)
     for name, table in KEYED.items():
         _delete(client, asked, name, of_customer(table), wait=True)
     for name in BY_EVENT:
         _delete(client, asked, name, _OF_EVENTS, wait=True)
+
+
+def _take_off(client: Client, asked: Erasure) -> None:
+    """Take the customer's events off the volumes, once: another time the token keeps it out."""
+    sql = f"{_VOLUMES}{of_customer(KEYED['event'])} GROUP BY app, name, dialect, day"
+    if rows := client.query(sql, _parameters(asked)).result_rows:
+        columns, settings = COLUMNS["volume"], {"insert_deduplication_token": f"{asked.id}/volume"}
+        client.insert("volume", rows, column_names=list(columns), column_type_names=list(columns.values()),
+                      settings=settings)  # fmt: skip
 
 
 def count_carrying(client: Client, asked: Erasure) -> dict[str, int]:
@@ -186,6 +198,8 @@ def rewrite(client: Client, asked: Erasure) -> Iterator[Step]:
     for name in tables:
         client.command(f"ALTER TABLE {name} MODIFY SETTING {_SETTINGS}")
         client.command(f"ALTER TABLE {name} APPLY DELETED MASK", settings={"mutations_sync": 0})
+    for name in BY_COUNT:
+        client.command(f"OPTIMIZE TABLE {name} FINAL")
     yield lambda: not any(_waiting(client, name) for name in tables)
     old = _old_parts(client, tables)
 
