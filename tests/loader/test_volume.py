@@ -83,7 +83,9 @@ def test_what_is_wrong_is_put_right_and_what_is_right_stays(loading: Loading) ->
     """From whatever is counted so far: nothing, too little, too much. Another app's volumes are left alone."""
     loading.load(HISTORY)
     expected, client = loading.volumes(), loading.warehouse.client
-    client.command(f"INSERT INTO volume VALUES ('{APP}', 'login', 'native', '2026-01-01', 3), ('other', 'x', 'y', 0, 1)")
+    client.command(
+        f"INSERT INTO volume VALUES ('{APP}', 'login', 'native', '2026-01-01', 3), ('other', 'x', 'y', 0, 1)"
+    )
     client.command(f"DELETE FROM volume WHERE app = '{APP}' AND name = 'export'")
     for _ in range(2):
         put_right(client, {APP})
