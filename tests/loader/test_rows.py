@@ -51,7 +51,7 @@ entries = st.builds(
 
 
 class Model:
-    """The `event` and `first_copy` tables as ReplacingMergeTree reads them with FINAL, and the counts as they are grouped."""
+    """`event` and `first_copy` as ReplacingMergeTree reads them with FINAL, `seen` and `volume` as they are grouped."""
 
     def __init__(self) -> None:
         self.seen: dict[tuple[Any, ...], list[Any]] = {}
@@ -238,9 +238,10 @@ def test_rows_are_as_long_as_their_columns() -> None:
     events, firsts = rows.event_rows(rows.first_copies(made.copies), {})
     stated, _ = rows.subscription_rows(rows.first_copies(made.copies), {})
     seen = seen_rows(changes(rows.first_copies(made.copies), {}).new, made.identifies, 1)
-    found = {"event": events, "first_copy": firsts, "arrival": made.arrivals, "quarantine": made.quarantined,
+    volumes = volume_rows(rows.first_copies(made.copies), {}, {})
+    found = {"event": events, "first_copy": firsts, "volume": volumes, "arrival": made.arrivals, "quarantine": made.quarantined,
              "identify": made.identifies, "fact": made.facts, "seen": seen,
-             "volume": volume_rows(rows.first_copies(made.copies), {}, {}), "identifier": [*made.identifiers.values()], "subscription_fact": stated,
+             "identifier": [*made.identifiers.values()], "subscription_fact": stated,
              "erased_event": rows.erased_event_rows({bytes(16): "app"}, {})}  # fmt: skip
     assert {name: {len(row) for row in table} for name, table in found.items()} == {
         name: {len(columns)} for name, columns in COLUMNS.items()

@@ -1,4 +1,4 @@
-"""The volumes are those of what is stored: after copies in any order, a crash, an erasure, and when they are counted."""
+"""The volumes are those of what is stored, after copies in any order, an erasure and a migration."""
 
 from __future__ import annotations
 
