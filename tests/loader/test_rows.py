@@ -239,8 +239,8 @@ def test_rows_are_as_long_as_their_columns() -> None:
     stated, _ = rows.subscription_rows(rows.first_copies(made.copies), {})
     seen = seen_rows(changes(rows.first_copies(made.copies), {}).new, made.identifies, 1)
     volumes = volume_rows(rows.first_copies(made.copies), {}, {})
-    found = {"event": events, "first_copy": firsts, "volume": volumes, "arrival": made.arrivals, "quarantine": made.quarantined,
-             "identify": made.identifies, "fact": made.facts, "seen": seen,
+    found = {"event": events, "first_copy": firsts, "volume": volumes, "arrival": made.arrivals,
+             "quarantine": made.quarantined, "identify": made.identifies, "fact": made.facts, "seen": seen,
              "identifier": [*made.identifiers.values()], "subscription_fact": stated,
              "erased_event": rows.erased_event_rows({bytes(16): "app"}, {})}  # fmt: skip
     assert {name: {len(row) for row in table} for name, table in found.items()} == {

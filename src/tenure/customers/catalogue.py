@@ -72,7 +72,7 @@ class _Counted(NamedTuple):
     """What was counted of a name. `days` are since 1970."""
 
     name: str
-    count: int
+    events: int
     by_dialect: dict[str, int]
     by_day: dict[int, int]
 
@@ -126,7 +126,7 @@ def event_names(tenant: Tenant, as_of: int | None = None, asked: str = "") -> Ev
     silent = _silences(tenant, found, seen, now, as_of)
     reviewed = review({counted.name: counted.by_dialect for counted in found})
     items = [
-        EventName(counted.name, counted.count, rfc3339(first), rfc3339(last), sorted(counted.by_dialect),
+        EventName(counted.name, counted.events, rfc3339(first), rfc3339(last), sorted(counted.by_dialect),
                   reviewed.advice.get(counted.name, []), _daily(counted.by_day, today), silent.get(counted.name),
                   _spike(counted.by_day, today, first))
         for counted in found
@@ -150,7 +150,7 @@ def _silences(
     tenant: Tenant, found: Sequence[_Counted], seen: Mapping[str, Sequence[Any]], now: int, as_of: int | None
 ) -> dict[str, Silence]:
     """By name: who fell silent for everyone."""
-    others = {one.name: Elsewhere(one.count, seen[one.name][0], seen[one.name][2]) for one in found}
+    others = {one.name: Elsewhere(one.events, seen[one.name][0], seen[one.name][2]) for one in found}
     suspects = {name: other for name, other in others.items() if seems_broken(other, now)}
     if not suspects:
         return {}
