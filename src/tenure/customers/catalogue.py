@@ -12,7 +12,7 @@ import msgspec
 from tenure.customers.as_of import received_by
 from tenure.customers.naming import Advice, Similar, review
 from tenure.health.history import RECENT, Elsewhere
-from tenure.health.silence import State, seems_broken, state
+from tenure.health.silence import BROKEN_SENDERS, State, seems_broken, state
 from tenure.health.spike import LOOKED_AT, USUAL_DAYS, find_spike
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import DAY_MS, rfc3339
@@ -20,6 +20,8 @@ from tenure.wire.times import DAY_MS, rfc3339
 MAX_NAMES: Final = 10_000
 DAILY: Final = 30
 """Days that are counted one by one."""
+LATELY_SECONDS: Final = 60
+"""How long it is remembered how many did what fell silent."""
 EPOCH: Final = date(1970, 1, 1)
 
 
@@ -100,9 +102,9 @@ SELECT name, toUnixTimestamp64Milli(min(occurred_at)), toUnixTimestamp64Milli(ma
 FROM event FINAL WHERE RECEIVED GROUP BY name
 """
 _SENDERS = """
-SELECT name, uniqExact(customer_key) FROM TABLE WHERE name IN {names:Array(String)} AND CONDITION
+SELECT name, uniqUpTo(SEVERAL)(customer_key) FROM TABLE WHERE name IN {names:Array(String)} AND CONDITION
     AND toUnixTimestamp64Milli(TIME) >= {since:Array(Int64)}[indexOf({names:Array(String)}, name)] GROUP BY name
-"""
+""".replace("SEVERAL", str(BROKEN_SENDERS))
 
 
 def event_names(tenant: Tenant, as_of: int | None = None, asked: str = "") -> EventNames:
@@ -158,7 +160,7 @@ def _silences(
     table, at = ("seen", "last") if as_of is None else ("event FINAL", "occurred_at")
     sql = _SENDERS.replace("TABLE", table).replace("TIME", at).replace("CONDITION", received)
     since = [other.last - RECENT * DAY_MS for other in suspects.values()]
-    rows = tenant.rows(sql, parameters | {"names": list(suspects), "since": since})
+    rows = tenant.rows_lately(sql, parameters | {"names": list(suspects), "since": since}, seconds=LATELY_SECONDS)
     senders: dict[str, int] = dict(rows)  # type: ignore[arg-type] # of two columns
     states = {
         name: (other, state(other._replace(senders=senders.get(name, 0)), now)) for name, other in suspects.items()

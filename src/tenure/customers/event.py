@@ -45,7 +45,6 @@ class Doers(msgspec.Struct):
     latest: list[Doer]
 
 
-_NAMED = "SELECT toUnixTimestamp64Milli(max(least(last, now64(3)))) FROM seen WHERE name = {name:String} GROUP BY name"
 _VOLUMES = """
 SELECT toString(dialect) AS source, toInt32(day) AS at, sum(events) AS of_day FROM volume
 WHERE name = {name:String} AND day >= toDate32({since:Int32}) AND day <= toDate32({today:Int32})
@@ -75,14 +74,6 @@ def find_event(tenant: Tenant, name: str) -> EventName:
     if not items or items[0].name != name:
         raise NotFound("this app has no event of that name", code="unknown_event")
     return items[0]
-
-
-def last_seen(tenant: Tenant, name: str) -> int:
-    """When it was done last, or now if that is ahead; milliseconds since 1970 UTC. Raises NotFound and Unavailable."""
-    rows = tenant.rows(_NAMED, {"name": name})
-    if not rows:
-        raise NotFound("this app has no event of that name", code="unknown_event")
-    return int(rows[0][0])
 
 
 def volumes(tenant: Tenant, name: str, days: int) -> Volumes:

@@ -6,13 +6,14 @@ those who did it, in the order of their keys, are a sample by chance, the same e
 
 from __future__ import annotations
 
+import time
 from datetime import date, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from tenure.customers.catalogue import EPOCH
-from tenure.customers.event import last_seen
+from tenure.errors import NotFound
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import DAY_MS
 
@@ -22,7 +23,8 @@ SAMPLE_EVENTS: Final = 50_000
 """Events whose properties are read at the most."""
 LEAST_SAMPLE: Final = 200
 """So many customers are read, however scattered they lie."""
-ROWS_READ: Final = 400_000
+MOST_SAMPLE: Final = 4_000
+ROWS_READ: Final = 250_000
 """About so many events of all names are read for it at the most."""
 PROPERTIES: Final = 40
 VALUES: Final = 6
@@ -91,29 +93,35 @@ class Split(msgspec.Struct):
     missing: list[int]
 
 
+_LAST = """
+SELECT toInt32(day) AS at FROM volume WHERE name = {name:String} AND at <= {today:Int32}
+GROUP BY at HAVING sum(events) > 0 ORDER BY at DESC LIMIT 1
+"""
 _SINCE, _UNTIL = "fromUnixTimestamp64Milli({since:Int64})", "fromUnixTimestamp64Milli({until:Int64})"
-_SIZE = f"""
-SELECT uniqExact(customer_key), (SELECT sum(events) FROM volume) FROM seen
-WHERE name = {{name:String}} AND last >= {_SINCE}
-"""  # noqa: S608 - every value is bound, here and below
-_CHOSEN = f"""
-SELECT DISTINCT customer_key FROM seen WHERE name = {{name:String}} AND last >= {_SINCE}
-ORDER BY customer_key LIMIT {{customers:UInt32}}
-"""  # noqa: S608
+_SENDERS = f"""
+SELECT count(), groupArraySorted({MOST_SAMPLE})(customer_key), (SELECT sum(events) FROM volume)
+FROM (SELECT DISTINCT customer_key FROM seen WHERE name = {{name:String}} AND last >= {_SINCE})
+"""  # noqa: S608 - the number is the one above; every value is bound, here and below
 _SAMPLE = f"""
 SELECT occurred_at, properties FROM event FINAL
-WHERE customer_key IN ({_CHOSEN}) AND name = {{name:String}} AND occurred_at >= {_SINCE} AND occurred_at <= {_UNTIL}
+WHERE customer_key IN {{keys:Array(FixedString(16))}} AND name = {{name:String}}
+    AND occurred_at >= {_SINCE} AND occurred_at < {_UNTIL}
 LIMIT {{events:UInt32}}
 """  # noqa: S608
-_READ = f"SELECT count() FROM ({_SAMPLE})"  # noqa: S608
 _VALUE = "if(length(RAW) > {longest:UInt32}, '', RAW)"
+# Each event adds a pair that is none: they are counted beside the values.
 _TOP = f"""
-SELECT property, value, events, sum(events) OVER (PARTITION BY property) AS all, count() OVER (PARTITION BY property)
+SELECT none, property, value, events, sum(events) OVER (PARTITION BY property), count() OVER (PARTITION BY property)
 FROM (
-    SELECT pair.1 AS property, {_VALUE.replace("RAW", "pair.2")} AS value, count() AS events
-    FROM (SELECT arrayJoin(JSONExtractKeysAndValuesRaw(properties)) AS pair FROM ({_SAMPLE})) GROUP BY property, value
+    SELECT pair.1 AS none, pair.2 AS property, {_VALUE.replace("RAW", "pair.3")} AS value, count() AS events
+    FROM (
+        SELECT arrayJoin(arrayPushFront(
+            arrayMap(pair -> (false, pair.1, pair.2), JSONExtractKeysAndValuesRaw(properties)), (true, '', ''))) AS pair
+        FROM ({_SAMPLE})
+    ) GROUP BY none, property, value
 )
-ORDER BY all DESC, property, events DESC, value LIMIT {{values:UInt32}} BY property LIMIT {{limit:UInt32}}
+ORDER BY none DESC, 5 DESC, property, events DESC, value
+LIMIT {{values:UInt32}} BY none, property LIMIT {{limit:UInt32}}
 """  # noqa: S608
 _SPLIT = f"""
 SELECT grouping(has) AS total, has, value, sumMap([day], [events]) FROM (
@@ -127,10 +135,13 @@ SELECT grouping(has) AS total, has, value, sumMap([day], [events]) FROM (
 def properties(tenant: Tenant, name: str) -> Properties:
     """The properties of the events of a name. Raises NotFound and Unavailable."""
     sample, parameters = _sample(tenant, name)
-    rows = tenant.rows(_TOP, parameters | {"values": VALUES, "limit": PROPERTIES * VALUES})
+    rows = tenant.rows(_TOP, parameters | {"values": VALUES, "limit": PROPERTIES * VALUES + 1})
     found: dict[str, Property] = {}
-    for of, value, count, having, distinct in rows:
-        found.setdefault(of, Property(of, having, distinct, [])).top.append(Value(_raw(value), not value, count))
+    for none, of, value, count, having, distinct in rows:
+        if none:
+            sample.events = count
+        else:
+            found.setdefault(of, Property(of, having, distinct, [])).top.append(Value(_raw(value), not value, count))
     return Properties(sample, list(found.values()))
 
 
@@ -142,35 +153,36 @@ def split(tenant: Tenant, name: str, of: str) -> Split:
     sample, parameters = _sample(tenant, name)
     rows = tenant.rows(_SPLIT, parameters | {"property": of, "limit": SERIES + 2})
     first = (sample.since - EPOCH).days
-    missing = other = [0] * SAMPLE_DAYS
+    every = missing = [0] * SAMPLE_DAYS
     series: list[Series] = []
     for total, has, value, (days, counts) in rows:
         by_day = dict(zip(days, counts, strict=True))
         daily = [by_day.get(first + day, 0) for day in range(SAMPLE_DAYS)]
         if total:
-            other = daily
+            every = daily
         elif not has:
             missing = daily
         elif len(series) < SERIES:
             series.append(Series(_raw(value), not value, daily))
+    sample.events = sum(every)
     shown = [missing, *[one.counts for one in series]]
-    other = [every - sum(of_day) for every, *of_day in zip(other, *shown, strict=True)]
+    other = [count - sum(of_day) for count, *of_day in zip(every, *shown, strict=True)]
     return Split(of, sample, series, other, missing)
 
 
 def _sample(tenant: Tenant, name: str) -> tuple[Sample, dict[str, Any]]:
-    """What is read, and the parameters by which it is."""
-    last = last_seen(tenant, name)
-    until = last // DAY_MS
+    """What is to be read, and the parameters by which it is; its events are not counted yet."""
+    last = tenant.rows(_LAST, {"name": name, "today": time.time_ns() // 1_000_000 // DAY_MS})
+    if not last:
+        raise NotFound("this app has no event of that name until today", code="unknown_event")
+    until = int(last[0][0])
     since = until - SAMPLE_DAYS + 1
-    parameters = {"name": name, "since": since * DAY_MS, "until": last, "events": SAMPLE_EVENTS,
+    parameters = {"name": name, "since": since * DAY_MS, "until": (until + 1) * DAY_MS, "events": SAMPLE_EVENTS,
                   "longest": LONGEST_VALUE}  # fmt: skip
-    ((senders, every),) = tenant.rows(_SIZE, parameters)
-    chosen = min(senders, max(LEAST_SAMPLE, ROWS_READ * senders // max(1, every)))
-    parameters |= {"customers": chosen}
-    ((events,),) = tenant.rows(_READ, parameters)
+    ((senders, keys, every),) = tenant.rows(_SENDERS, parameters)
+    chosen = keys[: max(LEAST_SAMPLE, ROWS_READ * senders // max(1, every))]
     days = EPOCH + timedelta(since), EPOCH + timedelta(until)
-    return Sample(*days, chosen, senders, events), parameters
+    return Sample(*days, len(chosen), senders, 0), parameters | {"keys": [bytes(key) for key in chosen]}
 
 
 def _raw(value: str) -> msgspec.Raw:
