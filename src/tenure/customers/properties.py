@@ -75,7 +75,7 @@ class Properties(msgspec.Struct):
     items: list[Property]
 
 
-class Series(msgspec.Struct):
+class ValueSeries(msgspec.Struct):
     """Events of the sample with one value, on each of its days."""
 
     value: msgspec.Raw
@@ -88,7 +88,7 @@ class Split(msgspec.Struct):
 
     name: str
     sample: Sample
-    values: list[Series]
+    values: list[ValueSeries]
     other: list[int]
     missing: list[int]
 
@@ -154,7 +154,7 @@ def split(tenant: Tenant, name: str, of: str) -> Split:
     rows = tenant.rows(_SPLIT, parameters | {"property": of, "limit": SERIES + 2})
     first = (sample.since - EPOCH).days
     every = missing = [0] * SAMPLE_DAYS
-    series: list[Series] = []
+    series: list[ValueSeries] = []
     for total, has, value, (days, counts) in rows:
         by_day = dict(zip(days, counts, strict=True))
         daily = [by_day.get(first + day, 0) for day in range(SAMPLE_DAYS)]
@@ -163,7 +163,7 @@ def split(tenant: Tenant, name: str, of: str) -> Split:
         elif not has:
             missing = daily
         elif len(series) < SERIES:
-            series.append(Series(_raw(value), not value, daily))
+            series.append(ValueSeries(_raw(value), not value, daily))
     sample.events = sum(every)
     shown = [missing, *[one.counts for one in series]]
     other = [count - sum(of_day) for count, *of_day in zip(every, *shown, strict=True)]

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import FastAPI, Query, Request, Response
 
 from tenure.customers.event import Volumes, doers, examples, find_event, volumes
-from tenure.customers.properties import SAMPLE_DAYS, properties, split
+from tenure.customers.properties import SAMPLE_DAYS, Value, ValueSeries, properties, split
 from tenure.pages.charts import Chart, Series
 from tenure.pages.of_app import AppPage, OfApp
 from tenure.pages.rendering import fragment, page, pretty_json, url
@@ -44,10 +44,10 @@ def add_event(site: FastAPI) -> None:
     def by_property(request: Request, of_app: AppPage, name: str, by: Property) -> Response:
         found = split(of_app.tenant, name, by)
         days = [(found.sample.since + timedelta(day)).isoformat() for day in range(SAMPLE_DAYS)]
-        values = [("longer values" if one.long else shown_value(bytes(one.value)), one.counts) for one in found.values]
-        values += [(label, counts) for label, counts in (("other values", found.other), ("without it", found.missing))
+        values = [(label(one), one.counts) for one in found.values]
+        values += [(rest, counts) for rest, counts in (("other values", found.other), ("without it", found.missing))
                    if any(counts)]  # fmt: skip
-        series = [Series(label, counts, draw="stack", colour=1 + place) for place, (label, counts) in enumerate(values)]
+        series = [Series(value, counts, draw="stack", colour=1 + place) for place, (value, counts) in enumerate(values)]
         chart = Chart(f"Events by {by}", days, series)
         return fragment(request, "event/_split.html", chart=chart, sample=found.sample)
 
@@ -55,7 +55,7 @@ def add_event(site: FastAPI) -> None:
     def its_properties(request: Request, of_app: AppPage, name: str, days: Days = "90") -> Response:
         found = properties(of_app.tenant, name)
         return fragment(request, "event/_properties.html", found=found, path=_path(of_app, name), days=days,
-                        shown_value=lambda one: "longer values" if one.long else shown_value(bytes(one.value)))  # fmt: skip
+                        label=label)  # fmt: skip
 
     @site.get(f"{PATH}/customers")
     def customers(request: Request, of_app: AppPage, name: str) -> Response:
@@ -78,7 +78,7 @@ def add_event(site: FastAPI) -> None:
 
 
 def volume_chart(found: Volumes, *, weekly: bool) -> Chart:
-    """A volume over time, by day or by week (seven days each, the last ends today); by source where there are several."""
+    """A volume over time, by day or by week (seven days, the last ends today); by source where there are several."""
     step = 7 if weekly else 1
     first = len(found.counts) % step
     starts = range(first, len(found.counts), step)
@@ -92,10 +92,12 @@ def volume_chart(found: Volumes, *, weekly: bool) -> Chart:
                  note="Days are those of UTC; the last one is not over yet.")  # fmt: skip
 
 
-def shown_value(raw: bytes) -> str:
+def label(one: Value | ValueSeries) -> str:
     """A JSON value for people: a text as it is, unless that could be taken for something else."""
-    text = raw.decode()
-    value = msgspec.json.decode(raw)
+    if one.long:
+        return "longer values"
+    text = bytes(one.value).decode()
+    value = msgspec.json.decode(one.value)
     if not isinstance(value, str):
         return text
     try:

@@ -20,7 +20,8 @@ Sort = Literal["-count", "-lately", "name", "-last_seen", "-first_seen"]
 Mark = Literal["", "silent", "spike", "advice"]
 
 SORTS: Final[dict[Sort, str]] = {
-    "-count": "most events", "-lately": "most in 30 days", "-last_seen": "latest", "-first_seen": "newest", "name": "name",
+    "-count": "most events", "-lately": "most in 30 days", "-last_seen": "latest", "-first_seen": "newest",
+    "name": "name",
 }  # fmt: skip
 MARKS: Final[dict[Mark, str]] = {
     "": "all", "silent": "fell silent", "spike": "came far more often than usual", "advice": "with advice on the name",
@@ -57,7 +58,7 @@ def add_events(site: FastAPI) -> None:
         found.sort(key=_KEYS[sort], reverse=sort.startswith("-"))
         rest = urlencode({"q": q, "sort": sort, "mark": mark, "start": start + PAGE})
         more = f"{of_app.path}/events?{rest}" if len(found) > start + PAGE else None
-        shown = {"items": found[start : start + PAGE], "more": more}
+        shown: dict[str, Any] = {"items": found[start : start + PAGE], "more": more}
         if start and request.headers.get("HX-Request"):
             return fragment(request, "events/_rows.html", **shown)
         return page(
