@@ -111,15 +111,14 @@ LIMIT {{events:UInt32}}
 _VALUE = "if(length(RAW) > {longest:UInt32}, '', RAW)"
 # Each event adds a pair that is none: they are counted beside the values.
 _TOP = f"""
-SELECT none, property, value, events, sum(events) OVER (PARTITION BY property), count() OVER (PARTITION BY property)
-FROM (
+SELECT none, property, value, events, sum(events) OVER same, count() OVER same FROM (
     SELECT pair.1 AS none, pair.2 AS property, {_VALUE.replace("RAW", "pair.3")} AS value, count() AS events
     FROM (
         SELECT arrayJoin(arrayPushFront(
             arrayMap(pair -> (false, pair.1, pair.2), JSONExtractKeysAndValuesRaw(properties)), (true, '', ''))) AS pair
         FROM ({_SAMPLE})
     ) GROUP BY none, property, value
-)
+) WINDOW same AS (PARTITION BY none, property)
 ORDER BY none DESC, 5 DESC, property, events DESC, value
 LIMIT {{values:UInt32}} BY none, property LIMIT {{limit:UInt32}}
 """  # noqa: S608
