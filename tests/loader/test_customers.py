@@ -70,8 +70,8 @@ class Loading:
         self.billing = self.store.billing.of
         self.start()
 
-    def load(self, entries: list[Entry], token: str = "", *, again: bool = False) -> None:
-        self.loader._insert(rows.block(entries), token or f"{random.random()}", again=again)
+    def load(self, entries: list[Entry], token: str = "") -> None:
+        self.loader._insert(rows.block(entries), token or f"{random.random()}")
 
     def link(self, one: str, head: str, version: int) -> None:
         key, canonical = (identity_key(APP, Identifier("uid", uid)) for uid in (one, head))
@@ -170,7 +170,7 @@ def test_a_block_that_is_inserted_again_counts_once(
         with pytest.raises(ConnectionError):
             loading.load(HISTORY, token)
     loading.start()
-    loading.load(HISTORY, token, again=True)
+    loading.load(HISTORY, token)
     assert loading.counts() == {"uid:c": 1, "uid:a": 3, "uid:b": 1}
     assert loading.volumes() == loading.stored()
 

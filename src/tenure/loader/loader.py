@@ -7,9 +7,9 @@ The order of the steps of one block is what makes a crash harmless:
        `subscription_fact`. What is new in a block is told by `first_copy`, so that until it is written a repetition
        comes to the same rows for these, which the token then keeps out; and once it is written, nothing is new, and
        nothing is counted again. Keys that are counted anew (`seen.Changes`) are emptied and filled from `event`, and
-       the facts of copies that are replaced are withdrawn: that may be repeated, too. `volume` has no key by which a
-       part of it could be counted anew: a block that is done again leaves it alone, and what is missing is found when
-       all else is in;
+       the facts of copies that are replaced are withdrawn: that may be repeated, too. `volume` goes before `event`,
+       where it is looked up as what a copy that is replaced was counted. Where somebody was erased before a block is
+       done again, less may be left of it than was counted: then all is counted, and the difference added;
     3. `arrival` and the rest: what receipts and the books are read from;
     4. links, in the control database, and the canonical customers that they make;
     5. the plan is replaced by the new positions; from then on the journals may be pruned.
@@ -184,14 +184,15 @@ class Loader:
         Raises Unavailable, ClickHouseError or SQLAlchemyError when it could not be; nothing is lost then, and
         the next call does the same block again.
         """
-        again = bool(self._loaded.plan)
-        plan, found = self._planned() if again else self._new_plan()
+        plan, found = self._planned() if self._loaded.plan else self._new_plan()
         if not plan:
             return 0
         taken = [entry for row in found if (entry := row.entry) is not None]
         tombstones = self._look_up(taken)
         block = rows.block(taken, tombstones)
-        self._insert(block, _token(plan), again=again)
+        self._insert(block, _token(plan))
+        if self._erasures != self._loaded.erasures:  # less may be left of the block than was counted
+            put_right(self._warehouse.client, {entry.app for entry in taken})
         self._store.links.add(block.links)
         self._canonical.follow()
         positions = self._loaded.positions | {journal: through for journal, (_, through) in plan.items()}
@@ -228,7 +229,7 @@ class Loader:
                 plan[reader.id] = (after, row.position)
                 found.append(next_one)
         if plan:
-            self._loaded.plan = plan
+            self._loaded.plan, self._loaded.erasures = plan, self._store.erasures.count()
             self._loaded.write(self._directory)
         return plan, found
 
@@ -285,7 +286,7 @@ class Loader:
             self._loaded.scrub = asked
             self._loaded.write(self._directory)
 
-    def _insert(self, block: Block, token: str, *, again: bool = False) -> None:
+    def _insert(self, block: Block, token: str) -> None:
         first = rows.first_copies(block.copies)
         kept = self._kept([*first, *block.erased_ids])
         events, firsts = rows.event_rows(first, kept)
@@ -293,17 +294,14 @@ class Loader:
         made, changed = changes(first, kept), time.time_ns() // 1_000
         counts = seen_rows(made.new, block.identifies, changed)
         unknown = [row for key, row in block.identifiers.items() if key not in self._known]
-        volumes = []
-        if not again:
-            before = counted(self._warehouse.client, replaced_copies(first, kept))
-            volumes = volume_rows(first, kept, before)
+        volumes = volume_rows(first, kept, counted(self._warehouse.client, replaced_copies(first, kept)))
+        self._insert_rows("volume", volumes, token)
         self._insert_rows("erased_event", rows.erased_event_rows(block.erased_ids, kept), token)
         self._insert_rows("event", events, token)
         withdraw(self._warehouse.client, replaced)
         count_anew(self._warehouse.client, made.recount, changed)
         for name, inserted in (
             ("seen", counts),
-            ("volume", volumes),
             ("subscription_fact", stated),
             ("first_copy", firsts),
             ("identify", block.identifies),
@@ -313,8 +311,6 @@ class Loader:
             ("arrival", block.arrivals),
         ):
             self._insert_rows(name, inserted, token)
-        if again:  # of all apps, those included of which nothing is left in the block: they were erased meanwhile
-            put_right(self._warehouse.client, {row[0] for row in block.arrivals})
         self._remember(block.identifiers)
         # All keys of the block: one that was broken off and is done again finds nothing new.
         touched = {(copy.row[0], copy.customer_key) for copy in first.values()} | {(row[0], row[1]) for row in counts}
