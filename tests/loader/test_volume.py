@@ -18,6 +18,7 @@ from tenure.loader.backfill import STEPS
 from tenure.loader.loader import Loader
 from tenure.loader.volume import put_right
 from tenure.warehouse.migrate import migrate
+from tenure.warehouse.personal import of_customer
 from tenure.wire.times import DAY_MS
 from tests.loader.test_customers import APP, Loading, entry, event
 from tests.warehouse.conftest import Engine
@@ -73,7 +74,7 @@ def test_an_erasure_takes_off_what_it_removes_once(loading: Loading) -> None:
     asked = new_erasure(APP, [Identifier("uid", "a")])
     client = loading.warehouse.client
     removal.prepare(client, asked)
-    removal._take_off(client, asked)
+    removal._take_off(client, asked, of_customer)
     for _ in range(2):
         removal.hide(client, asked)
         assert loading.volumes() == loading.stored()

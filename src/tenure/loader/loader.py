@@ -277,7 +277,6 @@ class Loader:
             with self._customers.hiding():  # all that is shown of them is to be made again, be it the same
                 count_anew(self._warehouse.client, others.places, changed)
             others.counted_at = time.time_ns() // 1_000  # before the touch, whose rows are not to count as older
-            put_right(self._warehouse.client, {app for app, _ in others.places})
             self._customers.touch(others.places, changed)
 
     def _ask_for_scrub(self) -> None:

@@ -42,7 +42,11 @@ _ERASED_IDENTIFIES = """
 INSERT INTO arrival (app, receipt, kind, position, part, event_id, content, received_at, dialect, outcome, code)
 SELECT app, receipt, 'identify', position, part, toFixedString('', 16), toFixedString('', 8), received_at, dialect,
     'erased', '' FROM identify FINAL WHERE """
-_VOLUMES = "SELECT app, name, dialect, toDate32(occurred_at) AS day, -count() FROM event FINAL WHERE "
+_VOLUMES = """
+SELECT app, name, dialect, toDate32(occurred_at) AS day, -count() FROM event FINAL
+WHERE CONDITION AND event_id NOT IN (SELECT event_id FROM erased_event WHERE erasure = {erasure:FixedString(16)})
+GROUP BY app, name, dialect, day
+"""
 _OF_EVENTS = "event_id IN (SELECT event_id FROM erased_event WHERE erasure = {erasure:FixedString(16)})"
 _OF_IDENTIFIES = f"""app = {{app:String}} AND (receipt, position, part) IN (
     SELECT receipt, position, part FROM identify WHERE {carrying(KEYED["identify"])})
@@ -91,20 +95,10 @@ def hide(client: Client, asked: Erasure) -> None:
     First it is written down which events and elements they are: what is broken off in between is found again.
     """
     _note(client, asked, of_customer)
-    _take_off(client, asked)
     for name, table in KEYED.items():
         _delete(client, asked, name, of_customer(table), wait=True)
     for name in BY_EVENT:
         _delete(client, asked, name, _OF_EVENTS, wait=True)
-
-
-def _take_off(client: Client, asked: Erasure) -> None:
-    """Take the customer's events off the volumes, once: another time the token keeps it out."""
-    sql = f"{_VOLUMES}{of_customer(KEYED['event'])} GROUP BY app, name, dialect, day"
-    if rows := client.query(sql, _parameters(asked)).result_rows:
-        columns, settings = COLUMNS["volume"], {"insert_deduplication_token": f"{asked.id}/volume"}
-        client.insert("volume", rows, column_names=list(columns), column_type_names=list(columns.values()),
-                      settings=settings)  # fmt: skip
 
 
 def count_carrying(client: Client, asked: Erasure) -> dict[str, int]:
@@ -164,12 +158,23 @@ def _others(asked: Erasure) -> bytes:
 
 def _note(client: Client, asked: Erasure, condition: Callable[[Keyed], str]) -> None:
     """Write down which events and identifies are about to go: their ids before their arrivals are emptied of them."""
+    _take_off(client, asked, condition)
     for statement in (
         _ERASED_EVENTS + condition(KEYED["event"]),
         _ERASED_ELEMENTS.replace("CONDITION", condition(KEYED["identify"])),
         _ERASED_IDENTIFIES + condition(KEYED["identify"]),
     ):
         client.command(statement, _parameters(asked))
+
+
+def _take_off(client: Client, asked: Erasure, condition: Callable[[Keyed], str]) -> None:
+    """Take what is about to be written down off the volumes. What is written down has been; and what a crash keeps from
+    being written down is kept out by the token the next time."""
+    sql = _VOLUMES.replace("CONDITION", condition(KEYED["event"]))
+    if rows := client.query(sql, _parameters(asked)).result_rows:
+        columns, token = COLUMNS["volume"], f"{asked.id}/{len(asked.keys)}/{condition.__name__}"
+        client.insert("volume", rows, column_names=list(columns), column_type_names=list(columns.values()),
+                      settings={"insert_deduplication_token": token})  # fmt: skip
 
 
 def quarantined(client: Client, asked: Erasure) -> list[str]:

@@ -17,12 +17,15 @@ SELECT event_id, name, dialect FROM event FINAL
 WHERE customer_key IN (SELECT key FROM sent) AND event_id IN (SELECT event_id FROM sent)
     AND occurred_at IN (SELECT fromUnixTimestamp64Milli(at, 'UTC') FROM sent)
 """
-# The difference is added: readers never see the table empty, and another time there is nothing to add.
+# What is to be erased is taken off before it goes. The difference is added: readers never see the table empty, and
+# another time there is nothing to add.
 _PUT_RIGHT = """
 INSERT INTO volume
 SELECT app, name, dialect, day, sum(counted) AS missing FROM (
     SELECT app, name, dialect, toDate32(occurred_at) AS day, toInt64(count()) AS counted
-    FROM event FINAL WHERE app IN {apps:Array(String)} GROUP BY app, name, dialect, day
+    FROM event FINAL WHERE app IN {apps:Array(String)}
+        AND event_id NOT IN (SELECT event_id FROM erased_event WHERE app IN {apps:Array(String)})
+    GROUP BY app, name, dialect, day
     UNION ALL
     SELECT app, name, dialect, day, -events FROM volume WHERE app IN {apps:Array(String)}
 ) GROUP BY app, name, dialect, day HAVING missing != 0

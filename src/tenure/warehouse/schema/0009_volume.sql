@@ -15,7 +15,7 @@ SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory 
 INSERT INTO volume
 SELECT app, name, dialect, day, sum(counted) AS missing FROM (
     SELECT app, name, dialect, toDate32(occurred_at) AS day, toInt64(count()) AS counted
-    FROM event FINAL GROUP BY app, name, dialect, day
+    FROM event FINAL WHERE event_id NOT IN (SELECT event_id FROM erased_event) GROUP BY app, name, dialect, day
     UNION ALL
     SELECT app, name, dialect, day, -events FROM volume
 ) GROUP BY app, name, dialect, day HAVING missing != 0
