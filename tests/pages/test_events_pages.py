@@ -43,6 +43,11 @@ def row(page: Page, name: str) -> Any:
     return page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True)).first
 
 
+def loaded(page: Page) -> None:
+    """Until all parts of the page are there."""
+    expect(page.locator(".later")).to_have_count(0)
+
+
 def test_a_name_is_found_with_what_is_odd_about_it(site: Site, admin: Page) -> None:
     """The catalogue shows counts, marks and advice; search, marks and order are in the address."""
     admin.goto(f"{site.app}/events")
@@ -102,6 +107,7 @@ def test_marks_are_explained_on_the_page_of_the_event(site: Site, viewer: Page) 
     expect(viewer.get_by_text("100 events, more than twice the 2 of the busiest of the 28 days before")).to_be_visible()
     figure = viewer.get_by_role("figure").filter(has_text="Events a week")
     assert figure.locator("tbody tr").count() == 52
+    loaded(viewer)
     axe(viewer)
     missing = viewer.goto(f"{site.app}/events/nothing")
     assert missing is not None
@@ -119,6 +125,7 @@ def test_a_hostile_name_is_text_everywhere_and_fits_on_a_phone(site: Site, chrom
     page.get_by_role("region", name="Properties").get_by_role("link").click()
     expect(page.get_by_role("figure").filter(has_text="Events by").locator("canvas")).to_be_visible()
     assert quote(HOSTILE, safe="") in page.url
+    loaded(page)
     fits(page)
     axe(page)
     page.context.close()
