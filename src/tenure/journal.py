@@ -71,6 +71,8 @@ class Loaded(msgspec.Struct):
 
     positions: dict[str, int] = {}
     plan: dict[str, tuple[int, int]] = {}
+    erasures: int = 0
+    """How many erasures there were when the plan was made: with more, the block may not be the same."""
     scrub: int = 0
     """Grows when writers are to free their files of what is pruned (see `Journal.scrub`)."""
 

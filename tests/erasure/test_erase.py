@@ -9,6 +9,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -50,6 +51,12 @@ def is_unknown(server: Server, keys: Keys, person: Person) -> bool:
     return {answer.status_code for answer in found} == {404}
 
 
+def are_counted(server: Server, keys: Keys) -> bool:
+    """Whether the counts that are kept by name and day are those of the events that are stored."""
+    now = datetime.now(UTC).isoformat()
+    return bool(server.read("/v1/events", keys) == server.read("/v1/events", keys, as_of=now))
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + GONE_SECONDS
     while not condition():
@@ -88,6 +95,7 @@ def test_no_answer_and_no_byte_is_left(own: tuple[Server, Keys]) -> None:
     assert counted.balanced
     assert (counted.received, counted.erased) == (at_first.received, 11)
     assert jane.mark not in server.log.read_text()
+    assert are_counted(server, keys)
     assert "FAIL" not in tenure("check", data=server.data)
 
 
@@ -145,6 +153,8 @@ def test_events_under_another_customer_that_carry_the_person_go_too(own: tuple[S
     assert len(server.read("/v1/customers/someone/timeline", keys)["items"]) == 1
     done = certificate_when_done(server, keys, erase(server, keys, jane.email))
     assert done["removed"]["warehouse"]["event of others"] == 1
+    assert are_counted(server, keys)
+    assert server.read("/v1/events", keys)["items"] == []
     assert outcomes(server, keys, jane.receipts) == ["erased", "erased"]
     assert holders(server, [jane.mark]) == {}
     assert books_of(server, keys).balanced

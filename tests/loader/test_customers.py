@@ -34,6 +34,10 @@ from tenure.warehouse.migrate import migrate as migrate_warehouse
 from tests.warehouse.conftest import Engine
 
 APP = "app_00000000000000aa"
+VOLUMES = """SELECT app, name, dialect, day, sum(events) AS counted FROM volume
+GROUP BY app, name, dialect, day HAVING counted != 0 ORDER BY ALL"""
+STORED = """SELECT app, name, dialect, toDate32(occurred_at) AS day, count() FROM event FINAL
+GROUP BY app, name, dialect, day ORDER BY ALL"""
 
 
 class Loading:
@@ -60,7 +64,7 @@ class Loading:
 
     def empty(self) -> None:
         for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical",
-                      "subscription_fact", "ledger"):  # fmt: skip
+                      "subscription_fact", "ledger", "volume", "erased_event"):  # fmt: skip
             self.warehouse.client.command(f"TRUNCATE TABLE {table}")
         (self.journals / "customers.json").unlink(missing_ok=True)
         self.billing = self.store.billing.of
@@ -82,6 +86,12 @@ class Loading:
     def listed(self, **filters: Any) -> Customers:
         self.follow()
         return customers(self.warehouse.tenant(APP), Filter(**filters), sort="-last_seen")
+
+    def volumes(self) -> list[Any]:
+        return [*self.warehouse.client.query(VOLUMES).result_rows]
+
+    def stored(self) -> list[Any]:
+        return [*self.warehouse.client.query(STORED).result_rows]
 
     def counts(self, **filters: Any) -> dict[str, int]:
         return {item.id: item.events for item in self.listed(**filters).items}
@@ -141,7 +151,7 @@ def test_any_order_and_repetition_gives_the_same_list(loading: Loading) -> None:
     assert (a.first_seen, a.last_seen) == ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:05.000Z")
 
 
-@pytest.mark.parametrize("table", ["event", "seen", "first_copy", "identify", "identifier", "arrival"])
+@pytest.mark.parametrize("table", ["event", "seen", "volume", "first_copy", "identify", "identifier", "arrival"])
 def test_a_block_that_is_inserted_again_counts_once(
     loading: Loading, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +172,7 @@ def test_a_block_that_is_inserted_again_counts_once(
     loading.start()
     loading.load(HISTORY, token)
     assert loading.counts() == {"uid:c": 1, "uid:a": 3, "uid:b": 1}
+    assert loading.volumes() == loading.stored()
 
 
 def test_what_a_crash_left_undone_is_found(loading: Loading) -> None:

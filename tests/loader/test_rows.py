@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 from unittest.mock import ANY
 
@@ -18,7 +19,9 @@ from tenure.loader import ledger, profile, rows
 from tenure.loader.columns import COLUMNS
 from tenure.loader.rows import Copy, Kept
 from tenure.loader.seen import changes, seen_rows
+from tenure.loader.volume import Counted, replaced_copies, volume_rows
 from tenure.warehouse.migrate import migrations
+from tenure.wire.times import DAY_MS
 
 APP = "app_0000000000000001"
 SUBSCRIPTION = '{"source":"native","subscription":"s","status":"active"}'
@@ -38,7 +41,7 @@ entries = st.builds(
             name=st.sampled_from(["a", "b"]),
             uid=st.sampled_from(["u", "v"]),
             message_id=st.sampled_from(["m", "n"]),
-            occurred_at=st.sampled_from([None, 1_000, 2_000]),
+            occurred_at=st.sampled_from([None, 1_000, 2_000, DAY_MS]),
             precise=st.just(True),
         ),
         min_size=1,
@@ -48,17 +51,24 @@ entries = st.builds(
 
 
 class Model:
-    """The `event` and `first_copy` tables as ReplacingMergeTree reads them with FINAL, and `seen` as it is grouped."""
+    """`event` and `first_copy` as ReplacingMergeTree reads them with FINAL, `seen` and `volume` as they are grouped."""
 
     def __init__(self) -> None:
         self.seen: dict[tuple[Any, ...], list[Any]] = {}
         self.events: dict[tuple[Any, ...], tuple[int, tuple[Any, ...]]] = {}
         self.first: dict[bytes, Kept] = {}
+        self.volumes: Counter[tuple[Any, ...]] = Counter()
 
     def load(self, found: list[Entry]) -> None:
         first = rows.first_copies(rows.block(found).copies)
         events, firsts = rows.event_rows(first, self.first)
         made = changes(first, self.first)
+        before = {
+            event_id: Counted(*next((row[4], row[17]) for row in self.stored() if row[3] == event_id))
+            for event_id in replaced_copies(first, self.first)
+        }
+        for *counted, more in volume_rows(first, self.first, before):
+            self.volumes[tuple(counted)] += more
         for row in events:
             place, order = (row[1], row[2], row[3]), row[19]
             if place not in self.events or order >= self.events[place][0]:
@@ -95,6 +105,8 @@ def test_any_order_and_batching_keeps_the_first_received_copy(found: list[Entry]
     assert model.stored() == sorted((copy.row for copy in expected.values()), key=lambda row: row[3])
     counted = {tuple(row[:3]): list(row[3:7]) for row in seen_rows(expected.values(), [], 1)}
     assert model.seen == counted
+    volumes = Counter((*row[:1], row[4], row[17], row[2] // DAY_MS) for row in model.stored())
+    assert {place: events for place, events in model.volumes.items() if events} == volumes
 
 
 def an_entry(**fields: Any) -> Entry:
@@ -226,8 +238,9 @@ def test_rows_are_as_long_as_their_columns() -> None:
     events, firsts = rows.event_rows(rows.first_copies(made.copies), {})
     stated, _ = rows.subscription_rows(rows.first_copies(made.copies), {})
     seen = seen_rows(changes(rows.first_copies(made.copies), {}).new, made.identifies, 1)
-    found = {"event": events, "first_copy": firsts, "arrival": made.arrivals, "quarantine": made.quarantined,
-             "identify": made.identifies, "fact": made.facts, "seen": seen,
+    volumes = volume_rows(rows.first_copies(made.copies), {}, {})
+    found = {"event": events, "first_copy": firsts, "volume": volumes, "arrival": made.arrivals,
+             "quarantine": made.quarantined, "identify": made.identifies, "fact": made.facts, "seen": seen,
              "identifier": [*made.identifiers.values()], "subscription_fact": stated,
              "erased_event": rows.erased_event_rows({bytes(16): "app"}, {})}  # fmt: skip
     assert {name: {len(row) for row in table} for name, table in found.items()} == {

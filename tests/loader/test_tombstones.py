@@ -32,7 +32,7 @@ JANE = tombstones(Identifier("uid", "jane"), Identifier("email", "jane@x.y"))
 @pytest.mark.parametrize(
     ("received", "said", "old"),
     [(ERASED_AT, None, True), (ERASED_AT + 1, None, False), (ERASED_AT + 9, ERASED_AT, True),
-     (ERASED_AT + 9, ERASED_AT + 1, False), (ERASED_AT, ERASED_AT + 99, True)],
+     (ERASED_AT + 9, ERASED_AT + 1, False), (ERASED_AT, ERASED_AT + 99, True), (ERASED_AT + 9, -1, True)],
 )  # fmt: skip
 def test_old_is_what_was_received_or_happened_before(received: int, said: int | None, old: bool) -> None:
     """Up to the millisecond of the request, by either time; an identify like an event."""

@@ -71,8 +71,9 @@ class Page(msgspec.Struct):
     next: str | None
 
 
-_COLUMNS = """event_id, name, toUnixTimestamp64Milli(occurred_at), toUnixTimestamp64Micro(received_at), properties,
+COLUMNS = """event_id, name, toUnixTimestamp64Milli(occurred_at), toUnixTimestamp64Micro(received_at), properties,
     context, dialect, verified, customer_id, uid, billing_id, email, anonymous_id, user_id, message_id, receipt"""
+"""Of `event`, in the order of `item`."""
 
 
 def timeline(
@@ -109,18 +110,19 @@ def timeline(
         where.append("occurred_at < fromUnixTimestamp64Milli({until:Int64})")
         parameters["until"] = until
     sql = (  # the parts of `where` are those above; every value is bound
-        f"SELECT {_COLUMNS} FROM event FINAL WHERE {' AND '.join(where)} "  # noqa: S608 - see above
+        f"SELECT {COLUMNS} FROM event FINAL WHERE {' AND '.join(where)} "  # noqa: S608 - see above
         "ORDER BY event.occurred_at DESC, event_id DESC LIMIT {limit:UInt32}"
     )
     rows = tenant.rows(sql, parameters)
-    items = [_item(row) for row in rows[:limit]]
+    items = [item(row) for row in rows[:limit]]
     if len(rows) <= limit:
         return Page(items, None)
     last = rows[limit - 1]
     return Page(items, Cursor(int(last[2]), bytes(last[0])).text())
 
 
-def _item(row: Any) -> Item:
+def item(row: Any) -> Item:
+    """An event from a row of `COLUMNS`."""
     (event_id, name, occurred_at, received_at, properties, context, dialect, verified, *known, receipt) = row
     customer_id, uid, billing_id, email, anonymous_id, user_id, message_id = (value or None for value in known)
     return Item(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from tenure.health.history import BEFORE, RECENT, Doing, Elsewhere, Others
 from tenure.wire.times import DAY_MS
@@ -19,6 +19,10 @@ BROKEN_SENDERS: Final = 3
 BROKEN_DAYS: Final = 3
 BROKEN_GAPS: Final = 20
 """Silence for everyone is one of more days, and longer than so many times the mean time between others' events."""
+
+
+State: TypeAlias = Literal["broken", "retired"]
+"""`retired` when it has been silent for more than `RECENT` days: then it is left out altogether."""
 
 
 class Silent(NamedTuple):
@@ -38,8 +42,7 @@ class Broken(NamedTuple):
     doing: Doing
     since: int
     """When anybody did it last, in milliseconds since 1970 UTC."""
-    state: Literal["broken", "retired"]
-    """`retired` when it has been silent for more than `RECENT` days: then it is left out altogether."""
+    state: State
 
 
 class Tracked(NamedTuple):
@@ -70,14 +73,20 @@ def seems_broken(other: Elsewhere, now: int) -> bool:
     return other.events >= BROKEN_EVENTS and now - other.last > max(BROKEN_DAYS * DAY_MS, gaps)
 
 
+def state(other: Elsewhere, now: int) -> State | None:
+    """Whether a name fell silent for everyone, and several did it until then; None when it did not."""
+    if other.senders < BROKEN_SENDERS or not seems_broken(other, now):
+        return None
+    return "broken" if now - other.last <= RECENT * DAY_MS else "retired"
+
+
 def find_broken(doing: Doing, other: Elsewhere | None, now: int) -> Broken | None:
     """Whether a name fell silent for everyone, and several did it until then; None when it did not."""
-    if other is None or other.senders < BROKEN_SENDERS:
+    if other is None:
         return None
     anybody = other._replace(last=max(other.last, doing.days[0].last))
-    if not seems_broken(anybody, now):
-        return None
-    return Broken(doing, anybody.last, "broken" if now - anybody.last <= RECENT * DAY_MS else "retired")
+    found = state(anybody, now)
+    return None if found is None else Broken(doing, anybody.last, found)
 
 
 def find_silent(doing: Doing) -> Silent | None:

@@ -123,6 +123,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "last": "SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
         "changed": "SimpleAggregateFunction(max, DateTime64(6, 'UTC'))",
     },
+    "volume": {
+        "app": "LowCardinality(String)",
+        "name": "LowCardinality(String)",
+        "dialect": "LowCardinality(String)",
+        "day": "Date32",
+        "events": "Int64",
+    },
     "identifier": {
         "app": "LowCardinality(String)",
         "customer_key": "FixedString(16)",

@@ -7,7 +7,9 @@ The order of the steps of one block is what makes a crash harmless:
        `subscription_fact`. What is new in a block is told by `first_copy`, so that until it is written a repetition
        comes to the same rows for these, which the token then keeps out; and once it is written, nothing is new, and
        nothing is counted again. Keys that are counted anew (`seen.Changes`) are emptied and filled from `event`, and
-       the facts of copies that are replaced are withdrawn: that may be repeated, too;
+       the facts of copies that are replaced are withdrawn: that may be repeated, too. `volume` goes before `event`,
+       where it is looked up as what a copy that is replaced was counted. Where somebody was erased before a block is
+       done again, less may be left of it than was counted: then all is counted, and the difference added;
     3. `arrival` and the rest: what receipts and the books are read from;
     4. links, in the control database, and the canonical customers that they make;
     5. the plan is replaced by the new positions; from then on the journals may be pruned.
@@ -47,6 +49,7 @@ from tenure.loader.recount import count_anew
 from tenure.loader.rows import Block, Kept
 from tenure.loader.seen import changes, seen_rows
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones, ids_of
+from tenure.loader.volume import counted, put_right, replaced_copies, volume_rows
 from tenure.loader.withdrawal import withdraw
 from tenure.settings import MEBIBYTE
 from tenure.telemetry import (
@@ -188,6 +191,8 @@ class Loader:
         tombstones = self._look_up(taken)
         block = rows.block(taken, tombstones)
         self._insert(block, _token(plan))
+        if self._erasures != self._loaded.erasures:  # less may be left of the block than was counted
+            put_right(self._warehouse.client, {entry.app for entry in taken})
         self._store.links.add(block.links)
         self._canonical.follow()
         positions = self._loaded.positions | {journal: through for journal, (_, through) in plan.items()}
@@ -224,7 +229,7 @@ class Loader:
                 plan[reader.id] = (after, row.position)
                 found.append(next_one)
         if plan:
-            self._loaded.plan = plan
+            self._loaded.plan, self._loaded.erasures = plan, self._store.erasures.count()
             self._loaded.write(self._directory)
         return plan, found
 
@@ -288,6 +293,8 @@ class Loader:
         made, changed = changes(first, kept), time.time_ns() // 1_000
         counts = seen_rows(made.new, block.identifies, changed)
         unknown = [row for key, row in block.identifiers.items() if key not in self._known]
+        volumes = volume_rows(first, kept, counted(self._warehouse.client, replaced_copies(first, kept)))
+        self._insert_rows("volume", volumes, token)
         self._insert_rows("erased_event", rows.erased_event_rows(block.erased_ids, kept), token)
         self._insert_rows("event", events, token)
         withdraw(self._warehouse.client, replaced)

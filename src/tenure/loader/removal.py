@@ -17,8 +17,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from tenure.control.erasures import Erasure
 from tenure.identity import Identifier, keys_in, normal
+from tenure.loader.columns import COLUMNS
 from tenure.warehouse import personal
-from tenure.warehouse.personal import BY_EVENT, BY_IDENTIFY, KEYED, PERSONAL, Keyed, carrying, of_customer
+from tenure.warehouse.personal import BY_COUNT, BY_EVENT, BY_IDENTIFY, KEYED, PERSONAL, Keyed, carrying, of_customer
 
 Step = Callable[[], bool]
 Place = tuple[str, bytes]
@@ -41,6 +42,11 @@ _ERASED_IDENTIFIES = """
 INSERT INTO arrival (app, receipt, kind, position, part, event_id, content, received_at, dialect, outcome, code)
 SELECT app, receipt, 'identify', position, part, toFixedString('', 16), toFixedString('', 8), received_at, dialect,
     'erased', '' FROM identify FINAL WHERE """
+_VOLUMES = """
+SELECT app, name, dialect, toDate32(occurred_at) AS day, -count() FROM event FINAL
+WHERE CONDITION AND event_id NOT IN (SELECT event_id FROM erased_event WHERE erasure = {erasure:FixedString(16)})
+GROUP BY app, name, dialect, day
+"""
 _OF_EVENTS = "event_id IN (SELECT event_id FROM erased_event WHERE erasure = {erasure:FixedString(16)})"
 _OF_IDENTIFIES = f"""app = {{app:String}} AND (receipt, position, part) IN (
     SELECT receipt, position, part FROM identify WHERE {carrying(KEYED["identify"])})
@@ -152,12 +158,23 @@ def _others(asked: Erasure) -> bytes:
 
 def _note(client: Client, asked: Erasure, condition: Callable[[Keyed], str]) -> None:
     """Write down which events and identifies are about to go: their ids before their arrivals are emptied of them."""
+    _take_off(client, asked, condition)
     for statement in (
         _ERASED_EVENTS + condition(KEYED["event"]),
         _ERASED_ELEMENTS.replace("CONDITION", condition(KEYED["identify"])),
         _ERASED_IDENTIFIES + condition(KEYED["identify"]),
     ):
         client.command(statement, _parameters(asked))
+
+
+def _take_off(client: Client, asked: Erasure, condition: Callable[[Keyed], str]) -> None:
+    """Take what is about to be written down off the volumes. What is written down has been; and what a crash keeps from
+    being written down is kept out by the token the next time."""
+    sql = _VOLUMES.replace("CONDITION", condition(KEYED["event"]))
+    if rows := client.query(sql, _parameters(asked)).result_rows:
+        columns, token = COLUMNS["volume"], f"{asked.id}/{len(asked.keys)}/{condition.__name__}"
+        client.insert("volume", rows, column_names=list(columns), column_type_names=list(columns.values()),
+                      settings={"insert_deduplication_token": token})  # fmt: skip
 
 
 def quarantined(client: Client, asked: Erasure) -> list[str]:
@@ -186,6 +203,8 @@ def rewrite(client: Client, asked: Erasure) -> Iterator[Step]:
     for name in tables:
         client.command(f"ALTER TABLE {name} MODIFY SETTING {_SETTINGS}")
         client.command(f"ALTER TABLE {name} APPLY DELETED MASK", settings={"mutations_sync": 0})
+    for name in BY_COUNT:
+        client.command(f"OPTIMIZE TABLE {name} FINAL")
     yield lambda: not any(_waiting(client, name) for name in tables)
     old = _old_parts(client, tables)
 

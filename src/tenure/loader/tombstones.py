@@ -25,9 +25,8 @@ class Tombstones:
         """Whether an element carries an identifier that was erased after it was received, or after its own time."""
         said = item.occurred_at if isinstance(item, Event) else item.set_at
         at = entry.received_at // 1_000 if said is None else min(said, entry.received_at // 1_000)
-        return any(
-            at <= self._erased_at.get(identity_key(entry.app, identifier), -1) for identifier in identifiers(item)
-        )
+        known = (self._erased_at.get(identity_key(entry.app, identifier)) for identifier in identifiers(item))
+        return any(erased_at is not None and at <= erased_at for erased_at in known)
 
     def names(self, app: str, payload: str) -> bool:
         """Whether a JSON text holds an erased identifier as a text or an integer."""

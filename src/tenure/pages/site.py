@@ -22,6 +22,8 @@ from tenure.ingest.intake import Intake
 from tenure.pages.account import add_account
 from tenure.pages.audit import add_audit
 from tenure.pages.body_limit import BodyLimit
+from tenure.pages.event import add_event
+from tenure.pages.events import add_events
 from tenure.pages.home import add_home
 from tenure.pages.people import add_people
 from tenure.pages.rendering import PREFIX, STATIC, page
@@ -71,6 +73,8 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
     add_account(site)
     add_people(site)
     add_audit(site)
+    add_events(site)
+    add_event(site)
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(BodyLimit(KeepSlashes(GZipMiddleware(site, minimum_size=1_000))))
 

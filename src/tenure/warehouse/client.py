@@ -31,7 +31,7 @@ vars(options).update(pd=None, np=None)
 ENGINE_USER = "tenure"
 TABLES = (
     "event", "first_copy", "arrival", "quarantine", "identify", "fact", "canonical", "seen", "identifier", "customer",
-    "erased_event", "subscription_fact", "ledger",
+    "erased_event", "subscription_fact", "ledger", "volume",
 )  # fmt: skip
 HIDDEN_BY = dict.fromkeys(
     ("event", "first_copy", "identify", "fact", "seen", "identifier", "subscription_fact"), "customer_key"
@@ -161,6 +161,8 @@ class Tenant:
             filters |= {table: f"{filters[table]} AND {key} NOT IN ({keys})" for table, key in HIDDEN_BY.items()}
         self._filter = "{" + ", ".join(f"'{table}': '{condition}'" for table, condition in filters.items()) + "}"
         self.app = app
+        self.hides = bool(ids)
+        """Whether somebody is hidden: then counts over all customers say too much."""
 
     def rows(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, external: ExternalData | None = None

@@ -46,8 +46,10 @@ BY_EVENT = ("event", "first_copy", "subscription_fact")
 """Tables whose rows go with their event, by `event_id`."""
 BY_PAYLOAD = ("quarantine",)
 """Tables whose rows go when their payload holds an erased identifier."""
+BY_COUNT = ("volume",)
+"""Tables of counts over all customers, from which what is erased is taken off; a name that comes to nothing goes."""
 
-PERSONAL = tuple(dict.fromkeys([*KEYED, *BY_EVENT, *BY_PAYLOAD]))
+PERSONAL = tuple(dict.fromkeys([*KEYED, *BY_EVENT, *BY_PAYLOAD, *BY_COUNT]))
 """Every table that is rewritten by an erasure."""
 
 IMPERSONAL = {

@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 
 from tenure import __version__
 from tenure.control.store import Store
-from tenure.customers.catalogue import event_names
 from tenure.customers.customer import find_customer
 from tenure.customers.receipts import find_receipt
 from tenure.customers.timeline import MAX_LIMIT, timeline
@@ -32,6 +31,7 @@ from tenure.web.churn import add_churn
 from tenure.web.customer import add_customer
 from tenure.web.customers import add_customers
 from tenure.web.erasure import add_erasure
+from tenure.web.events import add_events
 from tenure.web.health import add_health
 from tenure.web.identifier_path import KeepSlashes
 from tenure.web.identity import add_identity
@@ -64,6 +64,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     _add_errors(api)
     api.add_middleware(KeepSlashes)
     _add_reading(api)
+    add_events(api)
     add_churn(api)
     add_attributes(api)
     add_identity(api)
@@ -104,12 +105,6 @@ def _add_reading(api: FastAPI) -> None:
         page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=moment("since", since),
                         until=moment("until", until), as_of=at)  # fmt: skip
         return json_response(page)
-
-    @api.get("/v1/events", tags=["read"], summary="The names of events, with volumes")
-    def events(tenant: Reader, as_of: AsOf = None) -> Response:
-        """Every name that an event was sent under, how many there are, and when the first and last occurred; advice on
-        the name; and in `similar` the names that differ only in spelling, with the one to keep."""
-        return json_response(event_names(tenant, moment("as_of", as_of)))
 
     @api.get("/v1/receipts/{receipt}", tags=["read"], summary="What became of a request")
     def receipt(tenant: Reader, receipt: str) -> Response:

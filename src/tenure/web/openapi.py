@@ -22,6 +22,7 @@ from tenure.customers.view import CustomerView
 from tenure.health.score import Health
 from tenure.metrics.answers import ChurnAnswer, Mrr, MrrRules
 from tenure.web.churn import ChurnEvents
+from tenure.web.events import OneEvent
 from tenure.web.health import AppSignals
 from tenure.web.identity import Linked, Merged, Split
 from tenure.web.ingest_routes import ROUTES
@@ -41,6 +42,7 @@ RESULTS = {
     "/v1/churn-events/{churn_event_id}": ChurnEvent,
     "/api/v1/projects/{slug}/churn-events/{churn_event_id}": ChurnEvent,
     "/v1/events": EventNames,
+    "/v1/events/{name}": OneEvent,
     "/v1/signals": AppSignals,
     "/v1/receipts/{receipt}": Receipt,
     "/v1/erasures/{erasure_id}": Certificate,
