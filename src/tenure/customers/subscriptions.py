@@ -16,7 +16,7 @@ import msgspec
 from tenure.control.billing import Billing
 from tenure.customers import ledger
 from tenure.customers.as_of import received_by
-from tenure.customers.billing import MAX_FACTS, count_facts, read_account
+from tenure.customers.billing import read_account
 from tenure.customers.customer import Customer
 from tenure.customers.ledger import Change, MovementShown, SpellShown
 from tenure.errors import BadRequest
@@ -162,11 +162,11 @@ class _Whole(NamedTuple):
 
 
 def _whole(tenant: Tenant, customer: Customer, billing: Billing, today: date, as_of: int | None) -> _Whole:
-    if count_facts(tenant, customer, as_of) > MAX_FACTS and as_of is None:
+    account = read_account(tenant, customer, billing, as_of)
+    if account is None:
         books = [OWN] if billing.rates is None else [OWN, billing.rates.base]
         changes = {book: ledger.stored_changes(tenant, customer, book, today) for book in books}
         return _Whole(ledger.stored_spells(tenant, customer), changes)
-    account = read_account(tenant, customer, billing, as_of)
     movements = account.movements(billing.rules)
     return _Whole(account.spells, {book: ledger.changes_of(found, today) for book, found in movements.items()})
 

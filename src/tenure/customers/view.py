@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from tenure.churn_event import ChurnEvent
@@ -14,7 +12,7 @@ from tenure.customers.attributes import Attribute, customer_attributes
 from tenure.customers.billing import CustomerBilling, billing_of
 from tenure.customers.churn_events import churn_events
 from tenure.customers.customer import Customer, find_customer
-from tenure.customers.health import customer_health
+from tenure.customers.health import count, customer_health
 from tenure.customers.users import Users, users
 from tenure.health.score import HealthInShort, in_short
 from tenure.identity import CHURN_EVENT_ID
@@ -80,21 +78,22 @@ def view(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> C
     """
     customer = find_customer(tenant, store, text, as_of)
     known = customer_attributes(tenant, customer, limit=0, as_of=as_of)
+    counts = count(tenant, store, customer, as_of)
     paid = billing_of(tenant, customer, store.billing.of(tenant.app), as_of)
     identifiers = [f"{one.kind}:{one.value}" for one in customer.identifiers if one.kind != CHURN_EVENT_ID]
     return CustomerView(
         id=next(iter(identifiers), None),
         identifiers=identifiers,
         name=display_name({name: bytes(one.value).decode() for name, one in known.attributes.items()}) or None,
-        health=in_short(customer_health(tenant, store, customer, paid, as_of)),
-        activity=activity(tenant, customer, time.time_ns() // 1_000_000 if as_of is None else as_of, as_of),
+        health=in_short(customer_health(tenant, store, customer, counts, paid, as_of)),
+        activity=activity(counts),
         billing=paid,
         attributes=known.attributes,
         unverified=known.unverified,
         channels=known.channels,
         unverified_channels=known.unverified_channels,
-        users=users(tenant, customer, limit=SHOWN, as_of=as_of),
-        churn_events=churn_events(tenant, customer, limit=SHOWN, as_of=as_of),
+        users=users(tenant, customer, limit=SHOWN, as_of=as_of, active=counts.of_users > 0),
+        churn_events=churn_events(tenant, customer, limit=SHOWN, as_of=as_of) if counts.churn_events else [],
         receipts=_receipts(tenant, customer, as_of),
         as_of=None if as_of is None else rfc3339(as_of),
     )
