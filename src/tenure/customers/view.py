@@ -8,7 +8,7 @@ from tenure.churn_event import ChurnEvent
 from tenure.control.store import Store
 from tenure.customers.activity import Activity, activity
 from tenure.customers.as_of import received_by
-from tenure.customers.attributes import Attribute, customer_attributes
+from tenure.customers.attributes import Attribute, customer_attributes, name_of
 from tenure.customers.billing import CustomerBilling, billing_of
 from tenure.customers.churn_events import churn_events
 from tenure.customers.customer import Customer, find_customer
@@ -16,7 +16,6 @@ from tenure.customers.health import count, customer_health
 from tenure.customers.users import Users, users
 from tenure.health.score import HealthInShort, in_short
 from tenure.identity import CHURN_EVENT_ID
-from tenure.loader.profile import display_name
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
 
@@ -84,7 +83,7 @@ def view(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> C
     return CustomerView(
         id=next(iter(identifiers), None),
         identifiers=identifiers,
-        name=display_name({name: bytes(one.value).decode() for name, one in known.attributes.items()}) or None,
+        name=name_of(known),
         health=in_short(customer_health(tenant, store, customer, counts, paid, as_of)),
         activity=activity(counts),
         billing=paid,
