@@ -6,6 +6,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import RedirectResponse
 
 from tenure.control.store import Store
+from tenure.pages.of_app import AppPage
 from tenure.pages.session import SignedIn
 
 
@@ -16,4 +17,8 @@ def add_home(site: FastAPI) -> None:
     @site.get("/")
     def home(visitor: SignedIn) -> Response:
         apps = store.apps()
-        return RedirectResponse(f"/apps/{apps[0].id}/customers" if apps else "/start", 303)
+        return RedirectResponse(f"/apps/{apps[0].id}" if apps else "/start", 303)
+
+    @site.get("/apps/{app}")
+    def first(of: AppPage) -> Response:
+        return RedirectResponse(f"{of.path}/customers", 303)

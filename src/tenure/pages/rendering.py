@@ -26,7 +26,7 @@ from tenure.subscriptions import currency
 STATIC = resources.files("tenure.pages").joinpath("static")
 PREFIX = "/assets"
 THEMES = frozenset({"light", "dark"})
-NOTHING = "–"
+NOTHING = "–"  # noqa: RUF001 - a dash is what is meant
 """Shown where there is no value."""
 
 

@@ -20,7 +20,7 @@ def add_sign_in(site: FastAPI) -> None:
     store: Store = site.state.store
 
     @site.get("/sign-in")
-    def form(request: Request, next: str = "/") -> Response:  # noqa: A002 - the parameter's name in the address
+    def form(request: Request, next: str = "/") -> Response:
         return page(request, "sign_in.html", next=own_path(next), email="", problem=None)
 
     @site.post("/sign-in")
@@ -28,7 +28,7 @@ def add_sign_in(site: FastAPI) -> None:
         request: Request,
         email: Annotated[str, Form(max_length=320)],
         password: Annotated[str, Form(max_length=MAX_PASSWORD)],
-        next: Annotated[str, Form()] = "/",  # noqa: A002 - as above
+        next: Annotated[str, Form()] = "/",
     ) -> Response:
         try:
             person = store.people.check_password(email, password)

@@ -21,7 +21,7 @@ from tenure.errors import Refused, Unavailable
 from tenure.ingest.intake import Intake
 from tenure.pages.home import add_home
 from tenure.pages.rendering import PREFIX, STATIC, page
-from tenure.pages.session import SignInFirst, protect
+from tenure.pages.session import SignInFirst, protect, visitor
 from tenure.pages.sign_in import add_sign_in
 from tenure.warehouse.client import Warehouse
 from tenure.web.identifier_path import KeepSlashes
@@ -106,6 +106,7 @@ def _add_errors(site: FastAPI) -> None:
 
     @site.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
+        await visitor(request)  # an address that is not there asked nobody who looks at it
         return _error(request, error.status_code, _MESSAGES.get(error.status_code, error.detail))
 
     @site.exception_handler(Exception)

@@ -39,6 +39,13 @@ function format(unit) {
   });
 }
 
+const MONTH_SECONDS = 28 * 86400;
+const DAY_OF = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
+const MONTH_OF = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric', timeZone: 'UTC' });
+function days(_, splits, axis, space, step) {
+  return splits.map((at) => (at % 86400 ? '' : (step >= MONTH_SECONDS ? MONTH_OF : DAY_OF).format(new Date(at * 1000))));
+}
+
 function stacked(series) {
   const sums = new Map();
   const bars = series.filter((one) => one.draw === 'stack').reverse();
@@ -81,14 +88,17 @@ function draw(figure) {
   const axisX = { ...axis, grid: { show: false } };
   if (data.kind === 'label') {
     Object.assign(axisX, { splits: data.x, values: (_, splits) => splits.map((at) => data.labels[at] || '') });
+    if ((plot.clientWidth - 60) / data.x.length < 76) Object.assign(axisX, { rotate: -35, size: 74 });
   }
+  if (data.kind === 'day') Object.assign(axisX, { values: days, space: 64 });
+  const wide = data.series.some((one) => one.draw === 'bars' || one.draw === 'stack') && data.x.length > 1 ? (data.x[1] - data.x[0]) / 2 : 0;
   const made = new uPlot({
     width: Math.max(plot.clientWidth, 200),
     height: HEIGHTS[figure.dataset.height] || HEIGHTS.medium,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
     legend: { show: false },
     scales: {
-      x: { time: data.kind === 'day', range: data.kind === 'label' ? [-0.6, data.x.length - 0.4] : undefined },
+      x: { time: data.kind === 'day', range: data.kind === 'label' ? [-0.6, data.x.length - 0.4] : (_, low, high) => (low === data.x[0] && high === data.x[data.x.length - 1] ? [low - wide, high + wide] : [low, high]) },
       y: { range: (_, low, high) => spread(low, high, unit) },
     },
     axes: [axisX, { ...axis, size: 60, values: format(unit) }],
@@ -132,16 +142,15 @@ function spread(low, high, unit) {
 }
 
 /* Charts of a group show the same range of x. */
-let following = false;
 function follow(figure, plot, key) {
-  if (key !== 'x' || following || !figure.dataset.group) return;
-  following = true;
+  if (key !== 'x' || !figure.dataset.group) return;
+  const { min, max } = plot.scales.x;
   for (const [other, drawn] of plots) {
-    if (other !== figure && other.dataset.group === figure.dataset.group) {
-      drawn.setScale('x', { min: plot.scales.x.min, max: plot.scales.x.max });
+    const shown = drawn.scales.x;
+    if (other !== figure && other.dataset.group === figure.dataset.group && (shown.min !== min || shown.max !== max)) {
+      drawn.setScale('x', { min, max });
     }
   }
-  following = false;
 }
 
 function legend(figure, data, index) {
