@@ -154,9 +154,7 @@ def subscriptions(
     return page
 
 
-def changes_shown(
-    tenant: Tenant, customer: Customer, billing: Billing, as_of: int | None = None
-) -> list[Change]:
+def changes_shown(tenant: Tenant, customer: Customer, billing: Billing, as_of: int | None = None) -> list[Change]:
     """What moved a customer's MRR until now or `as_of`: in the currency to report in, or where that is not known in
     their own. Newest first, 1,000 at the most. Raises Unavailable."""
     now = time.time_ns() // 1_000_000 if as_of is None else as_of

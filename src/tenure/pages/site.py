@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tenure.control.store import Store
 from tenure.errors import Refused, Unavailable
 from tenure.ingest.intake import Intake
+from tenure.pages.customer import add_customer
 from tenure.pages.home import add_home
 from tenure.pages.rendering import PREFIX, STATIC, page
 from tenure.pages.session import SignInFirst, protect, visitor
@@ -58,6 +59,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
     _add_errors(site)
     add_home(site)
     add_sign_in(site)
+    add_customer(site)  # after all others under /customers
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(KeepSlashes(GZipMiddleware(site, minimum_size=1_000)))
 

@@ -16,7 +16,6 @@ from tenure.customers.freshness import find_fresh
 from tenure.customers.identity import Whole, identity, whole
 from tenure.errors import BadRequest
 from tenure.identity import KINDS, Identifier, normal
-from tenure.warehouse.client import Tenant
 from tenure.web.access import Reader, Writer
 from tenure.web.answer import json_response
 from tenure.web.body import Body

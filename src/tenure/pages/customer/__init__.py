@@ -1,4 +1,4 @@
-"""The page of one customer: a module for each of its parts, which are loaded after it and are pages of their own too."""
+"""The page of one customer: a module for each of its parts, which are loaded after it, and are pages too."""
 
 from __future__ import annotations
 

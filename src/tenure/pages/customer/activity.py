@@ -59,9 +59,7 @@ def add(site: FastAPI) -> None:
     """Put the part into the site."""
 
     @site.get(f"{PATH}/activity")
-    def customer_activity(
-        request: Request, asked: AskedFor, until: Annotated[str | None, Query()] = None
-    ) -> Response:
+    def customer_activity(request: Request, asked: AskedFor, until: Annotated[str | None, Query()] = None) -> Response:
         last = chosen("until", until) or asked.today
         days = year(last)
         zone, tenant = asked.of.zone, asked.of.tenant
@@ -120,7 +118,7 @@ def charts(days: Sequence[date], events: Mapping[date, int], changes: Iterable[C
 
 
 def levels(days: Sequence[date], changes: Iterable[Change], last: date) -> dict[str, dict[date, Decimal]]:
-    """The MRR at the end of each day up to `last`, in units, by currency; what was before the days counts on the first."""
+    """The MRR at the end of each day up to `last`, in units, by currency; what came before counts on the first."""
     moved: defaultdict[str, defaultdict[date, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
     for change in changes:
         moved[change.currency][max(change.day, days[0])] += change.after - change.before

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
+import msgspec
 from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
@@ -18,7 +19,9 @@ from tenure.pages.of_app import AppAdmin, AppPage, OfApp
 from tenure.pages.rendering import fragment, page
 from tenure.web.parameters import day
 
-PATH = "/apps/{app}/customers/{customer_id:identifier}"
+LAST_DAY: Final = date(2299, 12, 30)
+"""The last but one that the warehouse can tell."""
+PATH: Final = "/apps/{app}/customers/{customer_id:identifier}"
 
 
 class Asked(NamedTuple):
@@ -49,6 +52,10 @@ class Asked(NamedTuple):
         """The address of a part of the page, as of the same day."""
         return address(self.of, self.id, part, as_of=self.day, **query)
 
+    def path(self, part: str = "") -> str:
+        """The address of a part of the page now: where its forms go."""
+        return address(self.of, self.id, part)
+
 
 def text(identifier: Identifier) -> str:
     """An identifier as it stands in a URL: never a mere `.` or `..`, which browsers would resolve."""
@@ -74,7 +81,8 @@ def ends(on: date, zone: ZoneInfo) -> int:
 
 def chosen(field: str, value: str | None) -> date | None:
     """A day from a form, where nothing chosen is sent as nothing. Raises BadRequest."""
-    return day(field, value or None)
+    found = day(field, value or None)
+    return found and min(found, LAST_DAY)
 
 
 def asked(of: AppPage, customer_id: str, as_of: Annotated[str | None, Query()] = None) -> Asked:
@@ -94,9 +102,25 @@ AskedFor = Annotated[Asked, Depends(asked)]
 AskedToChange = Annotated[Asked, Depends(asked_to_change)]
 
 
-def part(request: Request, asked: Asked, name: str, title: str, *, status: int = 200, **context: object) -> HTMLResponse:
+def part(request: Request, asked: Asked, name: str, title: str, *, status: int = 200, **context: Any) -> HTMLResponse:
     """A part of the page for htmx; for who opens its address, a page of its own."""
-    template = f"customer/_{name}.html"
+    template, shown = f"customer/_{name}.html", helpers(asked) | context
     if "HX-Request" in request.headers:
-        return fragment(request, template, status=status, asked=asked, **context)
-    return page(request, "customer/part.html", status=status, asked=asked, title=title, template=template, **context)
+        return fragment(request, template, status=status, **shown)
+    return page(request, "customer/part.html", status=status, title=title, template=template, **shown)
+
+
+def helpers(asked: Asked) -> dict[str, Any]:
+    """What the templates of all parts are given."""
+
+    def clock(at: str) -> str:
+        return f"{datetime.fromisoformat(at).astimezone(asked.of.zone):%H:%M:%S}"
+
+    return {"asked": asked, "plain": plain, "clock": clock}
+
+
+def plain(value: msgspec.Raw) -> str:
+    """A JSON value for people: a text without its quotes, anything else as it is written."""
+    raw = bytes(value)
+    found = msgspec.json.decode(raw) if raw[:1] == b'"' else raw.decode()
+    return str(found)

@@ -20,8 +20,6 @@ def add(site: FastAPI) -> None:
         request: Request, asked: AskedFor, cursor: Annotated[str | None, Query()] = None
     ) -> Response:
         billing = asked.of.store.billing.of(asked.of.tenant.app)
-        found = subscriptions(
-            asked.of.tenant, asked.customer, billing, limit=SHOWN, cursor=cursor, as_of=asked.at
-        )
+        found = subscriptions(asked.of.tenant, asked.customer, billing, limit=SHOWN, cursor=cursor, as_of=asked.at)
         more = found.next and asked.url("subscriptions", cursor=found.next)
         return part(request, asked, "subscriptions", "Subscriptions", found=found, more=more, first=cursor is None)

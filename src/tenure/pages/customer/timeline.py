@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime
 from itertools import groupby
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI, Query, Request, Response
@@ -64,7 +64,7 @@ def add(site: FastAPI) -> None:
         )
         days = list(_days(asked, found.items, chosen("after", after)))
         more = found.next and asked.url("timeline", **wanted.query(), cursor=found.next, after=days[-1].on)
-        shown = {"days": days, "more": more, "wanted": wanted}
+        shown: dict[str, Any] = {"days": days, "more": more, "wanted": wanted}
         if cursor is not None and "HX-Request" in request.headers:
             return part(request, asked, "events", "Timeline", **shown)
         names = names_of(asked.of.tenant, asked.customer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query, Request, Response
 from tenure.customers.attributes import customer_attributes, name_of
 from tenure.customers.billing import billing_of
 from tenure.customers.health import count, customer_health
-from tenure.pages.customer.asked import PATH, AskedFor
+from tenure.pages.customer.asked import PATH, AskedFor, helpers
 from tenure.pages.customer.reasons import explained
 from tenure.pages.rendering import page
 
@@ -38,7 +38,7 @@ def add(site: FastAPI) -> None:
         return page(
             request,
             "customer/page.html",
-            asked=asked,
+            **helpers(asked),
             name=name_of(known) or asked.value,
             known=known,
             paid=paid,
@@ -47,6 +47,5 @@ def add(site: FastAPI) -> None:
             reasons=explained(asked, health),
             shown=asked.customer.identifiers[:IDENTIFIERS],
             timeline=asked.url("timeline", name=name, since=since, until=until),
-            yesterday=asked.today - timedelta(days=1),
-            today=date.today(),
+            today=datetime.now(asked.of.zone).date(),
         )
