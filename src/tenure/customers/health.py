@@ -170,7 +170,8 @@ def _identifiers(
     """How many identifiers, `without` some, did each name in the 30 days until its last time; of up to a minute ago."""
     received, parameters = received_by(as_of)
     table, at = ("seen", "last") if as_of is None else ("event FINAL", "occurred_at")
-    since = [time - RECENT * DAY_MS for time in last.values()]
-    parameters |= {"keys": list(without), "names": list(last), "since": since}
+    names = sorted(last)  # in one order, so that the answer is remembered for other customers too
+    since = [last[name] - RECENT * DAY_MS for name in names]
+    parameters |= {"keys": list(without), "names": names, "since": since}
     sql = _SENDERS.replace("TABLE", table).replace("TIME", at).replace("CONDITION", received)
     return {name: int(count) for name, count in tenant.rows_lately(sql, parameters, seconds=LATELY_SECONDS)}

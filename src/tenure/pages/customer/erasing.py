@@ -12,6 +12,7 @@ from tenure.control.erasures import PHASES
 from tenure.control.store import Store
 from tenure.customers.erasure import certificate, request_erasure
 from tenure.customers.export import export
+from tenure.errors import BadRequest, Refused
 from tenure.pages.customer.asked import PATH, AskedFor, AskedToChange, part
 from tenure.pages.of_app import AppPage
 from tenure.pages.rendering import fragment, page
@@ -36,10 +37,12 @@ def add(site: FastAPI) -> None:
 
     @site.post(f"{PATH}/erase")
     def erase(request: Request, asked: AskedToChange, confirmed: Annotated[str, Form()] = "") -> Response:
-        if confirmed.strip() != asked.value.strip():
-            problem = "What you typed is not this customer's identifier. Nothing was erased."
-            return part(request, asked, "erase", "Export and erase", status=400, problem=problem)
-        found = request_erasure(warehouse, store, journals, asked.of.app.id, asked.id)
+        try:
+            if confirmed.strip() != asked.value.strip():
+                raise BadRequest("what you typed is not this customer's identifier", field="confirmed")
+            found = request_erasure(warehouse, store, journals, asked.of.app.id, asked.id)
+        except Refused as error:
+            return part(request, asked, "erase", "Export and erase", status=error.status, problem=error)
         return RedirectResponse(f"{asked.of.path}/erasures/{found.id}", 303)
 
     @site.get("/apps/{app}/erasures/{erasure_id}")
