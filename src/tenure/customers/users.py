@@ -90,9 +90,11 @@ def users(
 ) -> Users:
     """A page of the users that a customer has or had, from what had been received by `as_of` (milliseconds).
 
-    `active` is False where no event is known to name a user, so that none is read. Raises Unavailable.
+    `active` is False where it is known that no event names a user. Raises Unavailable.
     """
-    found = _activities(tenant, customer, as_of, after=cursor or "", limit=limit + 1, active=active)
+    if not active and not _are_named(tenant, customer):
+        return Users([], None)
+    found = _activities(tenant, customer, as_of, after=cursor or "", limit=limit + 1)
     page = dict(list(found.items())[:limit])
     facts = _facts(tenant, customer, list(page), as_of)
     members = _periods(tenant, customer, list(page), facts[_LISTS], as_of)
@@ -132,22 +134,24 @@ def periods(said: Iterable[Said], left_out: Iterable[int]) -> list[tuple[int, in
     return found if since is None else [*found, (since, None)]
 
 
+_NAMED = """
+SELECT 1 FROM fact WHERE customer_key IN {keys:Array(FixedString(16))} AND scope IN ('user', 'users') LIMIT 1
+"""
 # Of several deliveries of one element to one customer the first received counts, also where a later one names another
 # user. Each copy that says something of users has a `member` or a `list`.
 _ACTIVITIES = """
 SELECT id, sum(events), minIf(first, events > 0), maxIf(last, events > 0) FROM (
-    ACTIVE SELECT DISTINCT copy.1 AS id, 0 AS events, 0 AS first, 0 AS last FROM (
+    SELECT user_id AS id, count() AS events, toUnixTimestamp64Milli(min(occurred_at)) AS first,
+        toUnixTimestamp64Milli(max(occurred_at)) AS last
+    FROM event FINAL WHERE customer_key IN {keys:Array(FixedString(16))} AND user_id != '' AND RECEIVED GROUP BY user_id
+    UNION ALL
+    SELECT DISTINCT copy.1, 0, 0, 0 FROM (
         SELECT max(precedence) AS earliest, groupArray((subject, precedence)) AS copies
         FROM fact WHERE customer_key IN {keys:Array(FixedString(16))} AND scope IN ('user', 'users')
             AND operation IN ('member', 'list') AND RECEIVED GROUP BY element_id, verified
     ) ARRAY JOIN arrayFilter(said -> said.2 = earliest AND said.1 != '', copies) AS copy
 ) WHERE WANTED GROUP BY id ORDER BY id LIMIT {limit:UInt32}
 """
-_ACTIVE = """
-    SELECT user_id AS id, count() AS events, toUnixTimestamp64Milli(min(occurred_at)) AS first,
-        toUnixTimestamp64Milli(max(occurred_at)) AS last
-    FROM event FINAL WHERE customer_key IN {keys:Array(FixedString(16))} AND user_id != '' AND RECEIVED GROUP BY user_id
-    UNION ALL"""
 # Of what is said in a row between two lists, only the first changes anything.
 _SAID = """
 SELECT user_id, here, at FROM (
@@ -170,24 +174,18 @@ SELECT user_id, here, at FROM (
 """.replace("IS_OURS", "(customer_key IN {keys:Array(FixedString(16))})")
 
 
+def _are_named(tenant: Tenant, customer: Customer) -> bool:
+    """Whether anything but an event ever named a user."""
+    return bool(tenant.rows(_NAMED, {"keys": customer.keys}))
+
+
 def _activities(
-    tenant: Tenant,
-    customer: Customer,
-    as_of: int | None,
-    *,
-    after: str = "",
-    only: str | None = None,
-    limit: int = 1,
-    active: bool = True,
+    tenant: Tenant, customer: Customer, as_of: int | None, *, after: str = "", only: str | None = None, limit: int = 1
 ) -> dict[str, Activity]:
     """The customer's users in the order of their ids, those `after` one or `only` one."""
     condition, parameters = received_by(as_of)
     wanted = "id > {id:String}" if only is None else "id = {id:String}"
-    sql = (
-        _ACTIVITIES.replace("ACTIVE", _ACTIVE if active else "")
-        .replace("RECEIVED", condition)
-        .replace("WANTED", wanted)
-    )
+    sql = _ACTIVITIES.replace("RECEIVED", condition).replace("WANTED", wanted)
     parameters |= {"keys": customer.keys, "id": after if only is None else only, "limit": limit}
     return {row[0]: Activity(*(int(number) for number in row[1:])) for row in tenant.rows(sql, parameters)}
 
