@@ -96,7 +96,7 @@ def test_a_customer_as_a_whole(admin: Page, acme: str) -> None:
     rows = [drawn.nth(at).locator("tr").count() for at in (0, 1)]
     assert rows[0] == rows[1] > 360
     expect(drawn.nth(0).locator("tr").last).to_contain_text("49.00 USD")
-    expect(admin.get_by_role("region", name="Users")).to_contain_text("role: owner")
+    expect(admin.get_by_role("region", name="Table of users")).to_contain_text("role: owner")
     expect(admin.get_by_role("region", name="States of s1")).to_contain_text("29.00 USD")
     axe(admin)
 
@@ -152,12 +152,17 @@ def test_a_reason_of_the_score_leads_to_its_events(admin: Page, acme: str) -> No
 
 
 def test_an_attribute_has_its_history(admin: Page, acme: str) -> None:
-    """What an attribute was before, when and by whom it was said; as of an earlier day it has the earlier value."""
+    """What an attribute was before, when and by whom it was said; on a day before anything was received
+    there was no such customer."""
     admin.goto(acme)
-    plan = admin.get_by_role("region", name="Attributes").locator("tr").filter(has_text="plan")
+    plan = admin.get_by_role("region", name="Table of attributes").locator("tr").filter(has_text="plan")
     expect(plan.locator("summary")).to_have_text("pro")
     plan.locator("summary").click()
     expect(plan.locator("li")).to_have_text([re.compile("set pro; by native"), re.compile("set free; by native")])
+    admin.get_by_label("As of").fill(str(TODAY.date()))
+    admin.get_by_role("button", name="Show").click()
+    expect(admin.get_by_role("status").first).to_contain_text("As Tenure would have answered")
+    expect(plan.locator("summary")).to_have_text("pro")
     admin.get_by_label("As of").fill(str((TODAY - timedelta(days=2)).date()))
     admin.get_by_role("button", name="Show").click()
     expect(admin.get_by_role("heading", level=1)).to_have_text("Not found")
