@@ -80,20 +80,12 @@ class Said(NamedTuple):
 
 
 def users(
-    tenant: Tenant,
-    customer: Customer,
-    *,
-    limit: int = 100,
-    cursor: str | None = None,
-    as_of: int | None = None,
-    active: bool = True,
+    tenant: Tenant, customer: Customer, *, limit: int = 100, cursor: str | None = None, as_of: int | None = None
 ) -> Users:
     """A page of the users that a customer has or had, from what had been received by `as_of` (milliseconds).
 
-    `active` is False where it is known that no event names a user. Raises Unavailable.
+    Raises Unavailable.
     """
-    if not active and not _are_named(tenant, customer):
-        return Users([], None)
     found = _activities(tenant, customer, as_of, after=cursor or "", limit=limit + 1)
     page = dict(list(found.items())[:limit])
     facts = _facts(tenant, customer, list(page), as_of)
@@ -134,9 +126,6 @@ def periods(said: Iterable[Said], left_out: Iterable[int]) -> list[tuple[int, in
     return found if since is None else [*found, (since, None)]
 
 
-_NAMED = """
-SELECT 1 FROM fact WHERE customer_key IN {keys:Array(FixedString(16))} AND scope IN ('user', 'users') LIMIT 1
-"""
 # Of several deliveries of one element to one customer the first received counts, also where a later one names another
 # user. Each copy that says something of users has a `member` or a `list`.
 _ACTIVITIES = """
@@ -172,11 +161,6 @@ SELECT user_id, here, at FROM (
     )
 ) WHERE (here, lists_before) != before ORDER BY user_id, at, customer_key
 """.replace("IS_OURS", "(customer_key IN {keys:Array(FixedString(16))})")
-
-
-def _are_named(tenant: Tenant, customer: Customer) -> bool:
-    """Whether anything but an event ever named a user."""
-    return bool(tenant.rows(_NAMED, {"keys": customer.keys}))
 
 
 def _activities(
