@@ -9,6 +9,12 @@ from urllib.parse import quote
 
 import pytest
 
+from tenure.control.database import connect
+from tenure.control.store import Store
+from tenure.customers import counts
+from tenure.customers.customer import find_customer
+from tenure.settings import Settings
+from tenure.warehouse.client import Warehouse
 from tests.harness import Server, create_app
 
 Keys = dict[str, str]
@@ -111,3 +117,20 @@ def test_nobody_and_others_are_not_found(server: Server, keys: Keys) -> None:
     for customer in ("nobody", "theirs", "uid:theirs"):
         answer = server.http.get(f"/v1/customers/{customer}", headers={"Authorization": f"Bearer {keys['read_key']}"})
         assert (answer.status_code, answer.json()["error"]) == (404, "unknown_customer")
+
+
+def test_activity_is_exact_however_many_days_there_are(
+    server: Server, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a customer with more days than are told apart, sums are read by name: the same as those of the days."""
+    made = [("login", day) for day in (0.1, 1.5, 8, 40, 95, 400, -2)] + [("export", 3.5), ("export", 3.4), ("Été", 20)]
+    native(server, keys, *({"event": name, "uid": "u", "occurred_at": ago(day)} for name, day in made))
+    native(server, keys, {"event": "login", "uid": "u", "occurred_at": ago(2.5)}, key="publishable_key")
+    server.wait_loaded()
+    settings = Settings.load({"data": server.data}, {})
+    tenant, store = Warehouse(settings).tenant(keys["app"]), Store(connect(settings))
+    asked = tenant, find_customer(tenant, store, "u"), [], time.time_ns() // 1_000_000
+    counted = counts.read_counts(*asked)
+    assert (counted.total.events, counted.verified, counted.ahead) == (11, 9, 1)
+    monkeypatch.setattr(counts, "MAX_ROWS", len(counted.days))
+    assert counts.read_counts(*asked) == counted

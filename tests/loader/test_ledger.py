@@ -15,7 +15,6 @@ import pytest
 
 from tenure.control.billing import Billing
 from tenure.customers import billing as of_customer
-from tenure.customers import subscriptions as lines
 from tenure.customers.billing import billing_of
 from tenure.customers.conditions import Filter
 from tenure.customers.customer import find_customer
@@ -243,7 +242,6 @@ def test_what_is_stored_is_what_is_computed(loading: Loading, monkeypatch: pytes
         computed = billing_of(tenant, customer, billing), subscriptions(tenant, customer, billing)
         with monkeypatch.context() as patched:
             patched.setattr(of_customer, "MAX_FACTS", 0)
-            patched.setattr(lines, "MAX_FACTS", 0)
             assert (billing_of(tenant, customer, billing), subscriptions(tenant, customer, billing)) == computed
         assert computed[1].reported
         assert computed[1].movements

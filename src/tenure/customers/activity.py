@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from tenure.customers.as_of import received_by
-from tenure.customers.customer import Customer
-from tenure.warehouse.client import Tenant
-from tenure.wire.times import DAY_MS, rfc3339
+from tenure.customers.counts import Counts, Named
+from tenure.wire.times import rfc3339
 
 MAX_NAMES = 1_000
 """Names that are told apart, the most frequent; the totals count all."""
-WINDOWS = (7, 30, 90)
-"""Days of each window. It ends at the moment of the question and begins after the same moment so many days ago."""
 
 
 class Window(msgspec.Struct):
@@ -57,40 +52,22 @@ class Activity(msgspec.Struct):
     by_name: list[EventActivity]
 
 
-_WINDOW = "countIf(age >= 0 AND age < {0}), countIf(age >= {0} AND age < {1})"
-_WINDOWS = ", ".join(_WINDOW.format(days * DAY_MS, 2 * days * DAY_MS) for days in WINDOWS)
-_SQL = f"""
-SELECT name, count(), countIf(verified), min(at), max(at), {_WINDOWS}
-FROM (
-    SELECT name, verified, toUnixTimestamp64Milli(occurred_at) AS at, {{now:Int64}} - at AS age
-    FROM event FINAL WHERE customer_key IN {{keys:Array(FixedString(16))}} AND RECEIVED
-)
-GROUP BY GROUPING SETS ((), (name)) ORDER BY grouping(name) DESC, count() DESC, name LIMIT {{limit:UInt32}}
-"""  # noqa: S608 - the numbers are those above; every value is bound
-
-
-def activity(tenant: Tenant, customer: Customer, now: int, as_of: int | None = None) -> Activity:
-    """The activity up to `now`, by what had been received by `as_of` (both milliseconds since 1970 UTC).
-
-    Raises Unavailable.
-    """
-    received, parameters = received_by(as_of)
-    parameters |= {"keys": customer.keys, "now": now, "limit": MAX_NAMES + 1}
-    total, *by_name = tenant.rows(_SQL.replace("RECEIVED", received), parameters)
-    _, count, verified, first, last, *counts = total
+def activity(counts: Counts) -> Activity:
+    """The activity up to the moment that the events were counted at."""
+    total = counts.total
     return Activity(
-        count,
-        verified / count if count else None,
-        rfc3339(first) if count else None,
-        rfc3339(last) if count else None,
-        *_windows(counts),
-        [_event_activity(row) for row in by_name],
+        total.events,
+        total.verified / total.events if total.events else None,
+        rfc3339(total.first) if total.events else None,
+        rfc3339(total.last) if total.events else None,
+        *_windows(total.windows),
+        [_event_activity(named) for named in counts.names[:MAX_NAMES]],
     )
 
 
-def _event_activity(row: Sequence[Any]) -> EventActivity:
-    name, count, _, first, last, *counts = row
-    return EventActivity(name, count, rfc3339(first), rfc3339(last), *_windows(counts))
+def _event_activity(named: Named) -> EventActivity:
+    times = rfc3339(named.first), rfc3339(named.last)
+    return EventActivity(named.name, named.events, *times, *_windows(named.windows))
 
 
 def _windows(counts: Sequence[int]) -> tuple[Window, Window, Window]:

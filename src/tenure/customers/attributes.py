@@ -8,6 +8,7 @@ import msgspec
 
 from tenure.customers.customer import Customer
 from tenure.customers.facts import Fact, Step, by_attribute, fold, read_facts
+from tenure.loader.profile import display_name
 from tenure.warehouse.client import Tenant
 from tenure.wire.json import canonical
 from tenure.wire.times import rfc3339
@@ -80,6 +81,11 @@ def customer_attributes(
         _channels(fact for fact in ways if fact.verified),
         _channels(fact for fact in ways if not fact.verified),
     )
+
+
+def name_of(found: Known) -> str | None:
+    """The customer's name among the attributes in force."""
+    return display_name({name: bytes(one.value).decode() for name, one in found.attributes.items()}) or None
 
 
 def known(facts: Iterable[Fact], limit: int) -> Known:

@@ -46,33 +46,29 @@ def billing_of(
     None for one of whom no subscription has begun. Raises Unavailable.
     """
     now = time.time_ns() // 1_000_000 if as_of is None else as_of
-    count = count_facts(tenant, customer, as_of)
-    if not count:
-        return None
     today = day_of(now)
-    if count > MAX_FACTS and as_of is None:
+    found = read_account(tenant, customer, billing, as_of)
+    if found is None:
         item, spells = ledger.stored_item(tenant, customer), ledger.stored_spells(tenant, customer)
         mrr: Mapping[str, Fraction] = ledger.stored_mrr(tenant, customer, today)
     else:
-        found = read_account(tenant, customer, billing, as_of)
         standing_now = standing(found, now)
         item, spells = columns(found, standing_now).shown, found.spells
         mrr = standing_now.mrr[OWN] if standing_now else {}
     return None if item is None else _shown(item, mrr, spells, today)
 
 
-def read_account(tenant: Tenant, customer: Customer, billing: Billing, as_of: int | None) -> Account:
-    """All that the facts of a customer come to. Raises Unavailable."""
+def read_account(tenant: Tenant, customer: Customer, billing: Billing, as_of: int | None) -> Account | None:
+    """All that the facts of a customer come to; None now (without `as_of`) for more facts than `MAX_FACTS`.
+
+    Raises Unavailable.
+    """
     received, parameters = received_by(as_of)
-    sql = _FACTS.replace("RECEIVED", received)
-    rows = tenant.rows(sql, parameters | {"keys": customer.keys})
+    parameters |= {"keys": customer.keys, "limit": MAX_FACTS + 1 if as_of is None else 2**63}
+    rows = tenant.rows(_FACTS.replace("RECEIVED", received), parameters)
+    if len(rows) > MAX_FACTS and as_of is None:
+        return None
     return account((_decode(fact) for (fact,) in rows), billing.rules, billing.rates)
-
-
-def count_facts(tenant: Tenant, customer: Customer, as_of: int | None) -> int:
-    """How many facts there are of a customer. Raises Unavailable."""
-    received, parameters = received_by(as_of)
-    return int(tenant.rows(_COUNT.replace("RECEIVED", received), parameters | {"keys": customer.keys})[0][0])
 
 
 def _shown(item: BillingItem, mrr: Mapping[str, Fraction], spells: Iterable[Spell], today: date) -> CustomerBilling:
@@ -86,5 +82,6 @@ def _shown(item: BillingItem, mrr: Mapping[str, Fraction], spells: Iterable[Spel
 
 
 _decode = msgspec.json.Decoder(Fact).decode
-_COUNT = "SELECT count() FROM subscription_fact WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED"
-_FACTS = "SELECT fact FROM subscription_fact WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED"
+_FACTS = """
+SELECT fact FROM subscription_fact WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED LIMIT {limit:UInt64}
+"""

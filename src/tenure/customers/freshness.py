@@ -5,9 +5,31 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from tenure.control.store import Store
+from tenure.customers.customer import Customer, find_customer
+from tenure.errors import NotFound, Unavailable
 from tenure.journal import AWAITED, Loaded, readers
+from tenure.warehouse.client import Tenant
 
 POLL_SECONDS = 0.05
+PATIENCE_SECONDS = 5.0
+"""How long a change waits for a customer who was sent just before it."""
+
+
+def find_fresh(tenant: Tenant, store: Store, journals: Path, text: str) -> Customer:
+    """As `find_customer`, with all that was acknowledged before. Raises NotFound, and Unavailable when that is still on
+    its way."""
+    try:
+        return find_customer(tenant, store, text)
+    except NotFound:
+        fresh = wait_until_loaded(journals, PATIENCE_SECONDS)
+    try:
+        return find_customer(tenant, store, text)
+    except NotFound:
+        if fresh:
+            raise
+        message = "what was sent last is not in the warehouse yet"
+        raise Unavailable(message, code="not_loaded_yet", retry_after=2) from None
 
 
 def hurry(journals: Path) -> None:

@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from tenure.control.store import Store
 from tenure.customers.as_of import received_by
 from tenure.customers.billing import CustomerBilling
+from tenure.customers.counts import MAX_ROWS, Counts, NamedDay, read_counts
 from tenure.customers.customer import Customer
 from tenure.health.billing import Billing, Paying
 from tenure.health.history import BEFORE, DAYS, RECENT, Answer, Day, Doing, Elsewhere, History, Others
 from tenure.health.score import Health, health
 from tenure.health.signals import NPS_PROPERTIES, Signals
-from tenure.health.silence import seems_broken
+from tenure.health.silence import BROKEN_SENDERS, seems_broken
 from tenure.warehouse.client import Tenant
 from tenure.wire import times
 from tenure.wire.times import DAY_MS
 
-MAX_DAYS: Final = 20_000
-"""Days, each of one name, of a customer that are looked at: verified ones first, names with a sign, the latest."""
 MAX_ANSWERS: Final = 1_000
 """NPS answers that are looked at, the latest."""
 MAX_NAMES: Final = 10_000
 """Names of an app that are looked at, the most frequent."""
 LATELY_SECONDS: Final = 60
 """How long it is remembered what all customers of an app did."""
-BILLING_DIALECT: Final = "stripe"
 
-_AHEAD, _OLD = -1, DAYS
-_HISTORY = f"""
-SELECT name, verified, ago, count(), max(at), argMax(event_id, (at, event_id)), min(dialect = {{billing:String}}),
-    countIf(verified AND ago >= 0), minIf(at, verified AND ago >= 0), countIf(ago < 0)
-FROM (
-    SELECT name, verified, dialect, event_id, toUnixTimestamp64Milli(occurred_at) AS at,
-        if(at > {{now:Int64}}, {_AHEAD}, least(intDiv({{now:Int64}} - at, {DAY_MS}), {_OLD})) AS ago
-    FROM event FINAL WHERE customer_key IN {{keys:Array(FixedString(16))}} AND RECEIVED
-)
-GROUP BY GROUPING SETS ((), (name, verified, ago))
-ORDER BY grouping(name) DESC, verified DESC, has({{speaking:Array(String)}}, name) DESC, ago, name
-LIMIT {{limit:UInt32}}
-"""  # noqa: S608 - the numbers are those above; every value is bound
 _VALUE = ", ".join(f"JSONExtractRaw(properties, '{name}')" for name in NPS_PROPERTIES)
 _ANSWERS = f"""
 SELECT name, toUnixTimestamp64Milli(occurred_at) AS at, event_id,
@@ -69,16 +54,26 @@ AND toUnixTimestamp64Milli(TIME) >= {since:Array(Int64)}[indexOf({names:Array(St
 """
 
 
-def customer_health(
-    tenant: Tenant, store: Store, customer: Customer, paid: CustomerBilling | None, as_of: int | None = None
+def count(tenant: Tenant, store: Store, customer: Customer, as_of: int | None = None) -> Counts:
+    """The events of a customer up to now, or to `as_of` by what had been received by then. Raises Unavailable."""
+    now = time.time_ns() // 1_000_000 if as_of is None else as_of
+    return read_counts(tenant, customer, Signals(store.health.of(tenant.app).signals).speaking(), now, as_of)
+
+
+def customer_health(  # noqa: PLR0917 - whose, by whose settings, and what is known of them
+    tenant: Tenant,
+    store: Store,
+    customer: Customer,
+    counts: Counts,
+    paid: CustomerBilling | None,
+    as_of: int | None = None,
 ) -> Health:
-    """The health of a customer now; or at `as_of` (milliseconds since 1970 UTC), by what had been received by then.
+    """The health of a customer at the moment of the counts, by what had been received by `as_of`.
 
     `paid` is how they pay then. The app's settings are those of today. Raises Unavailable.
     """
-    now = time.time_ns() // 1_000_000 if as_of is None else as_of
     settings = store.health.of(tenant.app)
-    history = read_history(tenant, customer, Signals(settings.signals), now, as_of)
+    history = read_history(tenant, customer, Signals(settings.signals), counts, as_of)
     others = read_others(tenant, customer, history, as_of)
     return health(history, others, settings, None if paid is None else _billing(paid), as_of)
 
@@ -98,40 +93,35 @@ def _ms(text: str | None) -> int | None:
     return None if text is None else times.parse(text).ms
 
 
-def read_history(tenant: Tenant, customer: Customer, signals: Signals, now: int, as_of: int | None = None) -> History:
-    """The history of a customer up to `now`. Raises Unavailable."""
-    received, parameters = received_by(as_of)
-    parameters |= {"keys": customer.keys, "now": now, "billing": BILLING_DIALECT, "speaking": signals.speaking()}
-    total, *days = tenant.rows(_HISTORY.replace("RECEIVED", received), parameters | {"limit": MAX_DAYS + 1})
-    *_, events, known_since, ahead = total
-    verified = _doings(row for row in days if row[1])
-    totals: Counter[str] = Counter()
-    for name, _, _, count, *_ in days:
-        totals[name] += count
+def read_history(
+    tenant: Tenant, customer: Customer, signals: Signals, counts: Counts, as_of: int | None = None
+) -> History:
+    """The history of a customer up to the moment of the counts. Raises Unavailable."""
+    verified = _doings(day for day in counts.days if day.verified)
     surveys = set(signals.nps())
     asked = [doing.name for doing in verified if doing.name in surveys and doing.events(0, RECENT + BEFORE)]
     return History(
-        now=now,
-        known_since=known_since if events else None,
-        events=events,
-        ahead=ahead,
+        now=counts.now,
+        known_since=counts.verified_since if counts.verified else None,
+        events=counts.verified,
+        ahead=counts.ahead,
         verified=verified,
-        unverified=_doings(row for row in days if not row[1]),
-        totals=totals,
-        answers=_answers(tenant, customer, asked, now, as_of) if asked else (),
-        cut=len(days) == MAX_DAYS,
+        unverified=_doings(day for day in counts.days if not day.verified),
+        totals={named.name: named.events for named in counts.names},
+        answers=_answers(tenant, customer, asked, counts.now, as_of) if asked else (),
+        cut=len(counts.days) == MAX_ROWS,
     )
 
 
-def _doings(rows: Iterable[Sequence[Any]]) -> tuple[Doing, ...]:
+def _doings(days: Iterable[NamedDay]) -> tuple[Doing, ...]:
     by_name: defaultdict[str, list[Day]] = defaultdict(list)
     not_by_billing = set()
-    for name, _, ago, events, last, event_id, by_billing, *_ in rows:
-        if 0 <= ago < DAYS:
-            by_name[name].append(Day(ago, events, last, bytes(event_id)))
-        if not by_billing:
-            not_by_billing.add(name)
-    return tuple(Doing(name, tuple(days), name not in not_by_billing) for name, days in by_name.items())
+    for day in days:
+        if 0 <= day.ago < DAYS:
+            by_name[day.name].append(Day(day.ago, day.events, day.last, day.event_id))
+        if not day.by_billing:
+            not_by_billing.add(day.name)
+    return tuple(Doing(name, tuple(found), name not in not_by_billing) for name, found in by_name.items())
 
 
 def _answers(tenant: Tenant, customer: Customer, names: list[str], now: int, as_of: int | None) -> tuple[Answer, ...]:
@@ -162,14 +152,26 @@ def read_others(tenant: Tenant, customer: Customer, history: History, as_of: int
     return overall | {name: overall[name]._replace(senders=count) for name, count in senders.items()}
 
 
-def _senders(tenant: Tenant, customer: Customer, last: Mapping[str, int], as_of: int | None) -> dict[str, int]:
-    """How many other identifiers did each name in the 30 days until its last time."""
+def _senders(tenant: Tenant, customer: Customer, last: Mapping[str, int], as_of: int | None) -> Mapping[str, int]:
+    """How many other identifiers, at least, did each name in the 30 days until its last time.
+
+    Who they are is only asked where it matters: a customer cannot be all of many.
+    """
+    anybody = _identifiers(tenant, [], last, as_of)
+    enough = BROKEN_SENDERS + len(customer.keys)
+    few = {name: at for name, at in last.items() if anybody.get(name, 0) < enough}
+    others = {name: count - len(customer.keys) for name, count in anybody.items()}
+    return others | (_identifiers(tenant, customer.keys, few, as_of) if few else {})
+
+
+def _identifiers(
+    tenant: Tenant, without: Sequence[bytes], last: Mapping[str, int], as_of: int | None
+) -> dict[str, int]:
+    """How many identifiers, `without` some, did each name in the 30 days until its last time; of up to a minute ago."""
     received, parameters = received_by(as_of)
     table, at = ("seen", "last") if as_of is None else ("event FINAL", "occurred_at")
-    parameters |= {
-        "keys": customer.keys,
-        "names": list(last),
-        "since": [time - RECENT * DAY_MS for time in last.values()],
-    }
+    names = sorted(last)  # in one order, so that the answer is remembered for other customers too
+    since = [last[name] - RECENT * DAY_MS for name in names]
+    parameters |= {"keys": list(without), "names": names, "since": since}
     sql = _SENDERS.replace("TABLE", table).replace("TIME", at).replace("CONDITION", received)
-    return dict(tenant.rows(sql, parameters))  # type: ignore[arg-type] # of two columns
+    return {name: int(count) for name, count in tenant.rows_lately(sql, parameters, seconds=LATELY_SECONDS)}

@@ -16,7 +16,7 @@ import msgspec
 from tenure.control.billing import Billing
 from tenure.customers import ledger
 from tenure.customers.as_of import received_by
-from tenure.customers.billing import MAX_FACTS, count_facts, read_account
+from tenure.customers.billing import read_account
 from tenure.customers.customer import Customer
 from tenure.customers.ledger import Change, MovementShown, SpellShown
 from tenure.errors import BadRequest
@@ -154,6 +154,15 @@ def subscriptions(
     return page
 
 
+def changes_shown(tenant: Tenant, customer: Customer, billing: Billing, as_of: int | None = None) -> list[Change]:
+    """What moved a customer's MRR until now or `as_of`: in the currency to report in, or where that is not known in
+    their own. Newest first, 1,000 at the most. Raises Unavailable."""
+    now = time.time_ns() // 1_000_000 if as_of is None else as_of
+    found = _whole(tenant, customer, billing, day_of(now), as_of).changes
+    base = None if billing.rates is None else billing.rates.base
+    return found[OWN] if base is None else found.get(base, found[OWN])
+
+
 class _Whole(NamedTuple):
     """What all subscriptions of a customer come to; the changes by book."""
 
@@ -162,11 +171,11 @@ class _Whole(NamedTuple):
 
 
 def _whole(tenant: Tenant, customer: Customer, billing: Billing, today: date, as_of: int | None) -> _Whole:
-    if count_facts(tenant, customer, as_of) > MAX_FACTS and as_of is None:
+    account = read_account(tenant, customer, billing, as_of)
+    if account is None:
         books = [OWN] if billing.rates is None else [OWN, billing.rates.base]
         changes = {book: ledger.stored_changes(tenant, customer, book, today) for book in books}
         return _Whole(ledger.stored_spells(tenant, customer), changes)
-    account = read_account(tenant, customer, billing, as_of)
     movements = account.movements(billing.rules)
     return _Whole(account.spells, {book: ledger.changes_of(found, today) for book, found in movements.items()})
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from tenure.churn_event import ChurnEvent
 from tenure.control.store import Store
 from tenure.customers.activity import Activity, activity
 from tenure.customers.as_of import received_by
-from tenure.customers.attributes import Attribute, customer_attributes
+from tenure.customers.attributes import Attribute, customer_attributes, name_of
 from tenure.customers.billing import CustomerBilling, billing_of
 from tenure.customers.churn_events import churn_events
 from tenure.customers.customer import Customer, find_customer
-from tenure.customers.health import customer_health
+from tenure.customers.health import count, customer_health
 from tenure.customers.users import Users, users
 from tenure.health.score import HealthInShort, in_short
 from tenure.identity import CHURN_EVENT_ID
-from tenure.loader.profile import display_name
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
 
@@ -60,16 +57,24 @@ class CustomerView(msgspec.Struct):
     """By what had been received by then; null: by all."""
 
 
+_BESIDE = """
+SELECT 'identify' FROM identify WHERE customer_key IN {keys:Array(FixedString(16))} LIMIT 1
+UNION ALL
+SELECT 'user' FROM fact WHERE customer_key IN {keys:Array(FixedString(16))} AND scope IN ('user', 'users') LIMIT 1
+"""
 _RECEIPTS = """
 SELECT receipt, toUnixTimestamp64Milli(max(received_at)), any(dialect), uniqExact(kind, position)
 FROM (
     SELECT receipt, received_at, dialect, 'event' AS kind, position FROM event FINAL
     WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED
+    IDENTIFIED
+)
+GROUP BY receipt ORDER BY max(received_at) DESC, receipt DESC LIMIT {limit:UInt32}
+"""
+_IDENTIFIED = """
     UNION ALL
     SELECT receipt, received_at, dialect, 'identify', position FROM identify FINAL
     WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED
-)
-GROUP BY receipt ORDER BY max(received_at) DESC, receipt DESC LIMIT {limit:UInt32}
 """
 
 
@@ -80,28 +85,32 @@ def view(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> C
     """
     customer = find_customer(tenant, store, text, as_of)
     known = customer_attributes(tenant, customer, limit=0, as_of=as_of)
+    counts = count(tenant, store, customer, as_of)
     paid = billing_of(tenant, customer, store.billing.of(tenant.app), as_of)
+    beside = {kind for (kind,) in tenant.rows(_BESIDE, {"keys": customer.keys})}
+    has_users = counts.of_users or "user" in beside
     identifiers = [f"{one.kind}:{one.value}" for one in customer.identifiers if one.kind != CHURN_EVENT_ID]
     return CustomerView(
         id=next(iter(identifiers), None),
         identifiers=identifiers,
-        name=display_name({name: bytes(one.value).decode() for name, one in known.attributes.items()}) or None,
-        health=in_short(customer_health(tenant, store, customer, paid, as_of)),
-        activity=activity(tenant, customer, time.time_ns() // 1_000_000 if as_of is None else as_of, as_of),
+        name=name_of(known),
+        health=in_short(customer_health(tenant, store, customer, counts, paid, as_of)),
+        activity=activity(counts),
         billing=paid,
         attributes=known.attributes,
         unverified=known.unverified,
         channels=known.channels,
         unverified_channels=known.unverified_channels,
-        users=users(tenant, customer, limit=SHOWN, as_of=as_of),
-        churn_events=churn_events(tenant, customer, limit=SHOWN, as_of=as_of),
-        receipts=_receipts(tenant, customer, as_of),
+        users=users(tenant, customer, limit=SHOWN, as_of=as_of) if has_users else Users([], None),
+        churn_events=churn_events(tenant, customer, limit=SHOWN, as_of=as_of) if counts.churn_events else [],
+        receipts=_receipts(tenant, customer, as_of, identified="identify" in beside),
         as_of=None if as_of is None else rfc3339(as_of),
     )
 
 
-def _receipts(tenant: Tenant, customer: Customer, as_of: int | None) -> list[Received]:
+def _receipts(tenant: Tenant, customer: Customer, as_of: int | None, *, identified: bool) -> list[Received]:
     received, parameters = received_by(as_of)
     parameters |= {"keys": customer.keys, "limit": SHOWN}
-    rows = tenant.rows(_RECEIPTS.replace("RECEIVED", received), parameters)
+    sql = _RECEIPTS.replace("IDENTIFIED", _IDENTIFIED if identified else "").replace("RECEIVED", received)
+    rows = tenant.rows(sql, parameters)
     return [Received(bytes(receipt).hex(), rfc3339(at), dialect, count) for receipt, at, dialect, count in rows]

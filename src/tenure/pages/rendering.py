@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+import msgspec
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
@@ -109,9 +109,10 @@ def url(text: str) -> str:
 
 
 def pretty_json(value: object) -> str:
-    """JSON for people; text is JSON already."""
-    decoded = json.loads(value) if isinstance(value, str | bytes) else value
-    return json.dumps(decoded, indent=2, ensure_ascii=False, sort_keys=False)
+    """JSON for people, numbers as they were written; text is JSON already."""
+    text = value if isinstance(value, str | bytes) else msgspec.json.encode(value)
+    found = msgspec.json.format(text, indent=2)
+    return found if isinstance(found, str) else found.decode()
 
 
 @pass_context

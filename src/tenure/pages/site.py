@@ -24,6 +24,7 @@ from tenure.pages.audit import add_audit
 from tenure.pages.body_limit import BodyLimit
 from tenure.pages.event import add_event
 from tenure.pages.events import add_events
+from tenure.pages.customer import add_customer
 from tenure.pages.home import add_home
 from tenure.pages.people import add_people
 from tenure.pages.rendering import PREFIX, STATIC, page
@@ -75,6 +76,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
     add_audit(site)
     add_events(site)
     add_event(site)
+    add_customer(site)  # after all others under /customers
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(BodyLimit(KeepSlashes(GZipMiddleware(site, minimum_size=1_000))))
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Response
 from tenure.control.store import Store
 from tenure.customers.billing import billing_of
 from tenure.customers.customer import find_customer
-from tenure.customers.health import customer_health
+from tenure.customers.health import count, customer_health
 from tenure.health.settings import HealthSettings, Weights, changed
 from tenure.health.signals import NPS_PROPERTIES, RECOGNISED, SIGNS, Sign, Source
 from tenure.web.access import Reader, Writer
@@ -67,7 +67,8 @@ def add_health(api: FastAPI) -> None:
         at = moment("as_of", as_of)
         customer = find_customer(tenant, store, customer_id, at)
         paid = billing_of(tenant, customer, store.billing.of(tenant.app), at)
-        return json_response(customer_health(tenant, store, customer, paid, at))
+        counts = count(tenant, store, customer, at)
+        return json_response(customer_health(tenant, store, customer, counts, paid, at))
 
     @api.get("/v1/signals", tags=["read"], summary="What names of events say")
     def signals(tenant: Reader) -> Response:

@@ -12,19 +12,16 @@ from fastapi import FastAPI, Response
 from tenure.control.store import Store
 from tenure.customers import joining
 from tenure.customers.customer import Customer, candidates, find_customer
-from tenure.customers.freshness import wait_until_loaded
+from tenure.customers.freshness import find_fresh
 from tenure.customers.identity import Whole, identity, whole
-from tenure.errors import BadRequest, NotFound, Unavailable
+from tenure.errors import BadRequest
 from tenure.identity import KINDS, Identifier, normal
-from tenure.warehouse.client import Tenant
 from tenure.web.access import Reader, Writer
 from tenure.web.answer import json_response
 from tenure.web.body import Body
 from tenure.web.parameters import AsOf, moment
 from tenure.wire import fields
 
-PATIENCE_SECONDS = 5.0
-"""How long a change waits for a customer who was sent just before it."""
 MAX_NOTE = 1_000
 
 
@@ -96,7 +93,7 @@ def add_identity(api: FastAPI) -> None:
         """With a secret key. `with` is any identifier of the other customer. `split` undoes it."""
         _check_fields(body, "with")
         text = fields.required_identifier(body.get("with"), "with", limit=fields.ID_LIMIT + max(map(len, KINDS)) + 1)
-        one, other = (_find(tenant, store, journals, named) for named in (customer_id, text))
+        one, other = (find_fresh(tenant, store, journals, named) for named in (customer_id, text))
         joined = joining.merge(store.links, tenant.app, one, other)
         return json_response(Merged(joined.link, whole(joined.customer)))
 
@@ -109,28 +106,13 @@ def add_identity(api: FastAPI) -> None:
         _check_fields(body, "merge", "identifiers")
         if len(body.keys() & {"merge", "identifiers"}) != 1:
             raise BadRequest("send either merge or identifiers", code="missing_field", field="identifiers")
-        customer = _find(tenant, store, journals, customer_id)
+        customer = find_fresh(tenant, store, journals, customer_id)
         if "merge" in body:
             fact = fields.required_identifier(body["merge"], "merge")
             parted = joining.unmerge(store.links, tenant.app, customer, fact)
         else:
             parted = joining.split(store.links, tenant.app, customer, _identifiers(body["identifiers"], customer))
         return json_response(Split(parted.undone, [whole(part) for part in parted.customers]))
-
-
-def _find(tenant: Tenant, store: Store, journals: Path, text: str) -> Customer:
-    """As `find_customer`, with all that was acknowledged before. Raises Unavailable when that is still on its way."""
-    try:
-        return find_customer(tenant, store, text)
-    except NotFound:
-        fresh = wait_until_loaded(journals, PATIENCE_SECONDS)
-    try:
-        return find_customer(tenant, store, text)
-    except NotFound:
-        if fresh:
-            raise
-        message = "what was sent last is not in the warehouse yet"
-        raise Unavailable(message, code="not_loaded_yet", retry_after=2) from None
 
 
 def _identifiers(value: object, customer: Customer) -> Collection[Identifier]:
