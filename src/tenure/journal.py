@@ -306,6 +306,17 @@ def readers(directory: Path) -> list[JournalReader]:
     return found
 
 
+def last_positions(directory: Path) -> dict[str, int]:
+    """The last position of each journal, by its id; 0 where all is pruned."""
+    last = {}
+    for reader in readers(directory):
+        try:
+            last[reader.id] = reader.last()
+        finally:
+            reader.close()
+    return last
+
+
 def prune_unclaimed(directory: Path) -> None:
     """Prune and scrub the journals whose writer is gone for good (fewer workers than before, an import that ended)."""
     for path in directory.glob("*.sqlite"):

@@ -18,6 +18,7 @@ from tenure.control.health import HealthBook
 from tenure.control.keys import Key
 from tenure.control.links import Links
 from tenure.control.policy import Policy
+from tenure.control.repairs import Repairs
 from tenure.control.revision import next_revision, revision, touch
 from tenure.control.signing import signing_state
 from tenure.control.stripe_secrets import StripeSecrets
@@ -61,6 +62,7 @@ class Store:
         self.erasures = Erasures(engine, self.links)
         self.stripe_secrets = StripeSecrets(engine)
         self.health = HealthBook(engine)
+        self.repairs = Repairs(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken."""

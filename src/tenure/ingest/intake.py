@@ -86,6 +86,7 @@ class Intake:
             verified=key.kind in keys.VOUCHING,
             key_prefix=key.prefix,
             idempotency_key=idempotency_key,
+            path=operation.path,
         )
         known = await self.memory.known(kept) if operation.asks_what_is_known else {}
         await self.journal.append(receipt, entries.encode(kept))
