@@ -15,6 +15,7 @@ from tenure.ingest.http import Ingest, Receive, Scope, Send
 from tenure.ingest.intake import Intake
 from tenure.ingest.keyring import REFRESH_SECONDS, Keyring
 from tenure.ingest.memory import Memory
+from tenure.ingest.turned_away import Door
 from tenure.journal import GroupCommit, Journal
 from tenure.orphan import exit_with_parent
 from tenure.settings import MEBIBYTE, Settings
@@ -43,8 +44,9 @@ class HttpApplication:
         self._limiter = limiter.build(settings)
         directory, limit = settings.journal_directory, settings.journal_max_mb * MEBIBYTE
         self._journal = GroupCommit(Journal.claim(directory, limit))
+        self._door = Door(directory, self._journal.journal.slot)
         warehouse = Warehouse(settings)
-        self._intake = Intake(self._keyring, self._journal, self._limiter, Memory(warehouse))
+        self._intake = Intake(self._keyring, self._journal, self._limiter, Memory(warehouse), self._door)
         self._ingest = Ingest(self._intake)
         self._api = api.build(self._intake, self._store, warehouse)
         self._chores: list[asyncio.Task[None]] = []
@@ -82,6 +84,7 @@ class HttpApplication:
         self._journal.journal.scrub()
         self._intake.measure()
         self._limiter.measure()
+        self._door.write()
 
     async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -286,6 +286,11 @@ class JournalReader:
         """The last scrub that its writer has done."""
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
+    def newest(self) -> int:
+        """The last position that was ever written, pruned or not; 0 when there is none."""
+        found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
+        return 0 if found is None else int(found[0])
+
     def last(self) -> int:
         """The last position that is not pruned yet; 0 when there is none."""
         return int(self._db.execute("SELECT coalesce(max(position), 0) FROM entry").fetchone()[0])

@@ -21,8 +21,8 @@ class Element(msgspec.Struct, omit_defaults=True):
     """One element of a request and what became of it.
 
     `outcome` is pending, stored, duplicate (then `of` is the receipt that came first, and `conflict` tells
-    whether that one said something else), quarantined or rejected (then `code`, `field` and `message` say why), replayed
-    (it was quarantined, and came again, repaired, under the receipt `replay`), or erased (its customer was).
+    whether that one said something else), quarantined or rejected (then `code`, `field` and `message` say why),
+    replayed (it was quarantined, and came again, repaired, under the receipt `replay`), or erased (its customer was).
     """
 
     index: int | None

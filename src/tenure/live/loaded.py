@@ -1,0 +1,162 @@
+"""Requests that are in the warehouse."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from clickhouse_connect.driver.external import ExternalData
+
+from tenure.identity import KINDS, Identifier
+from tenure.live.request import ACCEPTED, CONFLICT, DUPLICATE, ERASED, SHOWN, STORED, Element, First, Request, counted
+from tenure.warehouse.client import Tenant
+
+TOGETHER: Final = 100
+"""Requests that are looked up together at the most."""
+LOOKED_AT: Final = 100
+"""Elements of a request whose outcome is told; the others of a larger one are known to be on disk."""
+
+_LATEST = """
+SELECT receipt FROM arrival ORDER BY app DESC, receipt DESC LIMIT 1 BY receipt LIMIT {limit:UInt32}
+"""
+_OF_RECEIPTS = "receipt IN {receipts:Array(FixedString(16))}"
+_ARRIVALS = f"""
+SELECT receipt, kind, position, part, event_id, content, outcome, code, toUnixTimestamp64Micro(received_at), dialect,
+    path, key_prefix, verified
+FROM arrival FINAL WHERE {_OF_RECEIPTS}
+ORDER BY receipt, event_id IN {{sought:Array(FixedString(16))}} DESC, kind = 'refusal' DESC, position, kind, part
+LIMIT {{looked_at:UInt32}} BY receipt
+"""  # noqa: S608 - every value is bound, here and below
+_TOTALS = f"SELECT receipt, count() FROM arrival FINAL WHERE {_OF_RECEIPTS} GROUP BY receipt"  # noqa: S608
+_FIRST_COPIES = """
+SELECT event_id, receipt, position, content FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
+ORDER BY precedence DESC LIMIT 1 BY event_id
+"""
+_EVENTS = f"""
+SELECT event_id, name, message_id, {", ".join(KINDS)} FROM event FINAL
+WHERE event_id IN (SELECT event_id FROM ids) AND (customer_key, occurred_at) IN (
+    SELECT customer_key, occurred_at FROM first_copy WHERE event_id IN (SELECT event_id FROM ids))
+"""  # noqa: S608 - names of ours
+_REFUSALS = f"SELECT receipt, part, position, field, message, replay FROM quarantine FINAL WHERE {_OF_RECEIPTS}"  # noqa: S608
+_REPLAY_OF = """
+SELECT replay, receipt FROM quarantine FINAL WHERE replay IN {receipts:Array(FixedString(16))}
+"""
+_NONE = bytes(16)
+
+Rows = Sequence[Sequence[Any]]
+
+
+def latest(tenant: Tenant, limit: int = TOGETHER) -> list[Request]:
+    """The requests that were received last, the last first. Raises Unavailable, as all here."""
+    return requests(tenant, [bytes(row[0]).hex() for row in tenant.rows(_LATEST, {"limit": limit})])
+
+
+def requests(tenant: Tenant, receipts: Sequence[str], sought: Iterable[bytes] = ()) -> list[Request]:
+    """The requests with these receipts, at most 100, the last received first. Events with the ids `sought` are shown
+    before other elements."""
+    if not receipts:
+        return []
+    parameters: dict[str, Any] = {"receipts": [bytes.fromhex(receipt) for receipt in receipts[:TOGETHER]]}
+    arrivals: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in tenant.rows(_ARRIVALS, parameters | {"sought": [*sought] or [_NONE], "looked_at": LOOKED_AT}):
+        arrivals[bytes(row[0]).hex()].append(row)
+    totals = {bytes(row[0]).hex(): int(row[1]) for row in tenant.rows(_TOTALS, parameters)}
+    first = first_copies(tenant, [bytes(row[4]) for rows in arrivals.values() for row in rows if row[1] == "event"])
+    events = _events(tenant, [bytes(row[4]) for rows in arrivals.values() for row in rows[:SHOWN] if row[1] == "event"])
+    refused = any(row[1] == "refusal" for rows in arrivals.values() for row in rows)
+    refusals = tenant.rows(_REFUSALS, parameters) if refused else []
+    reasons = {(bytes(row[0]).hex(), row[1]): row[2:] for row in refusals}
+    replays = {bytes(row[0]).hex(): bytes(row[1]).hex() for row in tenant.rows(_REPLAY_OF, parameters)}
+    found = [
+        _request(receipt, rows, totals.get(receipt, 0), _Known(first, events, reasons), replays.get(receipt, ""))
+        for receipt, rows in arrivals.items()
+    ]
+    return sorted(found, key=lambda request: (request.received_at, request.receipt), reverse=True)
+
+
+def first_copies(tenant: Tenant, ids: Sequence[bytes]) -> dict[bytes, First]:
+    """What the warehouse keeps of the events with these ids."""
+    return {
+        bytes(row[0]): First(bytes(row[1]).hex(), int(row[2]), bytes(row[3]), is_loaded=True)
+        for row in _ask(tenant, _FIRST_COPIES, ids)
+    }
+
+
+class _Known:
+    """What is known of the elements of some requests."""
+
+    def __init__(
+        self,
+        first: Mapping[bytes, First],
+        events: Mapping[bytes, Sequence[Any]],
+        reasons: Mapping[tuple[str, int], Sequence[Any]],
+    ) -> None:
+        self._first = first
+        self._events = events
+        self._reasons = reasons
+
+    def outcome(self, receipt: str, row: Sequence[Any]) -> tuple[str, str]:
+        """What became of an element, and the receipt of the first copy if it is another."""
+        _, kind, position, _, event_id, content, outcome, *_ = row
+        if outcome != "accepted":
+            return outcome, ""
+        if kind != "event":
+            return STORED, ""
+        first = self._first.get(bytes(event_id))
+        if first is None:
+            return ERASED, ""
+        if (first.receipt, first.position) == (receipt, position):
+            return STORED, ""
+        return (DUPLICATE if first.content == bytes(content) else CONFLICT), first.receipt
+
+    def element(self, receipt: str, row: Sequence[Any]) -> Element:
+        """An element, with all that is known of it."""
+        _, kind, position, part, event_id, _, _, code, *_, verified = row
+        outcome, of = self.outcome(receipt, row)
+        if kind == "refusal":
+            index, field, message, replay = self._reasons.get((receipt, part), (position, "", "", _NONE))
+            replayed = bytes(replay).hex() if bytes(replay) != _NONE else ""
+            return Element(
+                index=index, kind=kind, outcome=outcome, code=code, field=field, message=message, of=replayed
+            )
+        name, message_id, *values = self._events.get(bytes(event_id), ("", "", *("" for _ in KINDS)))
+        identifiers = tuple(Identifier(kind, value) for kind, value in zip(KINDS, values, strict=True) if value)
+        return Element(
+            index=position,
+            kind=kind,
+            outcome=outcome,
+            name=name,
+            identifiers=identifiers,
+            verified=bool(verified),
+            event_id=bytes(event_id).hex() if kind == "event" else "",
+            message_id=message_id,
+            of=of,
+        )
+
+
+def _request(receipt: str, rows: Sequence[Any], total: int, known: _Known, replay_of: str) -> Request:
+    received_at, dialect, path, key_prefix, _ = rows[0][8:]
+    outcomes = Counter(known.outcome(receipt, row)[0] for row in rows)
+    outcomes[ACCEPTED] += max(0, total - len(rows))
+    return Request(
+        receipt=receipt,
+        received_at=int(received_at),
+        dialect=dialect,
+        path=path,
+        key_prefix=key_prefix,
+        replay_of=replay_of,
+        elements=[known.element(receipt, row) for row in rows[:SHOWN]],
+        outcomes=counted(outcomes),
+    )
+
+
+def _events(tenant: Tenant, ids: Sequence[bytes]) -> dict[bytes, Sequence[Any]]:
+    return {bytes(row[0]): row[1:] for row in _ask(tenant, _EVENTS, ids)}
+
+
+def _ask(tenant: Tenant, sql: str, ids: Sequence[bytes]) -> Rows:
+    if not ids:
+        return []
+    sent = ExternalData(file_name="ids", data=b"".join(ids), fmt="RowBinary", structure="event_id FixedString(16)")
+    return tenant.rows(sql, external=sent)
