@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,7 +35,7 @@ MARGIN: Final = 2_000_000
 class Missed(NamedTuple):
     """So many requests, of any app, came too fast to be shown."""
 
-    count: int
+    requests: int
 
 
 Seen = Request | TurnedAway | Missed
@@ -135,10 +135,8 @@ class Follower:
         if not entries:
             return []
         unknown = [event_id for entry in entries for event_id in _ids(entry) if event_id not in self._first]
-        try:
+        with suppress(TenureError):  # what is a duplicate then shows as accepted, which it is, too
             self._first |= loaded.first_copies(self._warehouse.tenant(app), unknown)
-        except TenureError:
-            pass  # what is a duplicate then shows as accepted, which it is, too
         made = []
         for entry in entries:
             content = partial(content_hash, app, entry.dialect)

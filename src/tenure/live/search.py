@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -79,7 +79,7 @@ def _in_warehouse(tenant: Tenant, store: Store, text: str) -> tuple[list[str], l
     return _last(receipts), [*ids, *(bytes(row[1]) for row in events)], True
 
 
-def _quarantined(tenant: Tenant, text: str) -> Sequence[Sequence[object]]:
+def _quarantined(tenant: Tenant, text: str) -> Sequence[Sequence[Any]]:
     """Elements that hold the text as a whole value, which the customer or the message would be named by."""
     wanted = needles([*candidates(text)])
     rows = tenant.rows(PERHAPS_QUARANTINED + " LIMIT 1000", {"app": tenant.app, "needles": wanted[:100]})
