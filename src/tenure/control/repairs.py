@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Engine, Row, func, select, update
 from uuid_utils import uuid7
 
+from tenure.control import audit
 from tenure.control.database import writing
 from tenure.control.tables import repair
 from tenure.errors import NotFound
@@ -75,6 +76,7 @@ class Repairs:
         }
         with self._writer.begin() as db:
             db.execute(repair.insert(), row)
+            audit.record(db, "repair.add", app_id, str(row["id"]), **_described(match, steps))
         return self.find(app_id, str(row["id"]))
 
     def find(self, app_id: str, repair_id: str) -> Repair:
@@ -113,6 +115,11 @@ class Repairs:
         """Record that all is done: what was replayed is in the warehouse."""
         with self._writer.begin() as db:
             db.execute(update(repair).where(repair.c.id == found.id).values(done_at=_now()))
+
+
+def _described(match: Match, steps: Sequence[Step]) -> dict[str, Any]:
+    """What the audit log says of a rule: no value, which may be somebody's identifier."""
+    return msgspec.structs.asdict(match) | {"steps": [f"{step.kind} {step.field}" for step in steps]}
 
 
 def _repair(row: Row[Any]) -> Repair:

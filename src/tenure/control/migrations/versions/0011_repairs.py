@@ -1,14 +1,14 @@
 """Rules that repair what is in quarantine, and how far they have come.
 
 Revision ID: 0011
-Revises: 0007
+Revises: 0008
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0007"
+down_revision = "0008"
 
 
 def upgrade() -> None:
