@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -43,6 +44,11 @@ class TurnedAway(msgspec.Struct, kw_only=True):
     def reason(self) -> Reason:
         """What is the same of all of them."""
         return self.app, self.path, self.code, self.field, self.key_prefix
+
+    @property
+    def place(self) -> str:
+        """A name for the reason that can stand in HTML."""
+        return blake2b("\0".join(self.reason).encode(), digest_size=8).hexdigest()
 
 
 class Door:

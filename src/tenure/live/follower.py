@@ -20,6 +20,7 @@ from tenure.identity import content_hash, event_ids
 from tenure.ingest.turned_away import TurnedAway, turned_away
 from tenure.live import loaded
 from tenure.live.pending import Tail
+from tenure.live.recent import LATE
 from tenure.live.request import First, Request, request_of
 from tenure.warehouse.client import Warehouse
 
@@ -28,8 +29,6 @@ log = structlog.get_logger()
 LOOK_SECONDS: Final = 0.3
 REMEMBERED: Final = 20_000
 """Events, and requests, that are remembered, to know a duplicate before the first copy is loaded."""
-MARGIN: Final = 2_000_000
-"""How much later than others a request may come into sight, in microseconds."""
 
 
 class Missed(NamedTuple):
@@ -152,7 +151,7 @@ class Follower:
             latest = loaded.latest(self._warehouse.tenant(app))
         except TenureError:
             return []
-        return [request for request in reversed(latest) if request.received_at >= since - MARGIN]
+        return [request for request in reversed(latest) if request.received_at >= since - LATE]
 
     def _new(self, requests: Iterable[Request]) -> Iterable[Request]:
         for request in requests:

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clickhouse_connect.driver.external import ExternalData
 
 from tenure.identity import KINDS, Identifier
-from tenure.live.request import ACCEPTED, CONFLICT, DUPLICATE, ERASED, SHOWN, STORED, Element, First, Request, counted
+from tenure.live.request import (
+    ACCEPTED,
+    CONFLICT,
+    DUPLICATE,
+    ERASED,
+    SHOWN,
+    STORED,
+    WHOLE,
+    Element,
+    First,
+    Request,
+    counted,
+    shortened,
+)
 from tenure.warehouse.client import Tenant
 
 TOGETHER: Final = 100
@@ -34,11 +47,18 @@ SELECT event_id, receipt, position, content FROM first_copy WHERE event_id IN (S
 ORDER BY precedence DESC LIMIT 1 BY event_id
 """
 _EVENTS = f"""
-SELECT event_id, name, message_id, {", ".join(KINDS)} FROM event FINAL
+SELECT event_id, name, message_id, if({{whole:Bool}}, properties, ''), {", ".join(KINDS)} FROM event FINAL
 WHERE event_id IN (SELECT event_id FROM ids) AND (customer_key, occurred_at) IN (
     SELECT customer_key, occurred_at FROM first_copy WHERE event_id IN (SELECT event_id FROM ids))
 """  # noqa: S608 - names of ours
-_REFUSALS = f"SELECT receipt, part, position, field, message, replay FROM quarantine FINAL WHERE {_OF_RECEIPTS}"  # noqa: S608
+_IDENTIFIES = f"""
+SELECT receipt, position, part, if(traits = '{{}}', user_traits, traits), {", ".join(KINDS)} FROM identify FINAL
+WHERE {_OF_RECEIPTS}
+"""  # noqa: S608
+_REFUSALS = f"""
+SELECT receipt, part, position, field, message, replay, if({{whole:Bool}}, payload, '') FROM quarantine FINAL
+WHERE {_OF_RECEIPTS}
+"""  # noqa: S608
 _REPLAY_OF = """
 SELECT replay, receipt FROM quarantine FINAL WHERE replay IN {receipts:Array(FixedString(16))}
 """
@@ -52,25 +72,36 @@ def latest(tenant: Tenant, limit: int = TOGETHER) -> list[Request]:
     return requests(tenant, [bytes(row[0]).hex() for row in tenant.rows(_LATEST, {"limit": limit})])
 
 
-def requests(tenant: Tenant, receipts: Sequence[str], sought: Iterable[bytes] = ()) -> list[Request]:
+def request(tenant: Tenant, receipt: str) -> Request | None:
+    """One request, with the content of its elements; None when it is not there."""
+    found = requests(tenant, [receipt], shown=WHOLE, whole=True)
+    return found[0] if found else None
+
+
+def requests(
+    tenant: Tenant, receipts: Sequence[str], sought: Iterable[bytes] = (), *, shown: int = SHOWN, whole: bool = False
+) -> list[Request]:
     """The requests with these receipts, at most 100, the last received first. Events with the ids `sought` are shown
-    before other elements."""
+    before other elements; `whole`: with the content of elements."""
     if not receipts:
         return []
-    parameters: dict[str, Any] = {"receipts": [bytes.fromhex(receipt) for receipt in receipts[:TOGETHER]]}
+    asked: dict[str, Any] = {"receipts": [bytes.fromhex(receipt) for receipt in receipts[:TOGETHER]]}
     arrivals: defaultdict[str, list[Any]] = defaultdict(list)
-    for row in tenant.rows(_ARRIVALS, parameters | {"sought": [*sought] or [_NONE], "looked_at": LOOKED_AT}):
+    for row in tenant.rows(_ARRIVALS, asked | {"sought": [*sought] or [_NONE], "looked_at": LOOKED_AT}):
         arrivals[bytes(row[0]).hex()].append(row)
-    totals = {bytes(row[0]).hex(): int(row[1]) for row in tenant.rows(_TOTALS, parameters)}
-    first = first_copies(tenant, [bytes(row[4]) for rows in arrivals.values() for row in rows if row[1] == "event"])
-    events = _events(tenant, [bytes(row[4]) for rows in arrivals.values() for row in rows[:SHOWN] if row[1] == "event"])
-    refused = any(row[1] == "refusal" for rows in arrivals.values() for row in rows)
-    refusals = tenant.rows(_REFUSALS, parameters) if refused else []
-    reasons = {(bytes(row[0]).hex(), row[1]): row[2:] for row in refusals}
-    replays = {bytes(row[0]).hex(): bytes(row[1]).hex() for row in tenant.rows(_REPLAY_OF, parameters)}
+    totals = {bytes(row[0]).hex(): int(row[1]) for row in tenant.rows(_TOTALS, asked)}
+    rows = [row for of_one in arrivals.values() for row in of_one]
+    in_sight = [row for of_one in arrivals.values() for row in of_one[:shown]]
+    known = _Known(
+        first_copies(tenant, _ids(rows)),
+        {bytes(row[0]): row[1:] for row in _ask(tenant, _EVENTS, _ids(in_sight), {"whole": whole})},
+        _by_place(tenant.rows(_REFUSALS, asked | {"whole": whole}) if _has(in_sight, "refusal") else []),
+        _identifies(tenant.rows(_IDENTIFIES, asked) if whole and _has(in_sight, "identify") else []),
+    )
+    replays = {bytes(row[0]).hex(): bytes(row[1]).hex() for row in tenant.rows(_REPLAY_OF, asked)}
     found = [
-        _request(receipt, rows, totals.get(receipt, 0), _Known(first, events, reasons), replays.get(receipt, ""))
-        for receipt, rows in arrivals.items()
+        _request(receipt, of_one, totals.get(receipt, 0), known, replays.get(receipt, ""), shown)
+        for receipt, of_one in arrivals.items()
     ]
     return sorted(found, key=lambda request: (request.received_at, request.receipt), reverse=True)
 
@@ -83,18 +114,13 @@ def first_copies(tenant: Tenant, ids: Sequence[bytes]) -> dict[bytes, First]:
     }
 
 
-class _Known:
+class _Known(NamedTuple):
     """What is known of the elements of some requests."""
 
-    def __init__(
-        self,
-        first: Mapping[bytes, First],
-        events: Mapping[bytes, Sequence[Any]],
-        reasons: Mapping[tuple[str, int], Sequence[Any]],
-    ) -> None:
-        self._first = first
-        self._events = events
-        self._reasons = reasons
+    first: Mapping[bytes, First]
+    events: Mapping[bytes, Sequence[Any]]
+    reasons: Mapping[tuple[str, int], Sequence[Any]]
+    identifies: Mapping[tuple[str, int, int], Sequence[Any]]
 
     def outcome(self, receipt: str, row: Sequence[Any]) -> tuple[str, str]:
         """What became of an element, and the receipt of the first copy if it is another."""
@@ -103,7 +129,7 @@ class _Known:
             return outcome, ""
         if kind != "event":
             return STORED, ""
-        first = self._first.get(bytes(event_id))
+        first = self.first.get(bytes(event_id))
         if first is None:
             return ERASED, ""
         if (first.receipt, first.position) == (receipt, position):
@@ -115,27 +141,32 @@ class _Known:
         _, kind, position, part, event_id, _, _, code, *_, verified = row
         outcome, of = self.outcome(receipt, row)
         if kind == "refusal":
-            index, field, message, replay = self._reasons.get((receipt, part), (position, "", "", _NONE))
-            replayed = bytes(replay).hex() if bytes(replay) != _NONE else ""
+            index, field, message, replay, content = self.reasons.get((receipt, part), (position, "", "", _NONE, ""))
             return Element(
-                index=index, kind=kind, outcome=outcome, code=code, field=field, message=message, of=replayed
-            )
-        name, message_id, *values = self._events.get(bytes(event_id), ("", "", *("" for _ in KINDS)))
-        identifiers = tuple(Identifier(kind, value) for kind, value in zip(KINDS, values, strict=True) if value)
+                index=index, kind=kind, outcome=outcome, code=code, field=field, message=message,
+                of=bytes(replay).hex() if bytes(replay) != _NONE else "", content=shortened(content),
+            )  # fmt: skip
+        if kind == "event":
+            name, message_id, content, *values = self.events.get(bytes(event_id), ("", "", ""))
+        else:
+            name, message_id, (content, *values) = "", "", self.identifies.get((receipt, position, part), ("",))
         return Element(
             index=position,
             kind=kind,
             outcome=outcome,
             name=name,
-            identifiers=identifiers,
+            identifiers=tuple(Identifier(kind, value) for kind, value in zip(KINDS, values, strict=False) if value),
             verified=bool(verified),
             event_id=bytes(event_id).hex() if kind == "event" else "",
             message_id=message_id,
             of=of,
+            content=shortened(content),
         )
 
 
-def _request(receipt: str, rows: Sequence[Any], total: int, known: _Known, replay_of: str) -> Request:
+def _request(  # noqa: PLR0917 - all that a request is made of
+    receipt: str, rows: Sequence[Any], total: int, known: _Known, replay_of: str, shown: int
+) -> Request:
     received_at, dialect, path, key_prefix, _ = rows[0][8:]
     outcomes = Counter(known.outcome(receipt, row)[0] for row in rows)
     outcomes[ACCEPTED] += max(0, total - len(rows))
@@ -146,17 +177,29 @@ def _request(receipt: str, rows: Sequence[Any], total: int, known: _Known, repla
         path=path,
         key_prefix=key_prefix,
         replay_of=replay_of,
-        elements=[known.element(receipt, row) for row in rows[:SHOWN]],
+        elements=[known.element(receipt, row) for row in rows[:shown]],
         outcomes=counted(outcomes),
     )
 
 
-def _events(tenant: Tenant, ids: Sequence[bytes]) -> dict[bytes, Sequence[Any]]:
-    return {bytes(row[0]): row[1:] for row in _ask(tenant, _EVENTS, ids)}
+def _has(rows: Rows, kind: str) -> bool:
+    return any(row[1] == kind for row in rows)
 
 
-def _ask(tenant: Tenant, sql: str, ids: Sequence[bytes]) -> Rows:
+def _ids(rows: Rows) -> list[bytes]:
+    return [bytes(row[4]) for row in rows if row[1] == "event"]
+
+
+def _by_place(rows: Rows) -> dict[tuple[str, int], Sequence[Any]]:
+    return {(bytes(row[0]).hex(), row[1]): row[2:] for row in rows}
+
+
+def _identifies(rows: Rows) -> dict[tuple[str, int, int], Sequence[Any]]:
+    return {(bytes(row[0]).hex(), row[1], row[2]): row[3:] for row in rows}
+
+
+def _ask(tenant: Tenant, sql: str, ids: Sequence[bytes], parameters: Mapping[str, Any] | None = None) -> Rows:
     if not ids:
         return []
     sent = ExternalData(file_name="ids", data=b"".join(ids), fmt="RowBinary", structure="event_id FixedString(16)")
-    return tenant.rows(sql, external=sent)
+    return tenant.rows(sql, parameters, external=sent)

@@ -78,6 +78,17 @@ class Tail:
                 self._positions[reader.id] = reader.newest()
 
 
+def newest(directory: Path, app: str, limit: int) -> list[Entry]:
+    """The last requests of an app that are in the journals still, among the last of each journal; newest first."""
+    found: list[Entry] = []
+    for reader in readers(directory):
+        try:
+            found += _of_apps(reader.read(max(0, reader.newest() - BURST), max_bytes=8 * MEBIBYTE), {app})
+        finally:
+            reader.close()
+    return sorted(found, key=lambda entry: entry.received_at, reverse=True)[:limit]
+
+
 def waiting(directory: Path, app: str) -> Iterator[Entry]:
     """The requests of an app that are not in the warehouse yet, of each journal the oldest first."""
     positions = Loaded.read(directory).positions

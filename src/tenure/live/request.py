@@ -29,6 +29,10 @@ OUTCOMES: Final[dict[str, str]] = {
 
 SHOWN: Final = 5
 """Elements of a request that a list shows."""
+WHOLE: Final = 100
+"""Those that the page of a single request shows."""
+LONGEST: Final = 65_536
+"""Characters of an element's content that are shown."""
 
 
 class Element(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +52,8 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     field: str = ""
     message: str = ""
+    content: str = ""
+    """JSON: properties, traits, or what was refused. Of a single request only, and if it is not large."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +169,7 @@ def _of_event(entry: Entry, event: Event, event_id: bytes, outcome: str, of: str
         event_id=event_id.hex(),
         message_id=event.message_id or "",
         of=of,
+        content=shortened(event.properties),
     )
 
 
@@ -174,6 +181,7 @@ def _of_identify(entry: Entry, identify: Identify) -> Element:
         identifiers=tuple(identifiers(identify)),
         verified=entry.verified or identify.signed,
         message_id=identify.message_id or "",
+        content=shortened(identify.traits if identify.traits != "{}" else identify.user_traits),
     )
 
 
@@ -185,4 +193,10 @@ def _of_refusal(refusal: Refusal) -> Element:
         code=refusal.code,
         field=refusal.field or "",
         message=refusal.message,
+        content=shortened(refusal.payload),
     )
+
+
+def shortened(content: str) -> str:
+    """JSON, if it is not too long to be shown."""
+    return content if len(content) <= LONGEST else ""

@@ -19,7 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tenure.control.store import Store
 from tenure.errors import Refused, Unavailable
 from tenure.ingest.intake import Intake
+from tenure.live.follower import Follower
 from tenure.pages.home import add_home
+from tenure.pages.live import add_live
 from tenure.pages.rendering import PREFIX, STATIC, page
 from tenure.pages.session import SignInFirst, protect, visitor
 from tenure.pages.sign_in import add_sign_in
@@ -47,17 +49,19 @@ def owns(path: str) -> bool:
     return path == "/" or path.startswith(tuple(f"{prefix}/" for prefix in PATHS)) or path in PATHS
 
 
-def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
+def build(intake: Intake, store: Store, warehouse: Warehouse, follower: Follower) -> ASGIApp:
     """The application for every path that the site owns."""
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(protect)])
     site.state.store = store
     site.state.warehouse = warehouse
     site.state.keyring = intake.keyring
     site.state.intake = intake
+    site.state.follower = follower
     site.state.journals = intake.journal.journal.directory
     _add_errors(site)
     add_home(site)
     add_sign_in(site)
+    add_live(site)
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(KeepSlashes(GZipMiddleware(site, minimum_size=1_000)))
 

@@ -19,5 +19,7 @@ ALTER TABLE quarantine ADD INDEX IF NOT EXISTS receipt receipt TYPE bloom_filter
 ALTER TABLE quarantine MATERIALIZE INDEX receipt;
 ALTER TABLE quarantine ADD INDEX IF NOT EXISTS replay replay TYPE bloom_filter(0.01) GRANULARITY 1;
 ALTER TABLE quarantine MATERIALIZE INDEX replay;
+ALTER TABLE identify ADD INDEX IF NOT EXISTS receipt receipt TYPE bloom_filter(0.01) GRANULARITY 1;
+ALTER TABLE identify MATERIALIZE INDEX receipt;
 ALTER TABLE arrival ADD INDEX IF NOT EXISTS event_id event_id TYPE bloom_filter(0.01) GRANULARITY 1;
 ALTER TABLE arrival MATERIALIZE INDEX event_id;
