@@ -14,7 +14,8 @@ from tenure.event import Refusal
 from tenure.identity import Identifier
 from tenure.loader import rows
 from tenure.receipt import is_receipt
-from tenure.repair.replay import Quarantined, can_be_replayed, fault_of, replayed
+from tenure.repair.preview import preview
+from tenure.repair.replay import Quarantined, can_be_replayed, replayed
 from tenure.repair.steps import Step
 from tests.loader.test_tombstones import ERASED_AT, tombstones
 
@@ -86,9 +87,8 @@ def test_every_dialect_that_quarantines_elements_takes_them_again(dialect: str, 
 )
 def test_what_cannot_be_used_still_is_told_why(element: Any, more: dict[str, Any], code: str) -> None:
     """A preview says why an element stays in quarantine; nothing is made of it."""
-    fault = fault_of(quarantined(element, **more), [Step("drop", "x")])
-    assert fault is not None
-    assert fault.code == code
+    seen = preview([quarantined(element, **more)], [Step("drop", "x")], 5)
+    assert (seen.tried, seen.good, seen.reasons) == (1, 0, {code: 1})
     with pytest.raises(BadRequest):
         replay(element, Step("drop", "x"), **more)
 
@@ -120,3 +120,15 @@ def test_a_customer_who_was_erased_meanwhile_does_not_come_back() -> None:
     made = rows.block([entry], tombstones(Identifier("uid", "jane")))
     assert (made.copies, made.quarantined) == ([], [])
     assert [row[9] for row in made.arrivals] == ["erased", "replayed"]
+
+
+def test_a_preview_shows_what_would_become_of_some() -> None:
+    """All are tried; both kinds are among the samples, with what they become or why they stay."""
+    found = [quarantined({"name": "a", "uid": "u", "n": n}) for n in range(6)] + [quarantined({"name": "a"})] * 2
+    seen = preview(found, [Step("move", "name", "event")], 4)
+    assert (seen.tried, seen.good, seen.reasons) == (8, 6, {"missing_field": 2})
+    assert [sample.is_good for sample in seen.samples] == [True, True, False, False]
+    good, bad = seen.samples[0], seen.samples[-1]
+    assert (good.name, good.identifiers, good.occurred_at) == ("a", (Identifier("uid", "u"),), SENT_AT // 1_000)
+    assert (good.before, good.after) == ('{"name":"a","uid":"u","n":0}', '{"event":"a","n":0,"uid":"u"}')
+    assert (bad.code, bad.field) == ("missing_field", "customerId")

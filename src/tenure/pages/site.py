@@ -22,6 +22,7 @@ from tenure.ingest.intake import Intake
 from tenure.live.follower import Follower
 from tenure.pages.home import add_home
 from tenure.pages.live import add_live
+from tenure.pages.quarantine import add_quarantine
 from tenure.pages.rendering import PREFIX, STATIC, page
 from tenure.pages.session import SignInFirst, protect, visitor
 from tenure.pages.sign_in import add_sign_in
@@ -62,6 +63,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse, follower: Follower
     add_home(site)
     add_sign_in(site)
     add_live(site)
+    add_quarantine(site)
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(KeepSlashes(GZipMiddleware(site, minimum_size=1_000)))
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tenure.entry import Entry, Replay
-from tenure.errors import BadRequest, Refused
+from tenure.errors import BadRequest
 from tenure.event import Decoded, Refusal
 from tenure.repair.steps import Element, Step, apply
 from tenure.wire import registry
@@ -116,12 +116,3 @@ def _path(dialect: str, element: dict[str, Any]) -> str:
     if dialect == "churnkey" and "users" in element and "event" not in element:
         return _USERS
     return _BY_DIALECT.get(dialect, "")
-
-
-def fault_of(found: Quarantined, steps: Sequence[Step]) -> Refused | None:
-    """Why an element cannot be used after these steps; None when it can."""
-    try:
-        decoded(found, repaired(found, steps))
-    except Refused as fault:
-        return fault
-    return None

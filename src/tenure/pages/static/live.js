@@ -8,18 +8,35 @@ const pause = document.getElementById('live-pause');
 const held = [];
 let source = null;
 let paused = false;
+let last = '';
 
-function show(html) {
+function made(html) {
   const holder = document.createElement('template');
   holder.innerHTML = html;
-  const item = holder.content.querySelector('li');
+  return holder.content.querySelector('li');
+}
+
+function show(item) {
   const old = item.id && document.getElementById(item.id);
-  if (old && old.querySelector('details')?.open) item.querySelector('details').open = true;
-  old?.remove();
+  if (old) old.remove();
   list.prepend(item);
   htmx.process(item);
   while (list.children.length > MOST) list.lastElementChild.remove();
   document.getElementById('live-empty').hidden = true;
+}
+
+/* A request that is there already stays where it is, and as it is while somebody reads it. */
+function take(item) {
+  const old = item.id && document.getElementById(item.id);
+  if (old && item.id.startsWith('r-')) {
+    if (old.querySelector('details[open]')) return;
+    old.replaceWith(item);
+    htmx.process(item);
+  } else if (!paused) {
+    show(item);
+  } else if (held.push(item) > MOST) {
+    held.shift();
+  }
 }
 
 function tell() {
@@ -39,14 +56,10 @@ function open() {
   source.onerror = tell;
   source.onmessage = (event) => {
     last = event.lastEventId;
-    const { html } = JSON.parse(event.data);
-    if (!paused) show(html);
-    else if (held.push(html) > MOST) held.shift();
+    take(made(JSON.parse(event.data).html));
     tell();
   };
 }
-
-let last = '';
 
 /* A page that nobody sees needs no connection: browsers allow few of them. What came meanwhile is asked for then. */
 document.addEventListener('visibilitychange', () => {
