@@ -36,8 +36,8 @@ def _lines(value: Any, path: list[Any] | None, indent: str, before: str, after: 
     """`path` leads from this value to the field that is marked; empty: it is this one; None: it is not in here."""
     is_marked = path == []
     opened = isinstance(value, dict | list) and (value or path)
-    if not opened:
-        yield Line(f"{indent}{before}{_text(value)}{after}", is_marked)
+    if not opened:  # what a path would lead into is an object, and this is none
+        yield Line(f"{indent}{before}{_text(value)}{after}", path is not None)
         return
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     yield Line(f"{indent}{before}{opening}", is_marked)
