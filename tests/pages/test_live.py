@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.pages.site import Site, axe, calm, fits, signed_in
+from tenure.pages.live import STREAMS_OF_SESSION
+from tests.clients.arrivals import until
+from tests.harness import Server
+from tests.pages.site import ADMIN, PASSWORD, Site, axe, calm, fits, make_site, signed_in
 
 BULK = "/v1/api/events/bulk"
 
@@ -25,6 +29,11 @@ def live(admin: Page, site: Site) -> Page:
 def item(page: Page, text: str) -> Any:
     """The requests in the list that have a text."""
     return page.locator("#live > li").filter(has_text=text)
+
+
+def ingest(site: Site, key: str) -> int:
+    """The status of a request with this key."""
+    return send(site, "/v1/ingest", {"events": []}, **{"X-API-Key": key}).status_code
 
 
 def send(site: Site, path: str, body: Any, **headers: str) -> httpx.Response:
@@ -51,17 +60,20 @@ def test_an_event_is_seen_as_it_comes_and_again_as_a_duplicate(live: Page, site:
 
 def test_what_is_turned_away_is_seen_with_the_reason(live: Page, site: Site) -> None:
     """A key that is cut off, one of somebody else, and one that was revoked are told apart; no key is shown whole."""
-    old = site.store.rotate_key(next(row.id for row in site.store.list_keys(site.keys["app"]) if row.kind == "secret"))
-    secret = site.keys["secret_key"]
-    send(site, "/v1/ingest", {"events": []}, **{"X-API-Key": secret[:-4]})
-    cut = item(live, "unknown_key")
-    expect(cut).to_contain_text(f"401 unknown_key native · {secret[:12]}…", use_inner_text=False)
+    secret = site.store.create_key(site.keys["app"], "secret")
+    until(lambda: ingest(site, secret) != 401, "the new key is known")
+    ingest(site, secret[:-4])
+    cut = item(live, f"{secret[:12]}…").filter(has_text="unknown_key")
+    expect(cut).to_contain_text("401 unknown_key")
     cut.locator("summary").click()
     expect(cut).to_contain_text("is it cut off, or mistyped?")
-    send(site, "/v1/ingest", {"events": []}, **{"X-API-Key": "sk_of_somebody_else"})
-    expect(item(live, "unknown_key")).to_have_count(2)
+    ingest(site, "sk_of_somebody_else")
+    expect(item(live, "begins like none of this installation").first).to_be_visible()
+    site.store.revoke_key(secret[:12])
+    until(lambda: ingest(site, secret) == 401, "the key is known to be revoked")
+    expect(item(live, "a key of this app that has been revoked")).to_have_count(1)
     assert "somebody" not in live.content()
-    assert old.key[:20] not in live.content()
+    assert secret[:20] not in live.content()
     calm(live)
 
 
@@ -126,3 +138,43 @@ def test_the_page_works_without_scripts(site: Site, chromium: Browser) -> None:
     expect(plain.get_by_role("heading", level=1)).to_have_text("Request")
     without.close()
     page.context.close()
+
+
+def test_a_stream_ends_with_its_server_and_goes_on_with_the_next(new_server: Callable[..., Server]) -> None:
+    """A stop does not wait for those who watch; what they missed meanwhile they are told then."""
+    site = make_site(new_server(TENURE_HTTP_WORKERS="1"))
+    with a_visitor(site) as visitor, visitor.stream("GET", f"{site.app}/live/stream") as stream:
+        lines = stream.iter_lines()
+        wait_for(lines, "still here")
+        site.ingest({"event": "before", "uid": "u"}, wait=False)
+        last = wait_for(lines, "before")
+        assert site.server.stop() == 0
+        assert [line for line in lines if line.startswith("retry")] == []  # it has come to its end
+    site.server.start()
+    site.ingest({"event": "meanwhile", "uid": "u"})
+    with a_visitor(site) as visitor:
+        with visitor.stream("GET", f"{site.app}/live/stream", headers={"Last-Event-ID": last}) as stream:
+            wait_for(stream.iter_lines(), "meanwhile")
+        answers = [visitor.send(visitor.build_request("GET", f"{site.app}/live/stream"), stream=True)
+                   for _ in range(STREAMS_OF_SESSION + 2)]  # fmt: skip
+        assert answers[-1].status_code == 429
+        for answer in answers:
+            answer.close()
+
+
+def a_visitor(site: Site) -> httpx.Client:
+    """The admin, signed in, without a browser."""
+    visitor = httpx.Client(base_url=site.server.url, timeout=30)
+    signed = visitor.post("/sign-in", data={"email": ADMIN, "password": PASSWORD}, headers={"Origin": site.server.url})
+    assert signed.status_code == 303
+    return visitor
+
+
+def wait_for(lines: Iterator[str], text: str) -> str:
+    """Read a stream until something has this text; returns the id that was sent last."""
+    last = ""
+    for line in lines:
+        last = line.removeprefix("id: ") if line.startswith("id: ") else last
+        if text in line:
+            return last
+    raise AssertionError(f"the stream ended without {text!r}")

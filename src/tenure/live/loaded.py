@@ -74,17 +74,18 @@ def latest(tenant: Tenant, limit: int = TOGETHER) -> list[Request]:
 
 def request(tenant: Tenant, receipt: str) -> Request | None:
     """One request, with the content of its elements; None when it is not there."""
-    found = requests(tenant, [receipt], shown=WHOLE, whole=True)
+    found = requests(tenant, [receipt], whole=True)
     return found[0] if found else None
 
 
 def requests(
-    tenant: Tenant, receipts: Sequence[str], sought: Iterable[bytes] = (), *, shown: int = SHOWN, whole: bool = False
+    tenant: Tenant, receipts: Sequence[str], sought: Iterable[bytes] = (), *, whole: bool = False
 ) -> list[Request]:
     """The requests with these receipts, at most 100, the last received first. Events with the ids `sought` are shown
-    before other elements; `whole`: with the content of elements."""
+    before other elements; `whole`: with the content of elements, and more of them."""
     if not receipts:
         return []
+    shown = WHOLE if whole else SHOWN
     asked: dict[str, Any] = {"receipts": [bytes.fromhex(receipt) for receipt in receipts[:TOGETHER]]}
     arrivals: defaultdict[str, list[Any]] = defaultdict(list)
     for row in tenant.rows(_ARRIVALS, asked | {"sought": [*sought] or [_NONE], "looked_at": LOOKED_AT}):

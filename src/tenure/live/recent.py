@@ -7,7 +7,7 @@ from typing import Final
 
 from tenure.errors import TenureError
 from tenure.live import loaded, pending
-from tenure.live.request import EVERYTHING, WHOLE, Request, Wanted, request_of
+from tenure.live.request import EVERYTHING, Request, Wanted, request_of
 from tenure.warehouse.client import Tenant
 
 LATE: Final = 2_000_000
@@ -38,4 +38,4 @@ def request(tenant: Tenant, journals: Path, receipt: str) -> Request | None:
     if found is not None:
         return found
     waiting = pending.find(journals, tenant.app, lambda entry: entry.receipt == receipt, 1)
-    return request_of(waiting[0], shown=WHOLE) if waiting else None
+    return request_of(waiting[0], whole=True) if waiting else None

@@ -121,10 +121,10 @@ def request_of(
     *,
     content: Callable[[Event], bytes] = lambda _: b"",
     sought: Callable[[Item], bool] = lambda _: False,
-    shown: int = SHOWN,
+    whole: bool = False,
 ) -> Request:
     """The request of a journal entry. `first` tells by its id what is known of an event; elements that are `sought`
-    are shown before others."""
+    are shown before others; `whole`: with the content of elements, and more of them."""
     ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
     found: list[tuple[bool, Element]] = []
     for event, event_id in zip(entry.events, ids, strict=True):
@@ -140,7 +140,10 @@ def request_of(
         path=entry.path,
         key_prefix=entry.key_prefix,
         replay_of=entry.replay.receipt if entry.replay else "",
-        elements=[element for _, element in found[:shown]],
+        elements=[
+            element if whole else msgspec.structs.replace(element, content="")
+            for _, element in found[: WHOLE if whole else SHOWN]
+        ],
         outcomes=counted(Counter(element.outcome for _, element in found)),
     )
 

@@ -38,6 +38,8 @@ STREAM_SECONDS: Final = 60
 """After this a stream ends, and the browser asks for the next: by then the session may have ended."""
 HEARTBEAT_SECONDS: Final = 15
 RETRY_MS: Final = 500
+AT_ONCE: Final = 100
+"""Items that are sent together at the most."""
 MAX_LATE_US: Final = 3_600_000_000
 """How far back a stream goes on that was broken off."""
 TONES: Final = {
@@ -154,10 +156,15 @@ async def _tell(  # noqa: PLR0917 - private, all of one stream
         missed: list[Seen] = [*await asyncio.to_thread(recent.since, tenant, journals, since)]
         seen: list[Seen] | None = missed
         while seen is not None and time.monotonic() < ends_at:
-            found = [one for one in seen if _is_wanted(one, wanted)]
+            found = _few([one for one in seen if _is_wanted(one, wanted)])
             since = max([since, *(_at(one) for one in seen)])
             yield await asyncio.to_thread(framed, found, since) if found else ": still here\n\n"
             seen = await subscription.get(HEARTBEAT_SECONDS)
+
+
+def _few(seen: list[Seen]) -> list[Seen]:
+    """The last of them, for more can be neither rendered in time nor read."""
+    return seen if len(seen) <= AT_ONCE else [Missed(len(seen) - AT_ONCE), *seen[-AT_ONCE:]]
 
 
 def _is_wanted(seen: Seen, wanted: Wanted) -> bool:
