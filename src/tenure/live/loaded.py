@@ -27,11 +27,15 @@ from tenure.warehouse.client import Tenant
 
 TOGETHER: Final = 100
 """Requests that are looked up together at the most."""
+LATEST: Final = 50
+"""Requests that a page begins with."""
+LOOKS: Final = 10
+"""How often 1,000 elements are looked at, to find the last requests: fewer of them are shown when they are large."""
 LOOKED_AT: Final = 100
 """Elements of a request whose outcome is told; the others of a larger one are known to be on disk."""
 
 _LATEST = """
-SELECT receipt FROM arrival ORDER BY app DESC, receipt DESC LIMIT 1 BY receipt LIMIT {limit:UInt32}
+SELECT receipt FROM arrival WHERE receipt < {before:FixedString(16)} ORDER BY app DESC, receipt DESC LIMIT 1000
 """
 _OF_RECEIPTS = "receipt IN {receipts:Array(FixedString(16))}"
 _ARRIVALS = f"""
@@ -46,10 +50,13 @@ _FIRST_COPIES = """
 SELECT event_id, receipt, position, content FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
 ORDER BY precedence DESC LIMIT 1 BY event_id
 """
+# Not FINAL, which would read every column of every row that lies near: of the copies, the one received first counts.
 _EVENTS = f"""
-SELECT event_id, name, message_id, if({{whole:Bool}}, properties, ''), {", ".join(KINDS)} FROM event FINAL
-WHERE event_id IN (SELECT event_id FROM ids) AND (customer_key, occurred_at) IN (
+SELECT event_id, name, message_id, PROPERTIES, {", ".join(KINDS)} FROM event
+PREWHERE event_id IN (SELECT event_id FROM ids)
+WHERE NOT superseded AND (customer_key, occurred_at) IN (
     SELECT customer_key, occurred_at FROM first_copy WHERE event_id IN (SELECT event_id FROM ids))
+ORDER BY precedence DESC LIMIT 1 BY event_id
 """  # noqa: S608 - names of ours
 _IDENTIFIES = f"""
 SELECT receipt, position, part, if(traits = '{{}}', user_traits, traits), {", ".join(KINDS)} FROM identify FINAL
@@ -67,9 +74,17 @@ _NONE = bytes(16)
 Rows = Sequence[Sequence[Any]]
 
 
-def latest(tenant: Tenant, limit: int = TOGETHER) -> list[Request]:
+def latest(tenant: Tenant, limit: int = LATEST) -> list[Request]:
     """The requests that were received last, the last first. Raises Unavailable, as all here."""
-    return requests(tenant, [bytes(row[0]).hex() for row in tenant.rows(_LATEST, {"limit": limit})])
+    receipts: dict[str, None] = {}
+    before = b"\xff" * 16
+    for _ in range(LOOKS):
+        rows = tenant.rows(_LATEST, {"before": before})
+        receipts |= dict.fromkeys(bytes(row[0]).hex() for row in rows)
+        if not rows or len(receipts) >= limit:
+            break
+        before = bytes(rows[-1][0])
+    return requests(tenant, list(receipts)[:limit])
 
 
 def request(tenant: Tenant, receipt: str) -> Request | None:
@@ -93,9 +108,10 @@ def requests(
     totals = {bytes(row[0]).hex(): int(row[1]) for row in tenant.rows(_TOTALS, asked)}
     rows = [row for of_one in arrivals.values() for row in of_one]
     in_sight = [row for of_one in arrivals.values() for row in of_one[:shown]]
+    sql = _EVENTS.replace("PROPERTIES", "properties" if whole else "''")
     known = _Known(
         first_copies(tenant, _ids(rows)),
-        {bytes(row[0]): row[1:] for row in _ask(tenant, _EVENTS, _ids(in_sight), {"whole": whole})},
+        {bytes(row[0]): row[1:] for row in _ask(tenant, sql, _ids(in_sight))},
         _by_place(tenant.rows(_REFUSALS, asked | {"whole": whole}) if _has(in_sight, "refusal") else []),
         _identifies(tenant.rows(_IDENTIFIES, asked) if whole and _has(in_sight, "identify") else []),
     )
@@ -199,8 +215,8 @@ def _identifies(rows: Rows) -> dict[tuple[str, int, int], Sequence[Any]]:
     return {(bytes(row[0]).hex(), row[1], row[2]): row[3:] for row in rows}
 
 
-def _ask(tenant: Tenant, sql: str, ids: Sequence[bytes], parameters: Mapping[str, Any] | None = None) -> Rows:
+def _ask(tenant: Tenant, sql: str, ids: Sequence[bytes]) -> Rows:
     if not ids:
         return []
     sent = ExternalData(file_name="ids", data=b"".join(ids), fmt="RowBinary", structure="event_id FixedString(16)")
-    return tenant.rows(sql, parameters, external=sent)
+    return tenant.rows(sql, external=sent)

@@ -17,10 +17,10 @@ LATE: Final = 2_000_000
 def recent(tenant: Tenant, journals: Path, wanted: Wanted = EVERYTHING) -> list[Request]:
     """The last requests that are wanted, the last received first. Raises Unavailable."""
     found = {request.receipt: request for request in loaded.latest(tenant)}
-    for entry in pending.newest(journals, tenant.app, loaded.TOGETHER):
+    for entry in pending.newest(journals, tenant.app, loaded.LATEST):
         found.setdefault(entry.receipt, request_of(entry))
     by_time = sorted(found.values(), key=lambda request: (request.received_at, request.receipt), reverse=True)
-    return [request for request in by_time[: loaded.TOGETHER] if wanted.takes(request)]
+    return [request for request in by_time[: loaded.LATEST] if wanted.takes(request)]
 
 
 def since(tenant: Tenant, journals: Path, moment: int) -> list[Request]:
@@ -28,7 +28,7 @@ def since(tenant: Tenant, journals: Path, moment: int) -> list[Request]:
     try:
         found = recent(tenant, journals)
     except TenureError:  # those who watch go on with what the journals tell
-        found = [request_of(entry) for entry in pending.newest(journals, tenant.app, loaded.TOGETHER)]
+        found = [request_of(entry) for entry in pending.newest(journals, tenant.app, loaded.LATEST)]
     return [request for request in reversed(found) if request.received_at >= moment - LATE]
 
 
