@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -95,6 +96,8 @@ def test_filters_are_in_the_address_and_hold_for_what_comes(admin: Page, site: S
 
 def test_a_paused_page_holds_what_comes(live: Page, site: Site) -> None:
     """Nothing moves while one reads; then all of it is there."""
+    live.goto(f"{site.app}/live?name=held_back")
+    expect(live.locator("#live-state")).to_have_text(re.compile("^Live"))
     live.get_by_role("button", name="Pause").click()
     site.ingest({"event": "held_back", "uid": "p"}, wait=False)
     expect(live.locator("#live-state")).to_have_text("Paused. 1 came meanwhile.")
@@ -162,12 +165,13 @@ def test_a_stream_ends_with_its_server_and_goes_on_with_the_next(new_server: Cal
             answer.close()
 
 
-def a_visitor(site: Site) -> httpx.Client:
+@contextmanager
+def a_visitor(site: Site) -> Iterator[httpx.Client]:
     """The admin, signed in, without a browser."""
-    visitor = httpx.Client(base_url=site.server.url, timeout=30)
-    signed = visitor.post("/sign-in", data={"email": ADMIN, "password": PASSWORD}, headers={"Origin": site.server.url})
-    assert signed.status_code == 303
-    return visitor
+    sent = {"email": ADMIN, "password": PASSWORD}
+    with httpx.Client(base_url=site.server.url, timeout=30) as visitor:
+        assert visitor.post("/sign-in", data=sent, headers={"Origin": site.server.url}).status_code == 303
+        yield visitor
 
 
 def wait_for(lines: Iterator[str], text: str) -> str:
