@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -16,7 +17,9 @@ from tenure.ingest.http import Ingest, Receive, Scope, Send
 from tenure.ingest.intake import Intake
 from tenure.ingest.keyring import REFRESH_SECONDS, Keyring
 from tenure.ingest.memory import Memory
+from tenure.ingest.turned_away import Door
 from tenure.journal import GroupCommit, Journal
+from tenure.live.follower import Follower
 from tenure.orphan import exit_with_parent
 from tenure.pages import site
 from tenure.settings import MEBIBYTE, Settings
@@ -45,11 +48,13 @@ class HttpApplication:
         self._limiter = limiter.build(settings)
         directory, limit = settings.journal_directory, settings.journal_max_mb * MEBIBYTE
         self._journal = GroupCommit(Journal.claim(directory, limit))
+        self._door = Door(directory, self._journal.journal.slot)
         warehouse = Warehouse(settings)
-        self._intake = Intake(self._keyring, self._journal, self._limiter, Memory(warehouse))
+        self._intake = Intake(self._keyring, self._journal, self._limiter, Memory(warehouse), self._door)
         self._ingest = Ingest(self._intake)
+        self._follower = Follower(directory, warehouse)
         self._api = api.build(self._intake, self._store, warehouse)
-        self._site = site.build(self._intake, self._store, warehouse)
+        self._site = site.build(self._intake, self._store, warehouse, self._follower)
         self._chores: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,6 +72,7 @@ class HttpApplication:
             asyncio.create_task(self._every(PATIENCE_SECONDS, self._give_up)),
             asyncio.create_task(self._every(WRITE_SECONDS, self._write_key_use)),
         ]
+        self._end_streams_at_a_stop()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for chore in self._chores:
@@ -74,6 +80,12 @@ class HttpApplication:
         self._journal.close()
         await self._attempt(self._write_key_use)
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _end_streams_at_a_stop(self) -> None:
+        """Streams have no end by themselves, and the server waits for them. It hears of the signal all the same: a loop
+        hears by the wakeup file descriptor, whatever the handler."""
+        loop = asyncio.get_running_loop()
+        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self._follower.close))
 
     async def _refresh_keys(self) -> None:
         await asyncio.to_thread(self._keyring.refresh)
@@ -90,6 +102,7 @@ class HttpApplication:
         self._journal.journal.scrub()
         self._intake.measure()
         self._limiter.measure()
+        self._door.write()
 
     async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         while True:

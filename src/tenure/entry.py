@@ -7,6 +7,19 @@ import msgspec
 from tenure.event import Decoded, Event, Identify, Refusal
 
 
+class Replay(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The quarantined element that an entry brings again, repaired: as it is kept. Fields as in `Entry`."""
+
+    receipt: str
+    """Of the request that brought it first."""
+    received_at: int
+    part: int
+    """Which refusal of that request it is."""
+    refusal: Refusal
+    repair: str
+    """The id of the repair rule (`control.repairs`)."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One request as it was taken. Positional when encoded: add fields at the end, with a default."""
 
@@ -23,6 +36,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     events: list[Event] = []
     identifies: list[Identify] = []
     refusals: list[Refusal] = []
+    path: str = ""
+    """The path of the operation; empty where there was none (an import) and in entries of older versions."""
+    replay: Replay | None = None
+    """What the entry is the replay of."""
+
+    @property
+    def sent_at(self) -> int:
+        """When what is in it came here first, microseconds since 1970 UTC: for a replay before `received_at`."""
+        return self.received_at if self.replay is None else self.replay.received_at
 
 
 def of(
@@ -35,6 +57,7 @@ def of(
     verified: bool,
     key_prefix: str,
     idempotency_key: str | None = None,
+    path: str = "",
 ) -> Entry:
     """The entry of a request that decodes to this."""
     return Entry(
@@ -48,6 +71,7 @@ def of(
         events=decoded.events,
         identifies=decoded.identifies,
         refusals=decoded.refusals,
+        path=path,
     )
 
 

@@ -106,10 +106,12 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
     reported: bool = False
     """True when the response told the client so (rejected), False when the dialect accepts it (quarantined)."""
     payload: str = ""
-    """The element as canonical JSON text, cut to `MAX_REFUSED_PAYLOAD` characters."""
+    """The element as canonical JSON text, cut to `MAX_REFUSED_PAYLOAD` characters; `MAX_QUARANTINED_PAYLOAD` of one
+    that nobody else has any more, and that may be repaired."""
 
 
 MAX_REFUSED_PAYLOAD = 16_384
+MAX_QUARANTINED_PAYLOAD = 262_144
 
 
 def whole_request(refused: Refused) -> Refusal:

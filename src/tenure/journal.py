@@ -288,6 +288,11 @@ class JournalReader:
         """The last scrub that its writer has done."""
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
+    def newest(self) -> int:
+        """The last position that was ever written, pruned or not; 0 when there is none."""
+        found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
+        return 0 if found is None else int(found[0])
+
     def last(self) -> int:
         """The last position that is not pruned yet; 0 when there is none."""
         return int(self._db.execute("SELECT coalesce(max(position), 0) FROM entry").fetchone()[0])
@@ -306,6 +311,17 @@ def readers(directory: Path) -> list[JournalReader]:
         except (sqlite3.OperationalError, TypeError):
             continue  # its writer is creating it this very moment; it holds nothing yet
     return found
+
+
+def last_positions(directory: Path) -> dict[str, int]:
+    """The last position of each journal, by its id; 0 where all is pruned."""
+    last = {}
+    for reader in readers(directory):
+        try:
+            last[reader.id] = reader.last()
+        finally:
+            reader.close()
+    return last
 
 
 def prune_unclaimed(directory: Path) -> None:

@@ -18,7 +18,7 @@ import structlog
 from tenure import logs
 from tenure.errors import TenureError, Unavailable
 from tenure.orphan import announce_parent, exit_with_parent
-from tenure.settings import Settings
+from tenure.settings import MEBIBYTE, Settings
 from tenure.telemetry import ROLE_STARTS
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def loader(settings: Settings) -> None:
     from tenure.loader.canonical import Canonical
     from tenure.loader.customers import CustomerList
     from tenure.loader.loader import Loader
+    from tenure.loader.replaying import Replaying
     from tenure.warehouse.client import Warehouse
 
     stop = threading.Event()
@@ -65,6 +66,9 @@ def loader(settings: Settings) -> None:
     threading.Thread(target=canonical.run, args=(stop,), daemon=True).start()
     customers = CustomerList(directory, Warehouse(settings), store.billing.of)
     loading = Loader(directory, warehouse, store, canonical, customers, settings.load_rows)
+    max_bytes = settings.journal_max_mb * MEBIBYTE
+    replaying = Replaying(directory, max_bytes, Warehouse(settings), store.repairs, stop)
+    threading.Thread(target=replaying.run, daemon=True).start()
     loading.run(stop, settings.load_interval_ms / 1_000, settings.drain_seconds)
 
 

@@ -12,7 +12,7 @@ from tenure import entry as entries
 from tenure.churn_event import is_churn_event_id
 from tenure.entry import Entry
 from tenure.errors import NotFound, Refused
-from tenure.event import MAX_REFUSED_PAYLOAD, Decoded, Event, Identify
+from tenure.event import MAX_QUARANTINED_PAYLOAD, MAX_REFUSED_PAYLOAD, Decoded, Event, Identify
 from tenure.identity import event_ids, identifiers
 from tenure.ingest.claims import check_claims
 from tenure.loader import rows
@@ -69,7 +69,7 @@ def outcome(operation: Operation, body: bytes, *, marker: str | None = None) -> 
         check_facts(operation, event)
     for refusal in decoded.refusals:
         check_message(refusal.message, refusal.field, marker)
-        assert len(refusal.payload) <= MAX_REFUSED_PAYLOAD
+        assert len(refusal.payload) <= (MAX_REFUSED_PAYLOAD if refusal.reported else MAX_QUARANTINED_PAYLOAD)
     kept = taken(operation, decoded, verified=False).entry
     assert entries.decode(entries.encode(kept)) == kept
     check_reply(operation, decoded, operation.reply(taken(operation, decoded, verified=False)))

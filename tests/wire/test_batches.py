@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tenure.errors import BadRequest
-from tenure.event import MAX_REFUSED_PAYLOAD, Decoded
+from tenure.event import MAX_QUARANTINED_PAYLOAD, MAX_REFUSED_PAYLOAD, Decoded
 from tenure.wire import codes, registry
 
 NOW = 1_781_438_700_000
@@ -69,10 +69,11 @@ def test_a_bad_element_never_costs_a_good_one(path: str, element: dict[str, Any]
 
 @pytest.mark.parametrize(("path", "element", "limit"), BATCHES)
 def test_a_refused_element_is_kept_up_to_a_limit(path: str, element: dict[str, Any], limit: int) -> None:
-    """The payload of a refusal is the element's canonical text, cut."""
-    decoded = decode(path, body_of(path, [element, "x" * 100_000, {"b": 1, "a": 2}]))
+    """The payload of a refusal is the element's canonical text, cut: later where the sender was not told of it."""
+    decoded = decode(path, body_of(path, [element, "x" * 300_000, {"b": 1, "a": 2}]))
     cut, small = (bad.payload for bad in decoded.refusals)
-    assert cut == '"' + "x" * (MAX_REFUSED_PAYLOAD - 1)
+    limits = {True: MAX_REFUSED_PAYLOAD, False: MAX_QUARANTINED_PAYLOAD}
+    assert cut == '"' + "x" * (limits[decoded.refusals[0].reported] - 1)
     assert small == '{"a":2,"b":1}'
 
 

@@ -21,6 +21,7 @@ from tenure.control.keys import Key
 from tenure.control.links import Links
 from tenure.control.people import People
 from tenure.control.policy import Policy
+from tenure.control.repairs import Repairs
 from tenure.control.revision import next_revision, revision, touch
 from tenure.control.signing import signing_state
 from tenure.control.stripe_secrets import StripeSecrets
@@ -72,6 +73,7 @@ class Store:
         self.people = People(engine)
         self.audit = AuditLog(engine)
         self.key_use = KeyUse(engine)
+        self.repairs = Repairs(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken, or none."""

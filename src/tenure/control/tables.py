@@ -231,3 +231,18 @@ audit = Table(  # see `audit`
     Index("ix_audit_actor", "actor", "id"),
     Index("ix_audit_action", "action", "id"),
 )
+
+repair = Table(  # see `repairs`
+    "repair",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("app_id", String(64), ForeignKey("app.id"), nullable=False),
+    Column("match", Text, nullable=False),  # JSON, as `steps`
+    Column("steps", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),  # microseconds, and so is `done_at`
+    Column("made_by", Text, nullable=False),
+    Column("total", BigInteger),
+    Column("replayed", BigInteger, nullable=False),
+    Column("unusable", BigInteger, nullable=False),
+    Column("done_at", BigInteger, index=True),
+)

@@ -11,7 +11,8 @@ class Books(msgspec.Struct):
     """Counts of loaded events of one app; `balanced` holds them against each other.
 
     `received` and `quarantined` are counted in `arrival`, `ids` in `first_copy` and `stored` in `event`: three
-    tables that are written one after the other, so that a loss or a double between them shows.
+    tables that are written one after the other, so that a loss or a double between them shows. What was quarantined and
+    came again, repaired, is counted as what it then became; `replayed` tells how many those are.
     """
 
     received: int
@@ -21,6 +22,7 @@ class Books(msgspec.Struct):
     rejected: int
     identifies: int
     erased: int = 0
+    replayed: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -32,14 +34,15 @@ _ARRIVALS = """
 WITH outcome = 'erased' OR (kind = 'event' AND event_id IN (SELECT event_id FROM erased_event)) AS gone
 SELECT countIf(kind = 'event' AND NOT gone), uniqExactIf(event_id, kind = 'event' AND NOT gone),
     countIf(kind = 'refusal' AND outcome = 'quarantined'), countIf(gone AND kind != 'identify'),
-    countIf(kind = 'refusal' AND outcome = 'rejected'), countIf(kind = 'identify' AND NOT gone)
+    countIf(kind = 'refusal' AND outcome = 'rejected'), countIf(kind = 'identify' AND NOT gone),
+    countIf(kind = 'refusal' AND outcome = 'replayed')
 FROM arrival FINAL
 """
 
 
 def books(tenant: Tenant) -> Books:
     """The books as of now. Raises Unavailable."""
-    copies, ids, quarantined, erased, rejected, identifies = tenant.rows(_ARRIVALS)[0]
+    copies, ids, quarantined, erased, rejected, identifies, replayed = tenant.rows(_ARRIVALS)[0]
     stored = tenant.rows("SELECT count() FROM event FINAL")[0][0]
     return Books(
         received=copies + quarantined + erased,
@@ -49,4 +52,5 @@ def books(tenant: Tenant) -> Books:
         erased=erased,
         rejected=rejected,
         identifies=identifies,
+        replayed=replayed,
     )

@@ -21,8 +21,8 @@ class Element(msgspec.Struct, omit_defaults=True):
     """One element of a request and what became of it.
 
     `outcome` is pending, stored, duplicate (then `of` is the receipt that came first, and `conflict` tells
-    whether that one said something else), quarantined or rejected (then `code`, `field` and `message` say why), or
-    erased (its customer was).
+    whether that one said something else), quarantined or rejected (then `code`, `field` and `message` say why),
+    replayed (it was quarantined, and came again, repaired, under the receipt `replay`), or erased (its customer was).
     """
 
     index: int | None
@@ -34,15 +34,20 @@ class Element(msgspec.Struct, omit_defaults=True):
     code: str | None = None
     field: str | None = None
     message: str | None = None
+    replay: str | None = None
 
 
-class Receipt(msgspec.Struct):
-    """A request that was received. `elements` are in the order of the request."""
+class Receipt(msgspec.Struct, omit_defaults=True):
+    """A request that was received. `elements` are in the order of the request.
+
+    `replay_of` is the receipt under which the element came first, where this is its replay.
+    """
 
     receipt: str
     received_at: str
     dialect: str
     elements: list[Element]
+    replay_of: str | None = None
 
 
 _ARRIVALS = """
@@ -55,10 +60,11 @@ WHERE event_id IN (SELECT event_id FROM arrival WHERE receipt = {receipt:FixedSt
 ORDER BY precedence DESC LIMIT 1 BY event_id
 """
 _REFUSALS = """
-SELECT part, position, field, message FROM quarantine FINAL
+SELECT part, position, field, message, replay FROM quarantine FINAL
 WHERE receipt = {receipt:FixedString(16)} AND received_at = (
     SELECT max(received_at) FROM arrival WHERE receipt = {receipt:FixedString(16)})
 """
+_REPLAY_OF = "SELECT receipt FROM quarantine FINAL WHERE replay = {receipt:FixedString(16)}"
 
 
 def find_receipt(tenant: Tenant, journals: Path, receipt: str) -> Receipt:
@@ -106,7 +112,8 @@ def _pending(entry: Entry) -> Receipt:
         for refusal in entry.refusals
     ]  # fmt: skip
     elements.sort(key=lambda element: -1 if element.index is None else element.index)
-    return Receipt(entry.receipt, rfc3339(entry.received_at // 1_000), entry.dialect, elements)
+    replay_of = entry.replay.receipt if entry.replay else None
+    return Receipt(entry.receipt, rfc3339(entry.received_at // 1_000), entry.dialect, elements, replay_of)
 
 
 def _in_warehouse(tenant: Tenant, receipt: str) -> Receipt | None:
@@ -117,7 +124,8 @@ def _in_warehouse(tenant: Tenant, receipt: str) -> Receipt | None:
     first = {bytes(row[0]): row[1:] for row in tenant.rows(_FIRST_COPIES, parameters)}
     refusals = {row[0]: row[1:] for row in tenant.rows(_REFUSALS, parameters)}
     elements = [_element(row, receipt, first, refusals) for row in arrivals]
-    return Receipt(receipt, rfc3339(arrivals[0][7]), arrivals[0][8], elements)
+    replay_of = next((bytes(row[0]).hex() for row in tenant.rows(_REPLAY_OF, parameters)), None)
+    return Receipt(receipt, rfc3339(arrivals[0][7]), arrivals[0][8], elements, replay_of)
 
 
 def _element(row: Any, receipt: str, first: dict[bytes, Any], refusals: dict[int, Any]) -> Element:
@@ -125,8 +133,9 @@ def _element(row: Any, receipt: str, first: dict[bytes, Any], refusals: dict[int
     if kind == "refusal" and outcome == "erased":
         return Element(position, kind, outcome, code=code)
     if kind == "refusal":
-        index, field, message = refusals.get(part, (position, "", ""))
-        return Element(index, kind, outcome, code=code, field=field or None, message=message or None)
+        index, field, message, replay = refusals.get(part, (position, "", "", b""))
+        sent_on = bytes(replay).hex() if outcome == "replayed" and replay else None
+        return Element(index, kind, outcome, code=code, field=field or None, message=message or None, replay=sent_on)
     if kind == "identify":
         return Element(position, kind, "erased" if outcome == "erased" else "stored")
     if outcome == "erased" or bytes(event_id) not in first:

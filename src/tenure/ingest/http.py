@@ -85,7 +85,11 @@ class Ingest:
     async def _take(
         self, operation: Operation, headers: dict[str, str], method: str, receive: Receive, receipt: str
     ) -> Reply:
-        key, body = await self._authenticate(operation, headers, method, receive)
+        try:
+            key, body = await self._authenticate(operation, headers, method, receive)
+        except Refused as error:
+            self.intake.turn_away(operation, headers, error)
+            raise
         try:
             if body is None:
                 body = await self.bodies.read(headers, receive, operation.max_bytes)

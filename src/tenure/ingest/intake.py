@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from tenure.ingest.claims import check_claims
 from tenure.ingest.keyring import Keyring
 from tenure.ingest.limiter import Limiter
 from tenure.ingest.memory import Memory
+from tenure.ingest.turned_away import Door, TurnedAway
 from tenure.journal import GroupCommit
 from tenure.telemetry import EVENTS, IDENTIFIES, JOURNAL_BYTES, REFUSALS, REQUESTS
 from tenure.wire.dialect import Credentials, Operation, Taken
@@ -32,8 +34,9 @@ MAX_IDEMPOTENCY_KEY = 255
 class Intake:
     """Takes decoded requests into the journal of this process."""
 
-    def __init__(self, keyring: Keyring, journal: GroupCommit, limiter: Limiter, memory: Memory) -> None:
+    def __init__(self, keyring: Keyring, journal: GroupCommit, limiter: Limiter, memory: Memory, door: Door) -> None:
         self.keyring = keyring
+        self.door = door
         self.journal = journal
         self.limiter = limiter
         self.memory = memory
@@ -86,6 +89,7 @@ class Intake:
             verified=key.kind in keys.VOUCHING,
             key_prefix=key.prefix,
             idempotency_key=idempotency_key,
+            path=operation.path,
         )
         known = await self.memory.known(kept) if operation.asks_what_is_known else {}
         await self.journal.append(receipt, entries.encode(kept))
@@ -103,6 +107,28 @@ class Intake:
             await self.keep(operation, key, Decoded(refusals=[whole_request(error)]), receipt, None)
         except Unavailable:
             log.warning("refusal not recorded", receipt=receipt, app=key.app, code=error.code)
+
+    def turn_away(self, operation: Operation, headers: Mapping[str, str], error: Refused) -> None:
+        """Note a request that was refused before it could be put on record, and what can be told of its key."""
+        try:
+            credentials = operation.credentials(headers)
+        except Refused:
+            credentials = Credentials(None)
+        known = self.keyring.begins_like(credentials.key or "")
+        self.door.note(
+            TurnedAway(
+                app=known.app if known else self.keyring.knows_app(credentials.app or ""),
+                dialect=operation.dialect,
+                path=operation.path,
+                status=error.status,
+                code=error.code,
+                field=error.field or "",
+                message=error.message,
+                key_prefix=known.prefix if known else "",
+                key_state=("live" if known.is_live else "revoked") if known else "",
+                first=time.time_ns() // 1_000_000,
+            )
+        )
 
     def count_request(self, dialect: str, status: int) -> None:
         """Count an answered request."""

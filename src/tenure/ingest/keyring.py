@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Collection
 from hmac import compare_digest
+from typing import NamedTuple
 
 from tenure.control import keys
 from tenure.control.keys import Key
@@ -25,6 +26,14 @@ often at the most."""
 _NO_RULES = Policy()
 
 
+class Known(NamedTuple):
+    """A key as it is recognised by its beginning."""
+
+    app: str
+    prefix: str
+    is_live: bool
+
+
 class Keyring:
     """The live keys and the rules of all apps. Thread-safe."""
 
@@ -35,6 +44,7 @@ class Keyring:
         self._states: dict[str, tuple[bytes, ...]] = {}
         self._policies: dict[str, Policy] = {}
         self._stripe_secrets: dict[str, tuple[StripeSecret, ...]] = {}
+        self._shown: dict[str, Known] = {}
         self._revision = -1
         self._misses_left = float(MISSES_A_SECOND)
         self._missed_at = time.monotonic()
@@ -52,7 +62,21 @@ class Keyring:
             self._stripe_secrets = self._store.stripe_secrets.live()
             own_ids = [_own_id(app) for app in self._policies]
             self._keys = {key.digest: key for key in [*self._store.live_keys(), *own_ids]}
+            self._shown = {}
+            for row in self._store.list_keys():  # of two that begin alike, the live one
+                known = Known(row.app, row.prefix, row.revoked_at is None)
+                if row.kind != keys.APP_ID and (known.is_live or row.prefix not in self._shown):
+                    self._shown[row.prefix] = known
             self._revision = revision
+
+    def begins_like(self, secret: str) -> Known | None:
+        """The key of this installation, live or revoked, that is shown as the beginning of `secret`."""
+        return self._shown.get(keys.shown_prefix(secret)) if secret else None
+
+    def knows_app(self, app_id: str) -> str:
+        """The app whose public id this is; empty when it is none's."""
+        key = self._keys.get(keys.digest(app_id))
+        return key.app if key is not None and key.kind == keys.APP_ID else ""
 
     def authenticate(self, secret: str, kinds: Collection[str]) -> Key:
         """The key that `secret` is. Raises Unauthenticated if unknown, Forbidden if of none of these kinds."""

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tenure.control import erasures
 from tenure.control.erasures import Erasure, Erasures
-from tenure.journal import Loaded, prune_unclaimed, readers
+from tenure.journal import Loaded, last_positions, prune_unclaimed, readers
 from tenure.loader import removal
 from tenure.loader.removal import Place
 from tenure.warehouse.client import Warehouse
@@ -134,7 +134,7 @@ class Erasing:
 
     def _wait_until_loaded(self, asked: Erasure) -> None:
         """What was in the journals when it was asked for has passed the loader, which sorts it out."""
-        last = {journal: position for journal, position, _ in self._journals()}
+        last = last_positions(self._directory)
         self._wait_for(
             lambda: all(Loaded.read(self._directory).positions.get(journal, 0) >= last[journal] for journal in last)
         )

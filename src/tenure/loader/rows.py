@@ -102,6 +102,7 @@ def block(entries: Iterable[Entry], tombstones: Tombstones = NOTHING_ERASED) -> 
         gone = _add_events(made, entry, tombstones)
         _add_identifies(made, entry, gone, tombstones)
         _add_refusals(made, entry, tombstones)
+        _add_replayed(made, entry, tombstones)
     made.links += made.same_ids.values()
     return made
 
@@ -161,7 +162,8 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
         return gone
     app, dialect, received_at = entry.app, entry.dialect, entry.received_at
     receipt = bytes.fromhex(entry.receipt)
-    first = precedence(received_at, receipt)
+    first, sent_at = precedence(received_at, receipt), entry.sent_at
+    how = received_at, dialect, "accepted", "", entry.path, entry.key_prefix
     ids = event_ids(app, dialect, entry.events, entry.receipt, entry.idempotency_key)
     for event, event_id in zip(entry.events, ids, strict=True):
         index = event.index
@@ -170,23 +172,25 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
             gone.add(index)
             continue
         key = customer_key(app, event)
-        occurred_at = received_at // 1_000 if event.occurred_at is None else event.occurred_at
+        verified = entry.verified or event.signed
+        occurred_at = sent_at // 1_000 if event.occurred_at is None else event.occurred_at
         order = first - index
         content = content_hash(app, dialect, event)
         row = (
             app, key, occurred_at, event_id, event.name, event.customer_id or "", event.uid or "",
             event.billing_id or "", event.email or "", event.anonymous_id or "", event.user_id or "",
             event.properties, event.context, event.message_id or "", received_at, receipt, index, dialect,
-            entry.verified or event.signed, order, 0,
+            verified, order, 0,
         )  # fmt: skip
-        read = sources.facts(dialect, event, received_at)
+        dated = event if entry.replay is None else msgspec.structs.replace(event, occurred_at=occurred_at)
+        read = sources.facts(dialect, dated, received_at)
         stated: Sequence[tuple[Any, ...]] = ()
         if read.facts or read.problem:
             said = subscription_facts.Said(app, key, event_id, received_at, receipt, index, order)
             stated = _stated(made, entry, event, read, said)
         made.copies.append(Copy(event_id, order, content, key, occurred_at, row, stated))
         _add_identifiers(made, app, event)
-        made.arrivals.append((app, receipt, "event", index, 0, event_id, content, received_at, dialect, "accepted", ""))
+        made.arrivals.append((app, receipt, "event", index, 0, event_id, content, *how, verified))
         _add_links(made, entry, event)
         if dialect == churn_event.DIALECT and event.name in churn_event.OPENING:
             own = Identifier(CHURN_EVENT_ID, churn_event.churn_event_id(app, event_id))
@@ -219,7 +223,7 @@ def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombs
 
 def _add_identify(made: Block, entry: Entry, part: int, identify: Identify, element_id: bytes) -> None:
     receipt = bytes.fromhex(entry.receipt)
-    set_at = identify.set_at if identify.set_at is not None else entry.received_at // 1_000
+    set_at = identify.set_at if identify.set_at is not None else entry.sent_at // 1_000
     verified = entry.verified or identify.signed
     key = customer_key(entry.app, identify)
     made.identifies.append(
@@ -230,10 +234,7 @@ def _add_identify(made: Block, entry: Entry, part: int, identify: Identify, elem
             identify.user_traits, identify.channels, identify.users or "",
         )
     )  # fmt: skip
-    made.arrivals.append(
-        (entry.app, receipt, "identify", identify.index, part, element_id, _NO_CONTENT, entry.received_at,
-         entry.dialect, "accepted", "")
-    )  # fmt: skip
+    made.arrivals.append(_arrival(entry, "identify", (identify.index, part), "accepted", element_id, verified=verified))
     order = precedence(entry.received_at, receipt) - identify.index
     said = facts.Said(entry.app, key, set_at, element_id, verified, entry.dialect, entry.received_at, receipt,
                       identify.index, part, order)  # fmt: skip
@@ -262,17 +263,39 @@ def _add_refusals(made: Block, entry: Entry, tombstones: Tombstones) -> None:
     for part, refusal in enumerate(entry.refusals):
         erased = bool(tombstones) and tombstones.names(entry.app, refusal.payload)
         outcome = "rejected" if refusal.reported else "erased" if erased else "quarantined"
-        made.arrivals.append(
-            (entry.app, receipt, "refusal", refusal.index or 0, part, _NO_ID, _NO_CONTENT, entry.received_at,
-             entry.dialect, outcome, refusal.code)
-        )  # fmt: skip
+        place = refusal.index or 0, part
+        made.arrivals.append(_arrival(entry, "refusal", place, outcome, code=refusal.code, verified=entry.verified))
         if erased:
             made.erased += 1
             continue
         made.quarantined.append(
             (entry.app, entry.received_at, receipt, refusal.index, part, entry.dialect, outcome, refusal.code,
-             refusal.field or "", refusal.message, refusal.payload)
+             refusal.field or "", refusal.message, refusal.payload, entry.path, entry.key_prefix, entry.verified,
+             _NO_ID, "")
         )  # fmt: skip
+
+
+def _add_replayed(made: Block, entry: Entry, tombstones: Tombstones) -> None:
+    """The element that the entry brings again is no longer in quarantine: its rows there take the place of the old.
+
+    They are inserted together with what became of it, so that the books count it once, and at all times.
+    """
+    replay = entry.replay
+    if replay is None:
+        return
+    receipt, refusal, outcome = bytes.fromhex(replay.receipt), replay.refusal, "replayed"
+    made.arrivals.append(
+        (entry.app, receipt, "refusal", refusal.index or 0, replay.part, _NO_ID, _NO_CONTENT, replay.received_at,
+         entry.dialect, outcome, refusal.code, entry.path, entry.key_prefix, entry.verified)
+    )  # fmt: skip
+    if tombstones and tombstones.names(entry.app, refusal.payload):
+        made.erased += 1
+        return
+    made.quarantined.append(
+        (entry.app, replay.received_at, receipt, refusal.index, replay.part, entry.dialect, outcome, refusal.code,
+         refusal.field or "", refusal.message, refusal.payload, entry.path, entry.key_prefix, entry.verified,
+         bytes.fromhex(entry.receipt), replay.repair)
+    )  # fmt: skip
 
 
 def _add_links(made: Block, entry: Entry, item: Event | Identify) -> None:
@@ -291,10 +314,24 @@ def _add_erased(made: Block, entry: Entry, kind: str, place: tuple[int, int], ev
     made.erased += 1
     if event_id != _NO_ID:
         made.erased_ids[event_id] = entry.app
-    receipt = bytes.fromhex(entry.receipt)
-    made.arrivals.append(
-        (entry.app, receipt, kind, *place, event_id, _NO_CONTENT, entry.received_at, entry.dialect, "erased", "")
-    )
+    made.arrivals.append(_arrival(entry, kind, place, "erased", event_id))
+
+
+def _arrival(
+    entry: Entry,
+    kind: str,
+    place: tuple[int, int],
+    outcome: str,
+    element_id: bytes = _NO_ID,
+    *,
+    code: str = "",
+    verified: bool = False,
+) -> tuple[Any, ...]:
+    """The row for `arrival` of an element without content, at `place`: (index, part)."""
+    return (
+        entry.app, bytes.fromhex(entry.receipt), kind, *place, element_id, _NO_CONTENT, entry.received_at,
+        entry.dialect, outcome, code, entry.path, entry.key_prefix, verified,
+    )  # fmt: skip
 
 
 def _first_copy_row(copy: Copy) -> tuple[Any, ...]:

@@ -24,7 +24,7 @@ class Tombstones:
     def is_old(self, entry: Entry, item: Event | Identify) -> bool:
         """Whether an element carries an identifier that was erased after it was received, or after its own time."""
         said = item.occurred_at if isinstance(item, Event) else item.set_at
-        at = entry.received_at // 1_000 if said is None else min(said, entry.received_at // 1_000)
+        at = entry.sent_at // 1_000 if said is None else min(said, entry.sent_at // 1_000)
         known = (self._erased_at.get(identity_key(entry.app, identifier)) for identifier in identifiers(item))
         return any(erased_at is not None and at <= erased_at for erased_at in known)
 

@@ -64,8 +64,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     made.filters |= {
-        "ago": ago, "count": count, "day": day, "money": money, "moment": moment, "pretty_json": pretty_json,
-        "percent": percent, "url": url,
+        "ago": ago, "clock": clock, "count": count, "day": day, "money": money, "moment": moment,
+        "percent": percent, "pretty_json": pretty_json, "url": url,
     }  # fmt: skip
     made.globals |= {"asset": asset, "csrf": csrf, "version": __version__, "NOTHING": NOTHING}
     return made
@@ -123,6 +123,17 @@ def moment(context: Context, value: datetime | int | str | None) -> str | Markup
         return NOTHING
     zone: ZoneInfo = context["zone"]
     return _time(at, f"{at.astimezone(zone):%-d %b %Y, %H:%M}", zone)
+
+
+@pass_context
+def clock(context: Context, value: datetime | int | str | None) -> str | Markup:
+    """A time to the second; of today, the time of day alone."""
+    at = _datetime(value)
+    if at is None:
+        return NOTHING
+    there = at.astimezone(context["zone"])
+    is_today = there.date() == datetime.now(context["zone"]).date()
+    return _time(at, f"{there:%H:%M:%S}" if is_today else f"{there:%-d %b %Y, %H:%M:%S}", context["zone"])
 
 
 @pass_context

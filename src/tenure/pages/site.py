@@ -19,14 +19,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tenure.control.store import Store
 from tenure.errors import Refused, Unavailable
 from tenure.ingest.intake import Intake
+from tenure.live.follower import Follower
 from tenure.pages.account import add_account
 from tenure.pages.audit import add_audit
 from tenure.pages.body_limit import BodyLimit
+from tenure.pages.customer import add_customer
 from tenure.pages.event import add_event
 from tenure.pages.events import add_events
-from tenure.pages.customer import add_customer
 from tenure.pages.home import add_home
+from tenure.pages.live import add_live
 from tenure.pages.people import add_people
+from tenure.pages.quarantine import add_quarantine
 from tenure.pages.rendering import PREFIX, STATIC, page
 from tenure.pages.session import SignInFirst, protect, visitor
 from tenure.pages.settings import add_settings
@@ -57,13 +60,14 @@ def owns(path: str) -> bool:
     return path == "/" or path.startswith(tuple(f"{prefix}/" for prefix in PATHS)) or path in PATHS
 
 
-def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
+def build(intake: Intake, store: Store, warehouse: Warehouse, follower: Follower) -> ASGIApp:
     """The application for every path that the site owns."""
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(protect)])
     site.state.store = store
     site.state.warehouse = warehouse
     site.state.keyring = intake.keyring
     site.state.intake = intake
+    site.state.follower = follower
     site.state.journals = intake.journal.journal.directory
     _add_errors(site)
     add_home(site)
@@ -77,6 +81,8 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
     add_events(site)
     add_event(site)
     add_customer(site)  # after all others under /customers
+    add_live(site)
+    add_quarantine(site)
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(BodyLimit(KeepSlashes(GZipMiddleware(site, minimum_size=1_000))))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tenure.errors import BadRequest
-from tenure.event import MAX_REFUSED_PAYLOAD, Decoded, Refusal
+from tenure.event import MAX_QUARANTINED_PAYLOAD, MAX_REFUSED_PAYLOAD, Decoded, Refusal
 from tenure.wire import codes
 from tenure.wire.json import canonical
 
@@ -53,7 +53,7 @@ def refusal(fault: BadRequest, index: int, value: object, *, reported: bool) -> 
         message=fault.message,
         field=fault.field,
         reported=reported,
-        payload=canonical(_without_signature(value))[:MAX_REFUSED_PAYLOAD],
+        payload=canonical(_without_signature(value))[: MAX_REFUSED_PAYLOAD if reported else MAX_QUARANTINED_PAYLOAD],
     )
 
 

@@ -1,0 +1,1 @@
+"""Repairing what is in quarantine: rules that change an element, and its way through its dialect again. Pure."""
