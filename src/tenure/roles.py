@@ -49,6 +49,7 @@ def loader(settings: Settings) -> None:
     from tenure.loader.canonical import Canonical
     from tenure.loader.customers import CustomerList
     from tenure.loader.loader import Loader
+    from tenure.loader.scores import Scorer
     from tenure.warehouse.client import Warehouse
 
     stop = threading.Event()
@@ -64,8 +65,11 @@ def loader(settings: Settings) -> None:
     canonical = Canonical(Warehouse(settings), store.links)
     threading.Thread(target=canonical.run, args=(stop,), daemon=True).start()
     customers = CustomerList(directory, Warehouse(settings), store.billing.of)
+    scorer = Scorer(Warehouse(settings), store.health.of, customers)
+    scorer.start()
     loading = Loader(directory, warehouse, store, canonical, customers, settings.load_rows)
     loading.run(stop, settings.load_interval_ms / 1_000, settings.drain_seconds)
+    scorer.stop()
 
 
 def http(settings: Settings) -> None:
