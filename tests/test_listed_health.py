@@ -21,7 +21,7 @@ NAMES = (
     "nps_response",
     "payment_failed",
     "subscription_renewed",
-    "custom thing",
+    "my thing",
 )
 
 
@@ -69,7 +69,7 @@ def scored(server: Server) -> tuple[Keys, dict[str, Item]]:
     server.wait_loaded()
     before = wait_scored(server, keys, 30, 0)
     changed = time.time()
-    settings = {"signals": {"custom thing": "negative"}, "weights": {"recency": 10, "signals": 40}}
+    settings = {"signals": {"my thing": "negative"}, "weights": {"recency": 10, "signals": 40}}
     headers = {"Authorization": f"Bearer {keys['secret_key']}"}
     assert server.http.put("/v1/signals", headers=headers, json=settings).status_code == 200
     after = wait_scored(server, keys, 30, changed)
