@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
 )
 
 metadata = MetaData(
@@ -226,4 +227,15 @@ audit = Table(  # see `audit`
     Column("details", Text, nullable=False),  # JSON
     Column("address", String(64)),  # of the network
     Index("ix_audit_app_id", "app_id", "id"),
+)
+
+saved_view = Table(  # of the list of customers: see `saved_views`
+    "saved_view",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("app_id", String(64), ForeignKey("app.id"), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("query", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("app_id", "name"),
 )

@@ -29,6 +29,7 @@ class Filter(msgspec.Struct, frozen=True):
     last_seen_before: int | None = None
     first_seen_after: int | None = None
     first_seen_before: int | None = None
+    active_days: int | None = None
     inactive_days: int | None = None
     did: str | None = None
     """A name of events."""
@@ -100,6 +101,7 @@ def _times(found: Conditions, asked: Filter) -> None:
         "last_seen_before": ("last_seen <", asked.last_seen_before),
         "first_seen_after": ("first_seen >=", asked.first_seen_after),
         "first_seen_before": ("first_seen <", asked.first_seen_before),
+        "active": ("last_seen >=", _ago(asked.now, asked.active_days)),
         "inactive": ("last_seen <", _ago(asked.now, asked.inactive_days)),
     }
     for name, (comparison, at) in bounds.items():

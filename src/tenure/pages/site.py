@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tenure.control.store import Store
 from tenure.errors import Refused, Unavailable
 from tenure.ingest.intake import Intake
+from tenure.pages.customers import add_customers
 from tenure.pages.home import add_home
 from tenure.pages.rendering import PREFIX, STATIC, page
 from tenure.pages.session import SignInFirst, protect, visitor
@@ -57,6 +58,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
     site.state.journals = intake.journal.journal.directory
     _add_errors(site)
     add_home(site)
+    add_customers(site)
     add_sign_in(site)
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(KeepSlashes(GZipMiddleware(site, minimum_size=1_000)))

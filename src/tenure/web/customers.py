@@ -35,14 +35,16 @@ class _Activity(NamedTuple):
     last_seen_before: int | None
     first_seen_after: int | None
     first_seen_before: int | None
+    active_days: int | None
     inactive_days: int | None
 
 
-def _activity(
+def _activity(  # noqa: PLR0917 - query parameters, which are sent by name
     last_seen_after: Time = None,
     last_seen_before: Time = None,
     first_seen_after: Time = None,
     first_seen_before: Time = None,
+    active_days: Annotated[Days, Query(description="An event within so many days")] = None,
     inactive_days: Annotated[Days, Query(description="No event for so many days, but one before")] = None,
 ) -> _Activity:
     return _Activity(
@@ -50,6 +52,7 @@ def _activity(
         moment("last_seen_before", last_seen_before),
         moment("first_seen_after", first_seen_after),
         moment("first_seen_before", first_seen_before),
+        active_days,
         inactive_days,
     )
 
