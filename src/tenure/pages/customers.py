@@ -114,8 +114,7 @@ def _shown(of: OfApp, question: Question, found: Customers, total: int) -> dict[
         "status_options": [(status, status.replace("_", " ").capitalize()) for status in STATUSES],
         "operators": OPERATORS,
         "room": len(question.attribute) < MAX_ATTRIBUTES,
-        "path": f"{of.path}/customers",
-        "here": _path(of, question),
+        "address": _path(of, question),
     }
 
 
@@ -129,7 +128,7 @@ def _rows(of: OfApp, question: Question, found: Customers) -> dict[str, Any]:
         "question": question,
         "items": found.items,
         "next": f"{of.path}/customer-list/rows?{more}" if found.next else None,
-        "base": f"{of.path}/customers",
+        "path": f"{of.path}/customers",
         "tones": TONES,
         "value_of": _value,
         "is_old": _is_old,
