@@ -200,7 +200,8 @@ def _wrong(message: str) -> BadRequest:
     """What msgspec says, with the field by its name: "Expected `int` >= 1 - at `$.did_at_least`"."""
     what, _, place = message.partition(" - at `$.")
     field = place.rstrip("`").partition("[")[0]
-    text = f"{field}: {what[:1].lower()}{what[1:]}"
+    # A value that is none of those that there are is part of what msgspec says: it is not told again.
+    text = f"{field} has no such value" if "enum" in what else f"{field}: {what[:1].lower()}{what[1:]}"
     if "unknown field" in message:
         text = "the address has a parameter that this page does not know"
     return BadRequest(text, field=field or None, code="invalid_parameter")
