@@ -48,7 +48,7 @@ def history(customer: str, chance: random.Random) -> list[dict[str, Any]]:
 
 def wait_scored(server: Server, keys: Keys, count: int, since: float) -> dict[str, Item]:
     """The customers by id, once all of them have been scored after a time."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120  # the list is made first, and scoring rests longer than it works
     after = datetime.fromtimestamp(since, UTC)
     while True:
         items: list[Item] = server.read("/v1/customers", keys, limit=1000)["items"]

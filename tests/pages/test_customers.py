@@ -43,7 +43,7 @@ def site(server: Server) -> Site:
         {"uid": EVIL, "event": EVIL, "occurred_at": ago(80), "traits": {"name": EVIL, "seats": EVIL}},
         *({"uid": f"one{number:02}", "event": "seen", "occurred_at": ago(90 + number)} for number in range(60)),
     )  # fmt: skip
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         items = server.read("/v1/customers", site.keys, limit=1000)["items"]
         if len(items) == 63 and all(item["health"] for item in items) and sum(bool(i["billing"]) for i in items) == 2:
