@@ -15,10 +15,8 @@ import msgspec
 from tenure.customers.conditions import Filter, conditions
 from tenure.customers.list_cursor import Cursor
 from tenure.errors import BadRequest
-from tenure.health.score import band
-from tenure.loader.profile import CustomerItem, ListedHealth
+from tenure.loader.profile import CustomerItem
 from tenure.warehouse.client import Tenant
-from tenure.wire.times import rfc3339
 
 MAX_LIMIT = 1_000
 MAX_COLUMNS = 10
@@ -71,7 +69,6 @@ class Customers(msgspec.Struct):
     next: str | None
 
 
-_SHOWN = "shown, score, toUnixTimestamp64Milli(scored_at)"
 _PAGE = """
 SELECT customer, {absent} AS absent, if(absent, {default}, {value}) AS value, {shown} FROM customer FINAL
 WHERE {where} ORDER BY absent, value {direction}, customer LIMIT {{limit:UInt32}}
@@ -145,14 +142,12 @@ def _sort(field: str) -> Sort:
 
 
 def _shown(attributes: Sequence[str]) -> str:
-    return f"{_SHOWN}, attribute_names, attribute_values" if attributes else _SHOWN
+    return "shown, attribute_names, attribute_values" if attributes else "shown"
 
 
 def _item(row: Sequence[Any], attributes: Sequence[str]) -> CustomerItem:
-    shown, score, scored_at, *known = row
+    shown, *known = row
     item = msgspec.json.decode(shown, type=CustomerItem)
-    if scored_at is not None:
-        item.health = ListedHealth(score, band(score), rfc3339(scored_at))
     if attributes:
         values = dict(zip(*known, strict=True))
         item.attributes = {name: msgspec.Raw(values[name].encode()) for name in attributes if name in values}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tenure.health.score import Band
+from tenure.health.score import Band, band
 from tenure.identity import CHURN_EVENT_ID, KINDS
 from tenure.loader import ledger
 from tenure.loader.ledger import BillingItem
@@ -157,7 +157,7 @@ def row(app: str, customer: bytes, version: int, about: Known) -> tuple[Any, ...
         [kind for kind, _ in known], [fold(value) for _, value in known], fold(name),
         seen.events, seen.verified, seen.first, seen.last, seen.names, [min(count, MOST) for count in seen.counts],
         [seconds(last) for last in seen.lasts],
-        list(attributes), list(attributes.values()), _shown(known, name, seen, about.billing.shown),
+        list(attributes), list(attributes.values()), _shown(known, name, seen, about),
         *about.billing[:-1], *about.scored,
     )  # fmt: skip
 
@@ -167,7 +167,12 @@ def seconds(ms: int) -> int:
     return max(0, min(ms // 1_000, MOST))
 
 
-def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen, billing: BillingItem | None) -> str:
+def listed(score: int | None, scored_at: int) -> ListedHealth:
+    """A score that was computed at a time (milliseconds since 1970 UTC), as the list shows it."""
+    return ListedHealth(score, band(score), rfc3339(scored_at))
+
+
+def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen, about: Known) -> str:
     texts = [f"{kind}:{value}" for kind, value in known[:SHOWN_IDENTIFIERS]]
     item = CustomerItem(
         id=texts[0] if texts else "",
@@ -179,7 +184,8 @@ def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen, billing: Bil
         first_seen=rfc3339(seen.first) if seen.events else None,
         last_seen=rfc3339(seen.last) if seen.events else None,
         last_event=seen.last_name or None,
-        billing=billing,
+        billing=about.billing.shown,
+        health=None if about.scored.at is None else listed(about.scored.score, about.scored.at),
     )
     return msgspec.json.encode(item).decode()
 

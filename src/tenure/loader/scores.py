@@ -2,8 +2,8 @@
 changed, when the app changed its settings, and otherwise once a day, since days pass.
 
 When it is due stands in the customer's row, so nothing is lost in a crash. Scores are put into rows that are there, by
-a thread that rests far longer than it works: the list itself goes first. Where both write a row, the one that the list
-has made anew stays, with the score of before, which is due still.
+a thread that rests far longer than it works: the list itself goes first. A row that the list has made anew meanwhile is
+left alone, with the score of before, which is due still.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from tenure.health.settings import HealthSettings
 from tenure.health.signals import Signals
 from tenure.loader.customers import CustomerList
 from tenure.loader.histories import Members, read_everybody, read_histories
-from tenure.loader.profile import COLUMNS, CustomerItem
+from tenure.loader.profile import COLUMNS, CustomerItem, listed
 from tenure.warehouse.client import Warehouse
 from tenure.wire import times
 from tenure.wire.times import DAY_MS
@@ -42,14 +42,15 @@ REST = 9
 """After a step so many times as long as it took is left to others."""
 
 _DUE = """
-SELECT app, customer, keys, events, shown FROM customer FINAL
+SELECT app, customer, version, keys, events, shown FROM customer FINAL
 WHERE (score_due <= fromUnixTimestamp64Milli({now:Int64}) OR (app, score_rules) NOT IN (SELECT app, rules FROM stamp))
     AND (app, customer) > ({app:String}, {customer:FixedString(16)})
 ORDER BY app, customer LIMIT {limit:UInt32} SETTINGS max_threads = 1
 """
 _NEW = {
-    "version": "version + 1",
-    "score": "made.score",
+    "version": "customer.version + 1",
+    "shown": "scored.shown",
+    "score": "scored.score",
     "scored_at": "fromUnixTimestamp64Milli({now:Int64})",
     "score_due": "fromUnixTimestamp64Milli({due:Int64})",
     "score_rules": "{rules:String}",
@@ -57,8 +58,8 @@ _NEW = {
 _PUT = f"""
 INSERT INTO customer ({", ".join(COLUMNS)})
 SELECT {", ".join(_NEW.get(column, column) for column in COLUMNS)}
-FROM customer FINAL INNER JOIN (SELECT key, score AS score FROM scores) AS made ON made.key = customer.customer
-WHERE app = {{app:String}} AND customer IN (SELECT key FROM scores) SETTINGS max_threads = 1
+FROM customer FINAL INNER JOIN scored ON scored.key = customer.customer AND scored.made = customer.version
+WHERE app = {{app:String}} AND customer IN (SELECT key FROM scored) SETTINGS max_threads = 1
 """  # noqa: S608 - columns are ours, every value is bound
 
 Place = tuple[str, bytes]
@@ -70,9 +71,13 @@ class _Due(NamedTuple):
 
     app: str
     customer: bytes
+    version: int
     keys: Sequence[bytes]
     events: int
-    shown: str
+    shown: CustomerItem
+
+
+_SCORED = "key FixedString(16), made UInt64, score Nullable(UInt8), shown String"
 
 
 class Scorer:
@@ -110,11 +115,12 @@ class Scorer:
             return again
         for app in {one.app for one in due}:
             settings = self._settings(app)
-            scores = self._scores(app, [one for one in due if one.app == app], settings, now)
+            of_app = [one for one in due if one.app == app]
+            scores = self._scores(app, of_app, settings, now)
             with self._customers.writing(hidings) as may:
                 if not may:
                     return True
-                self._put(app, scores, stamp(settings), now)
+                self._put(app, zip(of_app, scores, strict=True), stamp(settings), now)
         self._after = due[-1].app, due[-1].customer
         return True
 
@@ -139,8 +145,8 @@ class Scorer:
         sent = ExternalData(file_name="stamp", data=stamps.encode(), fmt="TSV", structure="app String, rules String")
         parameters = {"now": now, "app": self._after[0], "customer": self._after[1], "limit": STEP_CUSTOMERS}
         rows = [
-            _Due(app, bytes(customer), [bytes(key) for key in keys], events, shown)
-            for app, customer, keys, events, shown in self._rows(_DUE, parameters, sent)
+            _Due(app, bytes(customer), version, [bytes(key) for key in keys], events, _decode(shown))
+            for app, customer, version, keys, events, shown in self._rows(_DUE, parameters, sent)
         ]
         total = 0
         for number, one in enumerate(rows):
@@ -149,22 +155,27 @@ class Scorer:
                 return rows[: max(1, number)]
         return rows
 
-    def _scores(self, app: str, due: Sequence[_Due], settings: HealthSettings, now: int) -> dict[bytes, int | None]:
+    def _scores(self, app: str, due: Sequence[_Due], settings: HealthSettings, now: int) -> list[int | None]:
+        """Of each, in order."""
         tenant, signals = self._warehouse.tenant(app), Signals(settings.signals)
         members: Members = {one.customer: one.keys for one in due}
         histories = read_histories(tenant, members, signals, now)
         everybody = read_everybody(tenant, members, now)
-        scores = {}
+        scores = []
         for one in due:
             history = histories[one.customer]
             others = everybody.without(one.customer, history)
-            scores[one.customer] = health(history, others, settings, _billing(one.shown)).score
+            scores.append(health(history, others, settings, _billing(one.shown)).score)
         return scores
 
-    def _put(self, app: str, scores: Mapping[bytes, int | None], rules: str, now: int) -> None:
-        data = b"".join(customer + _nullable(score) for customer, score in scores.items())
-        sent = ExternalData(file_name="scores", data=data, fmt="RowBinary",
-                            structure="key FixedString(16), score Nullable(UInt8)")  # fmt: skip
+    def _put(self, app: str, scores: Iterable[tuple[_Due, int | None]], rules: str, now: int) -> None:
+        """Into those rows that are still what they were."""
+        data = bytearray()
+        for one, score in scores:
+            one.shown.health = listed(score, now)
+            shown = msgspec.json.encode(one.shown)
+            data += one.customer + one.version.to_bytes(8, "little") + _nullable(score) + _length(len(shown)) + shown
+        sent = ExternalData(file_name="scored", data=bytes(data), fmt="RowBinary", structure=_SCORED)
         parameters = {"app": app, "now": now, "due": now + DAY_MS, "rules": rules}
         self._warehouse.client.command(_PUT, parameters, external_data=sent)
 
@@ -178,9 +189,12 @@ def stamp(settings: HealthSettings) -> str:
     return blake2b(msgspec.json.encode(said), digest_size=8, person=b"health").hexdigest()
 
 
-def _billing(shown: str) -> Billing | None:
+_decode = msgspec.json.Decoder(CustomerItem).decode
+
+
+def _billing(shown: CustomerItem) -> Billing | None:
     """How a customer pays, as their row has it. The end of one subscription of several is not the customer's."""
-    paid = msgspec.json.decode(shown, type=CustomerItem).billing
+    paid = shown.billing
     if paid is None:
         return None
     return Billing(
@@ -197,3 +211,12 @@ def _ms(text: str | None) -> int | None:
 
 def _nullable(score: int | None) -> bytes:
     return b"\x01" if score is None else struct.pack("BB", 0, score)
+
+
+def _length(number: int) -> bytes:
+    """Of a text in RowBinary: seven bits a byte, the least first."""
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(found + bytes([number]))
