@@ -36,7 +36,12 @@ QUESTIONS = {
     "did": "did=ticket_opened",
     "did so often": "did=ticket_opened&did_at_least=12",
     "did lately": "did=ticket_opened&did_within_days=30",
+    "not did lately": "did_not=ticket_opened&did_not_within_days=30",
     "inactive": "inactive_days=7",
+    "by health": "sort=health",
+    "health below": "health_below=70",
+    "by name": "sort=name",
+    "by an attribute": "sort=-attribute:seats",
     "two filters": "attribute=plan:eq:pro&events_at_least=110&sort=-events",
 }
 

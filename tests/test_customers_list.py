@@ -82,8 +82,10 @@ FILTERS = {
     "did=login": "ann bob", "did=login&did_within_days=10": "ann", "did=login&did_at_least=2": "ann",
     "did=login&did_at_least=2&did_within_days=10": "", "did=login&did_at_least=2&did_within_days=90": "ann",
     "did=x": "", "did=x&did_within_days=36500": "", "did=login&did_within_days=36500": "ann bob",
+    "did_not=login": "cid", "did_not=export": "bob cid", "did_not=login&did_not_within_days=10": "bob cid",
+    "did_not=login&did_not_within_days=50": "cid", "did=login&did_not=export": "bob",
     "events_at_least=1": "ann bob", "events_at_least=4": "",
-    "inactive_days=30": "bob", "inactive_days=50": "",
+    "active_days=10": "ann", "active_days=50": "ann bob", "inactive_days=30": "bob", "inactive_days=50": "",
     "verified=true": "ann bob", "verified=false": "cid",
     "attribute=plan:eq:pro": "ann", "attribute=plan:ne:pro": "bob", "attribute=plan:exists": "ann bob",
     "attribute=plan:missing": "cid", "attribute=seats:gt:3": "ann cid", "attribute=seats:lt:12.5": "ann bob",
@@ -110,7 +112,8 @@ def test_pages_show_everybody_once(server: Server, keys: Keys) -> None:
     send(server, keys, *[{"uid": f"u{n}", "event": "e", "occurred_at": ago(days=n % 3)} for n in range(25)])
     send(server, keys, *[{"uid": f"v{n}", "traits": {"a": 1}} for n in range(5)])
     wait_listed(server, keys, 25, 30)
-    for sort in ("last_seen", "-last_seen", "first_seen", "-first_seen", "events", "-events"):
+    sorts = ("last_seen", "-last_seen", "first_seen", "events", "-events", "name", "-name", "plan", "-attribute:a")
+    for sort in sorts:
         whole, found, cursor = listed(server, keys, sort=sort), [], {}
         while True:
             page = server.read("/v1/customers", keys, sort=sort, limit=4, **cursor)
@@ -120,7 +123,28 @@ def test_pages_show_everybody_once(server: Server, keys: Keys) -> None:
             cursor = {"cursor": page["next"]}
         assert found == whole
         assert len(set(found)) == 30
-        assert {name for name in found[-5:] if name.startswith("uid:v")} == {f"uid:v{n}" for n in range(5)}
+        if sort.endswith(("seen", "events")):
+            assert {name for name in found[-5:] if name.startswith("uid:v")} == {f"uid:v{n}" for n in range(5)}
+
+
+def test_texts_and_attributes_are_sorted_by(server: Server, keys: Keys) -> None:
+    """Names and identifiers as one sort, in any case; an attribute's numbers as numbers, before its texts."""
+    values = {"a": -20, "B": -3.5, "c": 0, "d": 7, "e": 1e20, "f": "10", "g": "Zoe", "h": "alpha", "i": None}
+    send(server, keys, *[{"uid": uid, "traits": {"v": value}} for uid, value in values.items() if value is not None],
+         {"uid": "i", "traits": {"name": "AARON"}})  # fmt: skip
+    wait_listed(server, keys, 0, 9)
+    assert "".join(listed(server, keys, sort="name")).replace("uid:", "") == "aiBcdefgh"
+    ascending = "".join(listed(server, keys, sort="attribute:v")).replace("uid:", "")
+    assert ascending == "aBcdefhgi"
+    assert "".join(listed(server, keys, sort="-attribute:v")).replace("uid:", "") == "ghfedcBai"
+    pages, cursor = "", {}
+    while True:
+        page = server.read("/v1/customers", keys, sort="attribute:v", limit=2, **cursor)
+        pages += "".join(item["id"] for item in page["items"]).replace("uid:", "")
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert pages == ascending
 
 
 def test_pages_hold_while_events_arrive(server: Server, keys: Keys) -> None:
@@ -180,7 +204,10 @@ def refusal(server: Server, keys: Keys, **parameters: Any) -> Any:
 @pytest.mark.parametrize(
     ("field", "parameters"),
     [
-        ("sort", {"sort": "name"}),
+        ("sort", {"sort": "colour"}),
+        ("sort", {"sort": "attribute:"}),
+        ("health_below", {"health_below": 101}),
+        ("did_not_within_days", {"did_not_within_days": 2}),
         ("limit", {"limit": 1001}),
         ("limit", {"limit": 0}),
         ("cursor", {"cursor": "x"}),
@@ -230,7 +257,7 @@ def test_the_documented_answer(server: Server, keys: Keys) -> None:
     wait_listed(server, keys, 4)
     shown = json.loads(page.split("```json")[1].split("```")[0])
     answer = server.read("/v1/customers", keys, q="jane", did="login")
-    linked = {"identifiers", "identifier_count"}  # the e-mail is there once links are in the warehouse
+    linked = {"identifiers", "identifier_count", "health"}  # the e-mail and the score are there a moment later
     assert [{k: v for k, v in item.items() if k not in linked} for item in answer["items"]] == [
         {k: v for k, v in item.items() if k not in linked} for item in shown["items"]
     ]

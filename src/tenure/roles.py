@@ -50,6 +50,7 @@ def loader(settings: Settings) -> None:
     from tenure.loader.customers import CustomerList
     from tenure.loader.loader import Loader
     from tenure.loader.replaying import Replaying
+    from tenure.loader.scores import Scorer
     from tenure.warehouse.client import Warehouse
 
     stop = threading.Event()
@@ -65,11 +66,14 @@ def loader(settings: Settings) -> None:
     canonical = Canonical(Warehouse(settings), store.links)
     threading.Thread(target=canonical.run, args=(stop,), daemon=True).start()
     customers = CustomerList(directory, Warehouse(settings), store.billing.of)
+    scorer = Scorer(Warehouse(settings), store.health.of, customers)
+    scorer.start()
     loading = Loader(directory, warehouse, store, canonical, customers, settings.load_rows)
     max_bytes = settings.journal_max_mb * MEBIBYTE
     replaying = Replaying(directory, max_bytes, Warehouse(settings), store.repairs, stop)
     threading.Thread(target=replaying.run, daemon=True).start()
     loading.run(stop, settings.load_interval_ms / 1_000, settings.drain_seconds)
+    scorer.stop()
 
 
 def http(settings: Settings) -> None:

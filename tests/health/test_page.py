@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tenure.health.parts import BILLING_LEVELS
-from tenure.health.score import Thresholds, health
+from tenure.health.score import BANDS, Thresholds, band, health
 from tenure.health.settings import HealthSettings, Weights
 from tenure.health.signals import NPS_PROPERTIES, RECOGNISED, Signals
 from tests.health import histories
@@ -44,6 +44,7 @@ def test_weights_and_thresholds_are_on_the_page() -> None:
         "of those {before_days} days less than {trend_days} known",
         "different uses lately / {full_names},",
         "With a weight of less than {full_signals}",
+        f"A score of {BANDS['good']} or more is `good`, of {BANDS['fair']} or more `fair`, of less `poor`",
         "4/5 when active for less than {settled_days} days",
         "of which {counted_events_of_a_signal} count at the most",
         "in at least {silent_weeks} different weeks of the last 26, and then none for at least {silent_days} days",
@@ -53,6 +54,13 @@ def test_weights_and_thresholds_are_on_the_page() -> None:
     ):
         numbers = msgspec.structs.asdict(Thresholds())
         assert sentence.format(**numbers, recent_days_less_one=numbers["recent_days"] - 1) in text
+
+
+def test_every_score_has_a_band() -> None:
+    """From 0 to 100; what is no score has none."""
+    found = [band(score) for score in range(101)]
+    assert found == ["poor"] * BANDS["fair"] + ["fair"] * (BANDS["good"] - BANDS["fair"]) + ["good"] * 31
+    assert band(None) is None
 
 
 def test_the_example_is_right() -> None:

@@ -23,6 +23,7 @@ from tenure.control.people import People
 from tenure.control.policy import Policy
 from tenure.control.repairs import Repairs
 from tenure.control.revision import next_revision, revision, touch
+from tenure.control.saved_views import SavedViews
 from tenure.control.signing import signing_state
 from tenure.control.stripe_secrets import StripeSecrets
 from tenure.control.tables import api_key, app, app_origin, rate_limit
@@ -70,6 +71,7 @@ class Store:
         self.erasures = Erasures(engine, self.links)
         self.stripe_secrets = StripeSecrets(engine)
         self.health = HealthBook(engine)
+        self.saved_views = SavedViews(engine)
         self.people = People(engine)
         self.audit = AuditLog(engine)
         self.key_use = KeyUse(engine)

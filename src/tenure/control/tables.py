@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
 )
 
 metadata = MetaData(
@@ -245,4 +246,15 @@ repair = Table(  # see `repairs`
     Column("replayed", BigInteger, nullable=False),
     Column("unusable", BigInteger, nullable=False),
     Column("done_at", BigInteger, index=True),
+)
+
+saved_view = Table(  # of the list of customers: see `saved_views`
+    "saved_view",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("app_id", String(64), ForeignKey("app.id"), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("query", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("app_id", "name"),
 )

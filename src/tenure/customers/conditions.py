@@ -11,7 +11,7 @@ import msgspec
 
 from tenure.errors import BadRequest
 from tenure.identity import CHURN_EVENT_ID, KINDS
-from tenure.loader.profile import fold
+from tenure.loader.profile import fold, seconds
 from tenure.wire.times import DAY_MS, EARLIEST
 
 MAX_ATTRIBUTES = 10
@@ -29,6 +29,7 @@ class Filter(msgspec.Struct, frozen=True):
     last_seen_before: int | None = None
     first_seen_after: int | None = None
     first_seen_before: int | None = None
+    active_days: int | None = None
     inactive_days: int | None = None
     did: str | None = None
     """A name of events."""
@@ -48,6 +49,12 @@ class Filter(msgspec.Struct, frozen=True):
     mrr_below: str | None = None
     renews_after: int | None = None
     renews_before: int | None = None
+    health_at_least: int | None = None
+    """A score from 0 to 100, as is `health_below`; who has none fulfils neither."""
+    health_below: int | None = None
+    did_not: str | None = None
+    """A name of events; within `did_not_within_days`, or ever."""
+    did_not_within_days: int | None = None
     now: int = 0
     """When it was asked. Days are counted back from it."""
 
@@ -65,6 +72,7 @@ def conditions(asked: Filter) -> Conditions:
     _search(found, asked)
     _times(found, asked)
     _activity(found, asked)
+    _did_not(found, asked)
     _billing(found, asked)
     if len(asked.attributes) > MAX_ATTRIBUTES:
         raise _invalid("attribute", f"attribute may be given {MAX_ATTRIBUTES} times at the most")
@@ -93,6 +101,7 @@ def _times(found: Conditions, asked: Filter) -> None:
         "last_seen_before": ("last_seen <", asked.last_seen_before),
         "first_seen_after": ("first_seen >=", asked.first_seen_after),
         "first_seen_before": ("first_seen <", asked.first_seen_before),
+        "active": ("last_seen >=", _ago(asked.now, asked.active_days)),
         "inactive": ("last_seen <", _ago(asked.now, asked.inactive_days)),
     }
     for name, (comparison, at) in bounds.items():
@@ -113,20 +122,35 @@ def _activity(found: Conditions, asked: Filter) -> None:
                 raise _invalid(field, f"{field} says more of `did`, which is missing")
         return
     found.parameters["did"] = asked.did
-    if asked.did_within_days is None:
+    since = _ago(asked.now, asked.did_within_days)
+    if since is None:
         if (asked.did_at_least or 1) == 1:
             found.where.append("has(names, {did:String})")
         else:
             found.where.append("counts[indexOf(names, {did:String})] >= {did_at_least:UInt64}")
             found.parameters["did_at_least"] = asked.did_at_least
         return
-    found.parameters["did_since"] = _ago(asked.now, asked.did_within_days)
-    since = "fromUnixTimestamp64Milli({did_since:Int64})"
+    found.parameters["did_since_seconds"] = seconds(since)
     place = "indexOf(names, {did:String})"  # computed once, however often it is written
-    found.where.append(f"{place} > 0 AND lasts[{place}] >= {since}")
+    found.where.append(f"{place} > 0 AND lasts[{place}] >= {{did_since_seconds:UInt32}}")
     if (asked.did_at_least or 1) > 1:
-        found.where.append(f"customer IN ({_OFTEN_LATELY.format(since=since)})")
-        found.parameters["did_at_least"] = asked.did_at_least
+        found.where.append(f"customer IN ({_OFTEN_LATELY})")
+        found.parameters.update({"did_at_least": asked.did_at_least, "did_since": since})
+
+
+def _did_not(found: Conditions, asked: Filter) -> None:
+    if asked.did_not is None:
+        if asked.did_not_within_days is not None:
+            raise _invalid("did_not_within_days", "did_not_within_days says more of `did_not`, which is missing")
+        return
+    found.parameters["did_not"] = asked.did_not
+    since = _ago(asked.now, asked.did_not_within_days)
+    if since is None:
+        found.where.append("NOT has(names, {did_not:String})")
+        return
+    found.parameters["did_not_since"] = seconds(since)
+    place = "indexOf(names, {did_not:String})"
+    found.where.append(f"({place} = 0 OR lasts[{place}] < {{did_not_since:UInt32}})")
 
 
 def _billing(found: Conditions, asked: Filter) -> None:
@@ -140,6 +164,8 @@ def _billing(found: Conditions, asked: Filter) -> None:
         "mrr_below": ("mrr_currency != '' AND mrr < {}", "Decimal(38, 10)", asked.mrr_below),
         "renews_after": ("renews_at >= fromUnixTimestamp64Milli({})", "Int64", asked.renews_after),
         "renews_before": ("renews_at < fromUnixTimestamp64Milli({})", "Int64", asked.renews_before),
+        "health_at_least": ("score >= {}", "UInt8", asked.health_at_least),
+        "health_below": ("score < {}", "UInt8", asked.health_below),
     }
     for name, (condition, kind, value) in bounds.items():
         if value is not None:
@@ -152,9 +178,9 @@ _OFTEN_LATELY = """
 SELECT customer FROM (SELECT customer, arrayJoin(keys) AS key FROM customer FINAL) AS known
 INNER JOIN (
     SELECT customer_key, count() AS times FROM event FINAL
-    WHERE name = {{did:String}} AND occurred_at >= {since} GROUP BY customer_key
+    WHERE name = {did:String} AND occurred_at >= fromUnixTimestamp64Milli({did_since:Int64}) GROUP BY customer_key
 ) AS lately ON known.key = lately.customer_key
-GROUP BY customer HAVING sum(times) >= {{did_at_least:UInt64}}
+GROUP BY customer HAVING sum(times) >= {did_at_least:UInt64}
 """
 
 

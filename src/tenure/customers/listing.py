@@ -6,33 +6,60 @@ The engine reads what sorts and filters of all rows, and the item as it is answe
 
 from __future__ import annotations
 
-import base64
-import binascii
-import struct
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tenure.customers.conditions import Filter, conditions
+from tenure.customers.list_cursor import Cursor
 from tenure.errors import BadRequest
 from tenure.loader.profile import CustomerItem
 from tenure.warehouse.client import Tenant
 
 MAX_LIMIT = 1_000
-LAST = 2**63 - 1
-"""Beyond any value that is sorted by."""
+MAX_COLUMNS = 10
+"""Attributes that are shown in one question."""
+
+
+class Sort(NamedTuple):
+    """What a list is sorted by, and who always comes last: then the value is that of `default`."""
+
+    value: str
+    absent: str
+    type: str = "Int64"
+    default: str = "0"
+
 
 SORTS = {
-    "last_seen": ("toUnixTimestamp64Milli(last_seen)", "events = 0"),
-    "first_seen": ("toUnixTimestamp64Milli(first_seen)", "events = 0"),
-    "events": ("toInt64(events)", "events = 0"),
-    "mrr": ("toInt64(least(mrr, 900000000000000) * 10000)", "mrr_currency = ''"),
-    "renews_at": ("toUnixTimestamp64Milli(assumeNotNull(renews_at))", "isNull(renews_at)"),
-    "paying_since": ("toInt64(assumeNotNull(paying_since))", "isNull(paying_since)"),
-}
-"""What a list can be sorted by, as an integer, and who always comes last; with a `-` before the name, the greatest come
-first."""
+    "last_seen": Sort("toUnixTimestamp64Milli(last_seen)", "events = 0"),
+    "first_seen": Sort("toUnixTimestamp64Milli(first_seen)", "events = 0"),
+    "events": Sort("toInt64(events)", "events = 0"),
+    "mrr": Sort("toInt64(least(mrr, 900000000000000) * 10000)", "mrr_currency = ''"),
+    "renews_at": Sort("toUnixTimestamp64Milli(assumeNotNull(renews_at))", "isNull(renews_at)"),
+    "paying_since": Sort("toInt64(assumeNotNull(paying_since))", "isNull(paying_since)"),
+    "health": Sort("toInt64(assumeNotNull(score))", "isNull(score)"),
+    "name": Sort(
+        "leftUTF8(if(name_search = '', search[1], name_search), 64)", "empty(search) AND name_search = ''",
+        "String", "''",
+    ),
+    "plan": Sort("leftUTF8(toString(plans[1]), 64)", "empty(plans)", "String", "''"),
+    "status": Sort("toString(billing_status)", "billing_status = ''", "String", "''"),
+}  # fmt: skip
+"""What a list can be sorted by; with a `-` before the name, the greatest come first."""
+ATTRIBUTE = "attribute:"
+"""A sort that begins so is by the attribute of that name: numbers, then texts."""
+
+# Both as texts that are in order as the values are: a double's bits, of negative ones reversed, in hexadecimal.
+_MINE = "attribute_values[indexOf(attribute_names, {sorted_by:String})]"
+_BITS = "reinterpretAsUInt64(assumeNotNull(number))"
+_NUMBER = f"hex(if(number < 0, bitNot({_BITS}), bitOr({_BITS}, toUInt64(9223372036854775808))))"
+_ORDERED = (
+    f"if(isNull(toFloat64OrNull({_MINE}) AS number), "
+    f"concat('1', leftUTF8(lowerUTF8(JSONExtractString({_MINE})), 64)), concat('0', leftPad({_NUMBER}, 16, '0')))"
+)
+_OF_ATTRIBUTE = Sort(_ORDERED, "indexOf(attribute_names, {sorted_by:String}) = 0", "String", "''")
 
 
 class Customers(msgspec.Struct):
@@ -42,42 +69,12 @@ class Customers(msgspec.Struct):
     next: str | None
 
 
-class Cursor(NamedTuple):
-    """The last customer of a page: the next page begins after it. `question` tells what was asked."""
-
-    question: bytes
-    value: int
-    customer: bytes
-
-    def text(self) -> str:
-        """As it stands in a URL."""
-        raw = _CURSOR.pack(*self)
-        return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-    @classmethod
-    def parse(cls, text: str, question: bytes) -> Cursor:
-        """The inverse of `text`. Raises BadRequest, also for the cursor of another question."""
-        try:
-            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            found = cls(*_CURSOR.unpack(raw))
-        except (binascii.Error, ValueError, struct.error):
-            raise BadRequest(
-                "cursor is not one that this API gave out", field="cursor", code="invalid_cursor"
-            ) from None
-        if found.question != question:
-            raise BadRequest(
-                "cursor belongs to another list; ask with the same filters and sort", field="cursor",
-                code="invalid_cursor",
-            )  # fmt: skip
-        return found
-
-
-_CURSOR = struct.Struct(">8sq16s")
-
 _PAGE = """
-SELECT customer, {value} AS value, shown FROM customer FINAL
-WHERE {where} ORDER BY value {direction}, customer LIMIT {{limit:UInt32}}
+SELECT customer, {absent} AS absent, if(absent, {default}, {value}) AS value, {shown} FROM customer FINAL
+WHERE {where} ORDER BY absent, value {direction}, customer LIMIT {{limit:UInt32}}
 """
+_ALL = "SELECT {shown} FROM customer FINAL WHERE {where} SETTINGS max_threads = 1"
+_COUNT = "SELECT count() FROM customer FINAL WHERE {where}"
 
 
 def customers(
@@ -87,42 +84,80 @@ def customers(
     sort: str = "-last_seen",
     limit: int = 100,
     cursor: str | None = None,
+    attributes: Sequence[str] = (),
 ) -> Customers:
-    """A page of the app's customers; those with equal values by their keys, those without an event last.
+    """A page of the app's customers, with some of their attributes; those with equal values by their keys, those
+    without a value last.
 
     Raises BadRequest (sort, cursor, filters) and Unavailable.
     """
     field, descending = sort.removeprefix("-"), sort.startswith("-")
-    if field not in SORTS:
-        raise BadRequest(
-            f"sort must be one of {', '.join(SORTS)}, with a `-` before it for the greatest first", field="sort",
-            code="invalid_parameter",
-        )  # fmt: skip
-    value, absent = SORTS[field]
-    parts = {
-        "value": f"if({absent}, {-LAST if descending else LAST}, {value})",
-        "direction": "DESC" if descending else "ASC",
-    }
+    by = _sort(field)
     where, parameters = conditions(filters)
+    if field.startswith(ATTRIBUTE):
+        parameters["sorted_by"] = field.removeprefix(ATTRIBUTE)
     asked = msgspec.msgpack.encode((tenant.app, sort, msgspec.structs.replace(filters, now=0)))
     question = blake2b(asked, digest_size=8, person=b"customers").digest()
     if cursor is not None:
-        after = Cursor.parse(cursor, question)
-        where.append(_beyond("value", "customer", "after", descending))
-        parameters |= {"after": after.value, "after_customer": after.customer}
-    sql = _PAGE.format(**parts, where=" AND ".join(["NOT deleted", *where]))
+        after = Cursor.parse(cursor, question, int if by.type == "Int64" else str)
+        where.append(_beyond(by.type, descending))
+        parameters |= {"after_absent": after.absent, "after": after.value, "after_customer": after.customer}
+    sql = _PAGE.format(
+        **by._asdict(), shown=_shown(attributes), direction="DESC" if descending else "ASC",
+        where=" AND ".join(["NOT deleted", *where]),
+    )  # fmt: skip
     rows = tenant.rows(sql, parameters | {"limit": limit + 1})
-    items = [msgspec.json.decode(shown, type=CustomerItem) for _, _, shown in rows[:limit]]
+    items = [_item(row[3:], attributes) for row in rows[:limit]]
     if len(rows) <= limit:
         return Customers(items, None)
-    customer, value, _ = rows[limit - 1]
-    return Customers(items, Cursor(question, value, bytes(customer)).text())
+    customer, absent, value, *_ = rows[limit - 1]
+    return Customers(items, Cursor(question, bool(absent), value, bytes(customer)).text())
 
 
-def _beyond(value: str, customer: str, bound: str, descending: bool) -> str:
-    """The condition that a row comes after the one bound as `bound` and `bound`_customer."""
+def all_customers(tenant: Tenant, filters: Filter, attributes: Sequence[str] = ()) -> Iterator[CustomerItem]:
+    """Everybody whom the filters keep, in no order, as the list was at one moment; read as they are taken.
+
+    Raises BadRequest at once, and Unavailable at the latest while it is read.
+    """
+    where, parameters = conditions(filters)
+    sql = _ALL.format(shown=_shown(attributes), where=" AND ".join(["NOT deleted", *where]))
+    return (_item(row, attributes) for row in tenant.stream(sql, parameters))
+
+
+def count_customers(tenant: Tenant, filters: Filter) -> int:
+    """How many the filters keep. Raises BadRequest and Unavailable."""
+    where, parameters = conditions(filters)
+    return int(tenant.rows(_COUNT.format(where=" AND ".join(["NOT deleted", *where])), parameters)[0][0])
+
+
+def _sort(field: str) -> Sort:
+    if field.startswith(ATTRIBUTE) and field != ATTRIBUTE:
+        return _OF_ATTRIBUTE
+    if field not in SORTS:
+        raise BadRequest(
+            f"sort must be one of {', '.join(SORTS)}, {ATTRIBUTE}NAME, with a `-` before it for the greatest first",
+            field="sort", code="invalid_parameter",
+        )  # fmt: skip
+    return SORTS[field]
+
+
+def _shown(attributes: Sequence[str]) -> str:
+    return "shown, attribute_names, attribute_values" if attributes else "shown"
+
+
+def _item(row: Sequence[Any], attributes: Sequence[str]) -> CustomerItem:
+    shown, *known = row
+    item = msgspec.json.decode(shown, type=CustomerItem)
+    if attributes:
+        values = dict(zip(*known, strict=True))
+        item.attributes = {name: msgspec.Raw(values[name].encode()) for name in attributes if name in values}
+    return item
+
+
+def _beyond(kind: str, descending: bool) -> str:
+    """The condition that a row comes after that of the cursor."""
     sign = "<" if descending else ">"
     return (
-        f"({value} {sign} {{{bound}:Int64}} OR ({value} = {{{bound}:Int64}} "
-        f"AND {customer} > {{{bound}_customer:FixedString(16)}}))"
+        f"(absent > {{after_absent:Bool}} OR absent = {{after_absent:Bool}} AND (value {sign} {{after:{kind}}} "
+        f"OR value = {{after:{kind}}} AND customer > {{after_customer:FixedString(16)}}))"
     )

@@ -6,7 +6,7 @@ points add up to the score, and what was possible to 100.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -23,6 +23,16 @@ from tenure.wire.times import rfc3339
 LEAST_DAYS: Final = 14
 LEAST_EVENTS: Final = 5
 """Days that a customer must be known, and verified events that there must be, before there is a score."""
+
+
+Band = Literal["good", "fair", "poor"]
+BANDS: Final[dict[Band, int]] = {"good": 70, "fair": 40, "poor": 0}
+"""What a score is called in a word, with the least score of each."""
+
+
+def band(score: int | None) -> Band | None:
+    """What a score is called; None without one."""
+    return None if score is None else next(name for name, least in BANDS.items() if score >= least)
 
 
 class Reason(msgspec.Struct):

@@ -26,7 +26,7 @@ from tenure.control.billing import Billing
 from tenure.loader import ledger
 from tenure.loader.attributes import attributes_in_force, owners
 from tenure.loader.ledgers import LedgerMaker, Made
-from tenure.loader.profile import COLUMNS, NO_BILLING, Known, Seen, row
+from tenure.loader.profile import COLUMNS, NO_BILLING, NOT_SCORED, Known, Scored, Seen, row
 from tenure.warehouse.client import Warehouse
 
 log = structlog.get_logger()
@@ -79,7 +79,15 @@ SELECT customer_key, kind, value FROM identifier FINAL
 WHERE app = {app:String} AND customer_key IN (SELECT key FROM sent)
 """
 
+_SCORED = """
+SELECT customer, score, toUnixTimestamp64Milli(scored_at), toUnixTimestamp64Milli(score_due), score_rules
+FROM customer FINAL WHERE app = {app:String} AND customer IN (SELECT key FROM sent)
+"""
+
 _STALE = "DELETE FROM {table:Identifier} WHERE version < {version:UInt64} SETTINGS lightweight_deletes_sync = 0"
+
+SCORED_AGAIN_MS = 60_000
+"""A customer of whom something changes is scored again, but not within this time of the last score."""
 
 Place = tuple[str, bytes]
 """A key and, before it, its app."""
@@ -133,7 +141,8 @@ class CustomerList:
         """Held while `_touched`, `_linked` or `_through` is read or changed."""
         self._writing = threading.Lock()
         """Held while rows are written, and while a customer is hidden."""
-        self._hidings = 0
+        self.hidings = 0
+        """Grows when rows are hidden: what was computed from them before must not be written."""
         self._version = self._started = time.time_ns() // 1_000
         self._written, self._through = Through.read(self._file), Through.read(self._file)
         self._anew = self._written == Through()
@@ -161,12 +170,19 @@ class CustomerList:
     def hiding(self) -> Iterator[None]:
         """While rows are hidden none is written, and what was computed from them before never will be."""
         with self._writing:
-            self._hidings += 1
+            self.hidings += 1
             self._ledgers.forget()
             try:
                 yield
             finally:
-                self._hidings += 1  # once more, for what was computed meanwhile of rows half hidden
+                self.hidings += 1  # once more, for what was computed meanwhile of rows half hidden
+
+    @contextmanager
+    def writing(self, hidings: int) -> Iterator[bool]:
+        """Nobody else writes or hides rows meanwhile. Yields whether nothing was hidden since there were so many
+        `hidings`."""
+        with self._writing:
+            yield hidings == self.hidings
 
     def follow(self) -> bool:
         """Make a part of what is to be made. Returns whether more is left.
@@ -248,13 +264,13 @@ class CustomerList:
 
     def _make(self, places: set[Place], linked: set[Place]) -> bool:
         """Make the rows of all customers that have one of these keys. Returns False if one was hidden meanwhile."""
-        hidings, made = self._hidings, []
+        hidings, made = self.hidings, []
         self._version = max(self._version + 1, time.time_ns() // 1_000)
         for app in {app for app, _ in places}:
             keys = {key for of, key in places if of == app}
             made.append(self._rows_of(app, keys, {key for of, key in linked if of == app}))
-        with self._writing:
-            if hidings != self._hidings:
+        with self.writing(hidings) as may:
+            if not may:
                 return False
             for rows in made:
                 self._insert("ledger", ledger.COLUMNS, rows.of_ledger)
@@ -278,9 +294,10 @@ class CustomerList:
         attributes = attributes_in_force(self._warehouse.tenant(app), owner)
         of = {head: members[head] for head in customers}
         ledgers = self._ledgers.make(app, of, self._version, time.time_ns() // 1_000_000)
+        scored = self._scored(app, customers)
         known = (
             Known(members[head], identifiers[head], seen.get(head), attributes.get(head, {}),
-                  ledgers.columns.get(head, NO_BILLING))
+                  ledgers.columns.get(head, NO_BILLING), scored.get(head, NOT_SCORED))
             for head in customers
         )  # fmt: skip
         made = [row(app, head, self._version, about) for head, about in zip(customers, known, strict=True)]
@@ -297,6 +314,14 @@ class CustomerList:
         for key, kind, value in self._of(_IDENTIFIERS, app, owner):
             found[owner[bytes(key)]].append((kind, value))
         return found
+
+    def _scored(self, app: str, customers: Iterable[bytes]) -> dict[bytes, Scored]:
+        """The scores that stand, each due again soon: something of the customer has changed."""
+        found = {bytes(customer): Scored(*scored) for customer, *scored in self._of(_SCORED, app, customers)}
+        return {
+            customer: scored._replace(due=min(scored.due, (scored.at or 0) + SCORED_AGAIN_MS))
+            for customer, scored in found.items()
+        }
 
     def _insert(self, table: str, columns: Mapping[str, str], made: list[tuple[Any, ...]]) -> None:
         if made:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tenure.health.score import Band, band
 from tenure.identity import CHURN_EVENT_ID, KINDS
 from tenure.loader import ledger
 from tenure.loader.ledger import BillingItem
@@ -27,8 +28,8 @@ COLUMNS = {
     "first_seen": "DateTime64(3, 'UTC')",
     "last_seen": "DateTime64(3, 'UTC')",
     "names": "Array(LowCardinality(String))",
-    "counts": "Array(UInt64)",
-    "lasts": "Array(DateTime64(3, 'UTC'))",
+    "counts": "Array(UInt32)",
+    "lasts": "Array(UInt32)",
     "attribute_names": "Array(LowCardinality(String))",
     "attribute_values": "Array(String)",
     "shown": "String",
@@ -39,6 +40,10 @@ COLUMNS = {
     "past_due": "Bool",
     "renews_at": "Nullable(DateTime64(3, 'UTC'))",
     "paying_since": "Nullable(Date32)",
+    "score": "Nullable(UInt8)",
+    "scored_at": "Nullable(DateTime64(3, 'UTC'))",
+    "score_due": "DateTime64(3, 'UTC')",
+    "score_rules": "LowCardinality(String)",
 }
 """Columns and ClickHouse types of `customer`, in the order of `row`; a test holds them to the schema."""
 
@@ -52,6 +57,17 @@ _RANK = {kind: rank for rank, kind in enumerate((*KINDS, CHURN_EVENT_ID))}
 
 
 SHOWN_IDENTIFIERS = 20
+MOST = 2**32 - 1
+"""The greatest count of one name, and the greatest time in seconds, that a row has."""
+
+
+class ListedHealth(msgspec.Struct):
+    """The health of a customer as it was computed last."""
+
+    score: int | None
+    """From 0 to 100; null when there is too little to go by, and so is the band."""
+    band: Band | None
+    scored_at: str
 
 
 class CustomerItem(msgspec.Struct):
@@ -70,6 +86,10 @@ class CustomerItem(msgspec.Struct):
     last_event: str | None
     billing: BillingItem | None = None
     """Null for one who has no subscription."""
+    health: ListedHealth | None = None
+    """Null for one who has just come, for some seconds."""
+    attributes: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    """Those that were asked for and are there."""
 
 
 NO_BILLING = ledger.Columns()
@@ -91,6 +111,21 @@ class Seen(NamedTuple):
     last_name: str = ""
 
 
+class Scored(NamedTuple):
+    """A score as it stands on the list. Times are milliseconds since 1970 UTC."""
+
+    score: int | None = None
+    at: int | None = None
+    """None: there was none so far."""
+    due: int = 0
+    """When it is to be computed again."""
+    rules: str = ""
+    """The stamp of the settings that it is by."""
+
+
+NOT_SCORED = Scored()
+
+
 class Known(NamedTuple):
     """What there is about one customer: keys, (kind, value) pairs, what was seen, attributes as JSON by name.
 
@@ -102,6 +137,7 @@ class Known(NamedTuple):
     seen: Seen | None
     attributes: Mapping[str, str]
     billing: ledger.Columns = NO_BILLING
+    scored: Scored = NOT_SCORED
 
 
 def fold(text: str) -> str:
@@ -119,13 +155,24 @@ def row(app: str, customer: bytes, version: int, about: Known) -> tuple[Any, ...
     return (
         app, customer, version, int(about.seen is None), sorted(about.keys),
         [kind for kind, _ in known], [fold(value) for _, value in known], fold(name),
-        seen.events, seen.verified, seen.first, seen.last, seen.names, seen.counts, seen.lasts,
-        list(attributes), list(attributes.values()), _shown(known, name, seen, about.billing.shown),
-        *about.billing[:-1],
+        seen.events, seen.verified, seen.first, seen.last, seen.names, [min(count, MOST) for count in seen.counts],
+        [seconds(last) for last in seen.lasts],
+        list(attributes), list(attributes.values()), _shown(known, name, seen, about),
+        *about.billing[:-1], *about.scored,
     )  # fmt: skip
 
 
-def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen, billing: BillingItem | None) -> str:
+def seconds(ms: int) -> int:
+    """A time as `lasts` has it."""
+    return max(0, min(ms // 1_000, MOST))
+
+
+def listed(score: int | None, scored_at: int) -> ListedHealth:
+    """A score that was computed at a time (milliseconds since 1970 UTC), as the list shows it."""
+    return ListedHealth(score, band(score), rfc3339(scored_at))
+
+
+def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen, about: Known) -> str:
     texts = [f"{kind}:{value}" for kind, value in known[:SHOWN_IDENTIFIERS]]
     item = CustomerItem(
         id=texts[0] if texts else "",
@@ -137,7 +184,8 @@ def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen, billing: Bil
         first_seen=rfc3339(seen.first) if seen.events else None,
         last_seen=rfc3339(seen.last) if seen.events else None,
         last_event=seen.last_name or None,
-        billing=billing,
+        billing=about.billing.shown,
+        health=None if about.scored.at is None else listed(about.scored.score, about.scored.at),
     )
     return msgspec.json.encode(item).decode()
 

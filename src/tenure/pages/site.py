@@ -24,6 +24,7 @@ from tenure.pages.account import add_account
 from tenure.pages.audit import add_audit
 from tenure.pages.body_limit import BodyLimit
 from tenure.pages.customer import add_customer
+from tenure.pages.customers import add_customers
 from tenure.pages.event import add_event
 from tenure.pages.events import add_events
 from tenure.pages.home import add_home
@@ -71,6 +72,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse, follower: Follower
     site.state.journals = intake.journal.journal.directory
     _add_errors(site)
     add_home(site)
+    add_customers(site)
     add_sign_in(site)
     add_start(site)
     add_settings(site)

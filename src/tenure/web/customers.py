@@ -23,6 +23,7 @@ Count = Annotated[int | None, Query(ge=1, le=2**63)]
 Time = Annotated[str | None, Query(description="A time (ISO 8601)")]
 _AMOUNT = r"^[0-9]{1,18}(\.[0-9]{1,10})?$"
 Amount = Annotated[str | None, Query(pattern=_AMOUNT, description="In units of the customer's currency a month")]
+Score = Annotated[int | None, Query(ge=0, le=100, description="A health score, from 0 to 100")]
 Status = Literal["active", "past_due", "trialing", "unpaid", "paused", "incomplete", "canceled", "none"]
 Condition = Annotated[str, Query(max_length=MAX_TEXT)]
 
@@ -34,14 +35,16 @@ class _Activity(NamedTuple):
     last_seen_before: int | None
     first_seen_after: int | None
     first_seen_before: int | None
+    active_days: int | None
     inactive_days: int | None
 
 
-def _activity(
+def _activity(  # noqa: PLR0917 - query parameters, which are sent by name
     last_seen_after: Time = None,
     last_seen_before: Time = None,
     first_seen_after: Time = None,
     first_seen_before: Time = None,
+    active_days: Annotated[Days, Query(description="An event within so many days")] = None,
     inactive_days: Annotated[Days, Query(description="No event for so many days, but one before")] = None,
 ) -> _Activity:
     return _Activity(
@@ -49,6 +52,7 @@ def _activity(
         moment("last_seen_before", last_seen_before),
         moment("first_seen_after", first_seen_after),
         moment("first_seen_before", first_seen_before),
+        active_days,
         inactive_days,
     )
 
@@ -88,8 +92,35 @@ def _billing(  # noqa: PLR0917 - query parameters, which are sent by name
     )
 
 
+class _Doing(NamedTuple):
+    """What was asked of the events of a name, and of health."""
+
+    did: str | None
+    did_within_days: int | None
+    did_at_least: int | None
+    did_not: str | None
+    did_not_within_days: int | None
+    health_at_least: int | None
+    health_below: int | None
+
+
+def _doing(  # noqa: PLR0917 - query parameters, which are sent by name
+    did: Annotated[str | None, Query(max_length=NAME_LIMIT, description="Has events of this name")] = None,
+    did_within_days: Annotated[Days, Query(description="… within so many days")] = None,
+    did_at_least: Annotated[Count, Query(description="… at least so many times")] = None,
+    did_not: Annotated[str | None, Query(max_length=NAME_LIMIT, description="Has no event of this name")] = None,
+    did_not_within_days: Annotated[Days, Query(description="… within so many days")] = None,
+    health_at_least: Score = None,
+    health_below: Score = None,
+) -> _Doing:
+    return _Doing(
+        did, did_within_days, did_at_least, did_not, did_not_within_days, health_at_least, health_below
+    )  # fmt: skip
+
+
 def segment(  # noqa: PLR0917 - query parameters, which are sent by name
     activity: Annotated[_Activity, Depends(_activity)],
+    doing: Annotated[_Doing, Depends(_doing)],
     q: Annotated[
         str | None,
         Query(
@@ -97,9 +128,6 @@ def segment(  # noqa: PLR0917 - query parameters, which are sent by name
             description="The beginning of an identifier, `kind:` before it or not, or of the name",
         ),
     ] = None,
-    did: Annotated[str | None, Query(max_length=NAME_LIMIT, description="Has events of this name")] = None,
-    did_within_days: Annotated[Days, Query(description="… within so many days")] = None,
-    did_at_least: Annotated[Count, Query(description="… at least so many times")] = None,
     events_at_least: Annotated[Count, Query(description="Has at least so many events")] = None,
     attribute: Annotated[
         list[Condition] | None,
@@ -109,7 +137,7 @@ def segment(  # noqa: PLR0917 - query parameters, which are sent by name
 ) -> Filter:
     """What was asked of customers, now."""
     return Filter(
-        q=q, **activity._asdict(), did=did, did_within_days=did_within_days, did_at_least=did_at_least,
+        q=q, **activity._asdict(), **doing._asdict(),
         events_at_least=events_at_least, attributes=tuple(attribute or ()), verified=verified,
         now=time.time_ns() // 1_000_000,
     )  # fmt: skip

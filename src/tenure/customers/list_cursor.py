@@ -1,0 +1,45 @@
+"""Where a page of the list of customers ended."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import NamedTuple
+
+import msgspec
+
+from tenure.errors import BadRequest
+
+
+class Cursor(NamedTuple):
+    """The last customer of a page: the next page begins after it. `question` tells what was asked."""
+
+    question: bytes
+    absent: bool
+    """Whether that customer has no value to be sorted by."""
+    value: int | str
+    customer: bytes
+
+    def text(self) -> str:
+        """As it stands in a URL."""
+        return base64.urlsafe_b64encode(msgspec.msgpack.encode(tuple(self))).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str, question: bytes, kind: type[int] | type[str]) -> Cursor:
+        """The inverse of `text`, with a value of a kind. Raises BadRequest, also for the cursor of another question."""
+        try:
+            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            found = msgspec.msgpack.decode(raw, type=cls)
+            known = found.question == question
+            if known and (not isinstance(found.value, kind) or len(found.customer) != len(bytes(16))):
+                raise ValueError("no cursor of ours")
+        except (binascii.Error, ValueError, msgspec.DecodeError):
+            raise BadRequest(
+                "cursor is not one that this API gave out", field="cursor", code="invalid_cursor"
+            ) from None
+        if not known:
+            raise BadRequest(
+                "cursor belongs to another list; ask with the same filters and sort", field="cursor",
+                code="invalid_cursor",
+            )  # fmt: skip
+        return found
