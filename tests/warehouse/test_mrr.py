@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from collections import defaultdict
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ from tenure.warehouse.client import Tenant, Warehouse
 from tenure.warehouse.migrate import migrate
 
 APP, OTHER = "app_0000000000000001", "app_0000000000000002"
+versions = itertools.count(1)
 FIRST, LAST = date(2024, 3, 5), date(2025, 6, 17)
 
 
@@ -67,14 +69,14 @@ class Book(NamedTuple):
 
 
 def fill(warehouse: Warehouse, facts: dict[str, list[Fact]], by: Rules) -> Book:
-    """Put customers with these facts into the ledger, and those of another app beside them."""
+    """Put customers with these facts into the ledger, of a version of their own, and those of another app beside."""
     warehouse.client.command("TRUNCATE TABLE ledger")
-    book, rows = Book([], {}), []
+    book, rows, version = Book([], {}), [], next(versions)
     for customer, history in facts.items():
         found = account(history, by)
         book.spells[customer] = found.spells
         book.movements.extend(each._replace(customer=customer) for each in stored(found.movements(by)[OWN]))
-        rows += [made(app, customer, history, by) for app in (APP, OTHER)]
+        rows += [made(app, customer, history, by, version=version) for app in (APP, OTHER)]
     insert(warehouse, rows)
     return book
 
@@ -222,8 +224,9 @@ def test_only_customers_of_the_question_count(warehouse: Warehouse) -> None:
     """Those hidden by an erasure, taken out, or replaced by a newer row do not; cohorts are by the first MRR."""
     came = {"a": "2025-01-10", "b": "2025-01-20", "c": "2025-02-01", "d": "2025-02-02"}
     fill(warehouse, {customer: [active(day, 1000)] for customer, day in came.items()}, Rules())
-    out = row(APP, key("c"), 2, Told([key("c")]))
-    insert(warehouse, [out, made(APP, "d", [active("2025-02-02", 500)], Rules(), "newer", 2)])
+    newer = next(versions)
+    out = row(APP, key("c"), newer, Told([key("c")]))
+    insert(warehouse, [out, made(APP, "d", [active("2025-02-02", 500)], Rules(), "newer", newer)])
     question = asked("month", date(2025, 2, 1), date(2025, 2, 28))
     assert closing(warehouse.tenant(APP), question) == 2500
     erasure = "00" * 16

@@ -58,6 +58,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     segment: Filter | None = None
     """Only customers who are so now."""
 
+    @property
+    def of_ledger_alone(self) -> bool:
+        """Whether the answer changes with the ledger only."""
+        return self.segment is None
+
     def periods(self) -> list[tuple[date, date]]:
         """The first day and the day after the last of each; of the last one, as far as it goes."""
         return [(start, min(end, self.last + DAY)) for start, end in periods(self.period, self.first, self.last)]
@@ -83,10 +88,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             where.append(_IN_COHORT)
             parameters |= {"cohort": self.cohort, "cohort_end": _month_after(self.cohort)}
         if self.segment is not None:
-            wanted = conditions(self.segment)
-            where.append(_IN_SEGMENT.format(where=" AND ".join(["NOT deleted", *wanted.where])))
-            parameters |= wanted.parameters
+            chosen = in_segment(self.segment)
+            where.append(chosen.text)
+            parameters |= chosen.parameters
         return Sql(_CHANGES.format(where=" AND ".join(where)), parameters)
+
+
+def in_segment(segment: Filter) -> Sql:
+    """Whether a customer is in a segment, as a condition. Raises BadRequest."""
+    wanted = conditions(segment)
+    return Sql(_IN_SEGMENT.format(where=" AND ".join(["NOT deleted", *wanted.where])), wanted.parameters)
 
 
 def _month_after(month: date) -> date:

@@ -11,7 +11,8 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
-from tenure.metrics.asked import EXTENDED, Asked
+from tenure.metrics.asked import EXTENDED, Asked, Sql
+from tenure.metrics.remembered import rows_of_ledger
 from tenure.subscriptions.metrics import Churn, Cohort, periods
 from tenure.warehouse.client import Tenant
 
@@ -94,7 +95,7 @@ def churn(tenant: Tenant, asked: Asked, *, by_plan: bool = False) -> list[Lost]:
         extended=EXTENDED,
     )
     found: defaultdict[tuple[str, str], dict[date, tuple[Any, ...]]] = defaultdict(dict)
-    for currency, plan, period, *sums in tenant.rows(sql, changes.parameters):
+    for currency, plan, period, *sums in rows_of_ledger(tenant, asked, Sql(sql, changes.parameters)):
         if asked.plan in (None, plan):
             found[currency, plan][period] = tuple(sums)
     asked.check(len(found))
@@ -126,7 +127,7 @@ def cohorts(tenant: Tenant, asked: Asked) -> dict[str, list[Cohort]]:
     levels = levels_of(changes.text, "toStartOfMonth(day)", by_plan=False)
     steps: defaultdict[tuple[str, date], dict[date, tuple[int, Fraction]]] = defaultdict(dict)
     sql = _COHORTS.format(levels=levels, extended=EXTENDED)
-    for currency, cohort, month, customers, mrr in tenant.rows(sql, changes.parameters):
+    for currency, cohort, month, customers, mrr in rows_of_ledger(tenant, asked, Sql(sql, changes.parameters)):
         steps[currency, cohort][month] = customers, Fraction(mrr)
     found: defaultdict[str, list[Cohort]] = defaultdict(list)
     for (currency, cohort), by_month in sorted(steps.items()):
