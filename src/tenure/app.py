@@ -17,6 +17,7 @@ from tenure.ingest.keyring import REFRESH_SECONDS, Keyring
 from tenure.ingest.memory import Memory
 from tenure.journal import GroupCommit, Journal
 from tenure.orphan import exit_with_parent
+from tenure.pages import site
 from tenure.settings import MEBIBYTE, Settings
 from tenure.warehouse.client import Warehouse
 from tenure.web import api
@@ -35,7 +36,7 @@ def http() -> HttpApplication:
 
 
 class HttpApplication:
-    """One http worker: ingest routes to `Ingest`, everything else to the read API. An ASGI application."""
+    """One http worker: ingest routes to `Ingest`, pages to the site, all else to the read API. ASGI."""
 
     def __init__(self, settings: Settings) -> None:
         self._store = Store(connect(settings))
@@ -47,6 +48,7 @@ class HttpApplication:
         self._intake = Intake(self._keyring, self._journal, self._limiter, Memory(warehouse))
         self._ingest = Ingest(self._intake)
         self._api = api.build(self._intake, self._store, warehouse)
+        self._site = site.build(self._intake, self._store, warehouse)
         self._chores: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +56,7 @@ class HttpApplication:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http" and not await self._ingest.answer(scope, receive, send):
-            await self._api(scope, receive, send)
+            await (self._site if site.owns(scope["path"]) else self._api)(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -18,6 +18,7 @@ from tenure.commands.erase import erase_command
 from tenure.commands.key import key_commands
 from tenure.commands.mrr import mrr_command
 from tenure.commands.signals import app_signals
+from tenure.control.audit import COMMAND_LINE, acting
 from tenure.demo.command import demo_command
 from tenure.errors import AlreadyRunning, PortInUse, SettingsInvalid, TenureError
 from tenure.importer.command import import_command
@@ -40,7 +41,8 @@ DONE, FAILED, WRONG_USAGE, TAKEN = 0, 1, 2, 3
 def main() -> None:
     """Run the command line; errors raised on purpose become one line and an exit code."""
     try:
-        cli()
+        with acting(COMMAND_LINE):
+            cli()
     except SettingsInvalid as error:
         for problem in error.problems:
             err.print(f"setting: {problem}", style="red", markup=False)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection, Engine, select
 
+from tenure.control.audit import record
 from tenure.control.database import writing
 from tenure.control.tables import billing, rate
 from tenure.subscriptions import declared
@@ -60,6 +61,8 @@ class Billings:
             )
             if rows:
                 db.execute(rate.insert(), rows)
+            switches = msgspec.json.decode(_switched(rules))
+            record(db, "mrr.rules", app_id, None, rules=switches, currency=currency, rates=len(rows))
         return now
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, update
 
+from tenure.control.audit import record
 from tenure.control.database import forget_log, writing
 from tenure.control.links import Links
 from tenure.control.tables import erased_key, erasure
@@ -75,6 +76,7 @@ class Erasures:
         with self._writer.begin() as db:
             db.execute(erasure.insert(), row)
             db.execute(erased_key.insert(), [{"key": key.hex(), "erasure_id": asked.id} for key in asked.keys])
+            record(db, "erasure.request", asked.app, asked.id, identifiers=len(asked.identifiers))
 
     def find(self, app_id: str, erasure_id: str) -> Erasure:
         """An erasure of this app. Raises NotFound."""
@@ -141,6 +143,8 @@ class Erasures:
         """Record that a phase has been reached."""
         with self._writer.begin() as db:
             _reach(db, asked.id, phase)
+            if phase == DONE:
+                record(db, "erasure.done", asked.app, asked.id)
 
     def hide(self, asked: Erasure) -> None:
         """Remove the customer's links, and record that nothing shows the customer any more."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 from sqlalchemy import Connection, Engine, select
 
+from tenure.control.audit import difference, record
 from tenure.control.database import writing
 from tenure.control.tables import health_settings
 from tenure.health.settings import HealthSettings
@@ -27,11 +28,15 @@ class HealthBook:
     def change(self, app_id: str, change: Callable[[HealthSettings], HealthSettings]) -> HealthSettings:
         """Make an app's settings into others, at once and alone; returns the new ones."""
         with self._writer.begin() as db:
-            settings = change(_of(db, app_id))
+            was = _of(db, app_id)
+            settings = change(was)
             db.execute(health_settings.delete().where(health_settings.c.app_id == app_id))
             if settings != HealthSettings():
                 text = msgspec.json.encode(settings).decode()
                 db.execute(health_settings.insert().values(app_id=app_id, settings=text))
+            before, after = msgspec.to_builtins(was), msgspec.to_builtins(settings)
+            changes = {part: difference(before[part], after[part]) for part in after}
+            record(db, "health.settings", app_id, None, **changes)
         return settings
 
 

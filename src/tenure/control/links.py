@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, Row, Select, and_, bindparam, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tenure.control.audit import record
 from tenure.control.database import writing
 from tenure.control.disjoint_sets import DisjointSets
 from tenure.control.link import Link
@@ -69,6 +70,9 @@ class Links:
                 _wait_for_others(db)
                 db.execute(self._upsert(), [_row(found) for found in fresh])
                 _cluster(db, fresh)
+                for found in fresh:
+                    if not found.automatic:
+                        record(db, "link.add", found.app, found.id, how=found.how)
         self._remember(news)
 
     def undo(self, ids: Collection[str], at: int) -> None:
@@ -80,6 +84,7 @@ class Links:
                 touched = select(cluster_member.c.cluster_id).join(link, link.c.key == cluster_member.c.key)
                 clusters = touched.where(link.c.id.in_(chunk))
                 db.execute(update(cluster).where(cluster.c.id.in_(clusters)).values(changed=_next_revision(db)))
+            _record_undone(db, ids, at)
 
     def forget(self, app_id: str, identifiers: Iterable[Identifier]) -> None:
         """Remove every fact about these identifiers, as if nobody had ever said it: for the erasure of a person."""
@@ -197,6 +202,17 @@ class Links:
                 self._known[key] = found.evidence
             for key in list(islice(self._known, max(0, len(self._known) - KNOWN))):
                 del self._known[key]
+
+
+def _record_undone(db: Connection, ids: Collection[str], at: int) -> None:
+    """Facts have hashes of identifiers for their ids, unless they are by hand: those alone are named."""
+    undone: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    for chunk in _chunks(ids):
+        for row in db.execute(select(link).where(link.c.id.in_(chunk), link.c.undone_at == at)):
+            undone[row.app_id].append(row)
+    for app_id, rows in undone.items():
+        by_hand = [row.id for row in rows if not _link(row).automatic]
+        record(db, "link.undo", app_id, by_hand[0] if len(by_hand) == 1 else None, facts=len(rows), by_hand=by_hand)
 
 
 def _facts() -> Select[Any]:

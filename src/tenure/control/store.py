@@ -11,12 +11,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, or_, select, update
 
 from tenure.control import keys
+from tenure.control.audit import AuditLog, record
 from tenure.control.billing import Billings
 from tenure.control.database import writing
 from tenure.control.erasures import Erasures
 from tenure.control.health import HealthBook
 from tenure.control.keys import Key
 from tenure.control.links import Links
+from tenure.control.people import People
 from tenure.control.policy import Policy
 from tenure.control.revision import next_revision, revision, touch
 from tenure.control.signing import signing_state
@@ -61,6 +63,8 @@ class Store:
         self.erasures = Erasures(engine, self.links)
         self.stripe_secrets = StripeSecrets(engine)
         self.health = HealthBook(engine)
+        self.people = People(engine)
+        self.audit = AuditLog(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken."""
@@ -69,6 +73,7 @@ class Store:
             if db.execute(select(app.c.id).where(app.c.name == name)).first():
                 raise TenureError(f"there is an app named {name!r} already; `tenure app list` shows all")
             db.execute(app.insert().values(id=created.id, name=name, created_at=_now(), changed=next_revision(db)))
+            record(db, "app.create", created.id, name)
         return created
 
     def apps(self) -> list[App]:
@@ -108,6 +113,7 @@ class Store:
             if rows:
                 db.execute(app_origin.insert(), rows)
             touch(db, app_id)
+            record(db, "app.origins", app_id, None, origins=[row["origin"] for row in rows])
 
     def set_limit(self, app_id: str, dialect: str, per_minute: int | None) -> None:
         """Let each key of an app send so many requests a minute to a dialect; None: as many as it likes."""
@@ -115,12 +121,14 @@ class Store:
             _drop_limit(db, app_id, dialect)
             db.execute(rate_limit.insert().values(app_id=app_id, dialect=dialect, per_minute=per_minute))
             touch(db, app_id)
+            record(db, "app.limit", app_id, dialect, per_minute=per_minute)
 
     def reset_limit(self, app_id: str, dialect: str) -> None:
         """Go back to the default limit of a dialect."""
         with self._writer.begin() as db:
             _drop_limit(db, app_id, dialect)
             touch(db, app_id)
+            record(db, "app.limit", app_id, dialect, per_minute="default")
 
     def create_keys(self, app_id: str) -> dict[str, str]:
         """One new key of each kind, in clear, each under its kind and `_key`."""
@@ -129,11 +137,14 @@ class Store:
     def create_key(self, app_id: str, kind: str) -> str:
         """A new key, in clear: this is the only time that it is seen."""
         key = keys.generate(kind)
-        self.import_key(app_id, kind, key)
+        self._keep_key("key.create", app_id, kind, key)
         return key
 
     def import_key(self, app_id: str, kind: str, key: str) -> str:
         """Take a key that a client uses already; returns its id. Raises TenureError when it is taken."""
+        return self._keep_key("key.import", app_id, kind, key)
+
+    def _keep_key(self, action: str, app_id: str, kind: str, key: str, **details: str) -> str:
         key_id = secrets.token_hex(8)
         with self._writer.begin() as db:
             taken = db.execute(select(api_key.c.id).where(api_key.c.digest == keys.digest(key))).first()
@@ -151,6 +162,7 @@ class Store:
                     signing_state=signing_state(key) if kind == keys.SECRET else None,
                 )
             )
+            record(db, action, app_id, key_id, kind=kind, prefix=keys.shown_prefix(key), **details)
         return key_id
 
     def revoke_key(self, key_id: str) -> None:
@@ -160,6 +172,7 @@ class Store:
             db.execute(
                 update(api_key).where(api_key.c.id == row.id).values(revoked_at=_now(), changed=next_revision(db))
             )
+            record(db, "key.revoke", row.app, row.id, kind=row.kind, prefix=row.prefix)
 
     def rotate_key(self, key_id: str) -> Rotation:
         """A new key of the same kind. The old one, and what was signed with it, is good until it is revoked.
@@ -170,7 +183,9 @@ class Store:
             row = _one_live_key(db, key_id)
         if row.kind == keys.APP_ID:
             raise TenureError("a vendor's app id cannot be rotated; import another with `tenure key import`")
-        return Rotation(self.create_key(row.app, row.kind), row.id)
+        fresh = keys.generate(row.kind)
+        self._keep_key("key.rotate", row.app, row.kind, fresh, replaces=row.id)
+        return Rotation(fresh, row.id)
 
     def list_keys(self, app_id: str | None = None) -> list[KeyRow]:
         """Keys of one app or of all, oldest first, revoked ones included."""

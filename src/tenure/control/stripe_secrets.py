@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 from sqlalchemy import Engine, or_, select, update
 
+from tenure.control.audit import record
 from tenure.control.database import writing
 from tenure.control.keys import shown_prefix
 from tenure.control.revision import touch
@@ -64,6 +65,7 @@ class StripeSecrets:
                 raise TenureError(f"this app has this secret already, as {found.id}")
             db.execute(stripe_secret.insert(), row)
             touch(db, app_id)
+            record(db, "stripe_secret.add", app_id, row_id, prefix=row["prefix"])
         return row_id
 
     def revoke(self, app_id: str, id_or_prefix: str) -> None:
@@ -79,6 +81,7 @@ class StripeSecrets:
             ended = {"revoked_at": _now(), "secret": None}
             db.execute(update(stripe_secret).where(stripe_secret.c.id == found[0]).values(ended))
             touch(db, app_id)
+            record(db, "stripe_secret.revoke", app_id, found[0])
 
     def rows(self, app_id: str) -> list[StripeSecretRow]:
         """The secrets of an app, oldest first, revoked ones included."""

@@ -174,3 +174,56 @@ health_settings = Table(  # of an app that says something: see `health.settings`
     Column("app_id", String(64), ForeignKey("app.id"), primary_key=True),
     Column("settings", Text, nullable=False),  # JSON
 )
+
+person = Table(  # who may use the pages: see `people`
+    "person",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("email", String(320), nullable=False, unique=True),  # in lower case
+    Column("password", Text),  # argon2id, with its parameters and salt; NULL until one is set
+    Column("role", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+)
+
+browser_session = Table(
+    "browser_session",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the token, in hex
+    Column("person_id", String(32), ForeignKey("person.id"), nullable=False, index=True),
+    Column("user_agent", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+sign_in_link = Table(  # until it is used
+    "sign_in_link",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # SHA-256 of the token, in hex
+    Column("person_id", String(32), ForeignKey("person.id"), index=True),  # NULL: for the first admin
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+sign_in_attempt = Table(  # that failed, or is being looked at; kept as long as it counts: see `throttle`
+    "sign_in_attempt",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("email_digest", String(64), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False, index=True),
+)
+
+audit = Table(  # see `audit`
+    "audit",
+    metadata,
+    Column("id", String(32), primary_key=True),  # grows with time
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("app_id", String(64)),
+    Column("subject", Text),
+    Column("details", Text, nullable=False),  # JSON
+    Column("address", String(64)),  # of the network
+    Index("ix_audit_app_id", "app_id", "id"),
+)

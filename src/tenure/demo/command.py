@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import urllib.request
+from contextvars import copy_context
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -125,7 +126,7 @@ def _serve(settings: Settings, record: Record, json: bool) -> None:
             err.print(f"no demo: {error}", style="red", markup=False)
             failures.append(error)
 
-    threading.Thread(target=make_and_show, name="demo", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(make_and_show,), name="demo", daemon=True).start()
     supervisor.run()
     if failures:
         raise failures[0]

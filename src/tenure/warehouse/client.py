@@ -211,7 +211,7 @@ class Tenant:
     def rows_lately(
         self, sql: str, parameters: Mapping[str, Any], *, seconds: float, version: str = ""
     ) -> Sequence[Sequence[Any]]:
-        """As `rows`, as they were up to so many seconds ago: for what is slow to ask and changes slowly, or changes with a
+        """As `rows`, as they were up to so many seconds ago: for what is slow to ask and changes slowly, or with a
         `version`."""
         question = self._filter, sql, repr(sorted(parameters.items())), version
         rows = self._warehouse.remembered.get(question)

@@ -6,9 +6,11 @@ from collections.abc import Set
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from tenure.control import keys
+from tenure.control.audit import act_as
 from tenure.control.store import Store
 from tenure.errors import Unauthenticated
 from tenure.ingest.keyring import Keyring
@@ -23,9 +25,18 @@ def tenant(request: Request, credentials: _Credentials) -> Tenant:
     return _of_kind(request, credentials, keys.READ)
 
 
-def writer(request: Request, credentials: _Credentials) -> Tenant:
-    """The warehouse as the app of the request's secret key. Raises Unauthenticated and Forbidden."""
-    return _of_kind(request, credentials, keys.SECRET)
+async def writer(request: Request, credentials: _Credentials) -> Tenant:
+    """The warehouse as the app of the request's secret key, by which changes are from here on. Raises Unauthenticated
+    and Forbidden."""
+    found = await run_in_threadpool(_of_kind, request, credentials, keys.SECRET)
+    act_as_key(request, credentials)
+    return found
+
+
+def act_as_key(request: Request, credentials: HTTPAuthorizationCredentials | None) -> None:
+    """What this request changes is done by its key. To be called in the request's own task: see `control.audit`."""
+    key = "" if credentials is None else credentials.credentials
+    act_as(f"key {keys.shown_prefix(key)}…", request.client.host if request.client else None)
 
 
 def _of_kind(request: Request, credentials: HTTPAuthorizationCredentials | None, kind: str) -> Tenant:

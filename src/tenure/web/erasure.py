@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -16,15 +17,17 @@ from tenure.customers.erasure import certificate, request_erasure
 from tenure.customers.export import export
 from tenure.errors import Unauthenticated
 from tenure.warehouse.client import Tenant, Warehouse
-from tenure.web.access import Reader, reader
+from tenure.web.access import Reader, act_as_key, reader
 from tenure.web.answer import json_response
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="SecretKey", description="A secret key (`sk_…`)")
 _Given = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def _owner(request: Request, credentials: _Given) -> Tenant:
-    return _tenant(request, credentials, {keys.SECRET})
+async def _owner(request: Request, credentials: _Given) -> Tenant:
+    found = await run_in_threadpool(_tenant, request, credentials, {keys.SECRET})
+    act_as_key(request, credentials)
+    return found
 
 
 def _owner_or_reader(request: Request, credentials: _Given) -> Tenant:

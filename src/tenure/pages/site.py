@@ -1,0 +1,128 @@
+"""The site: all pages in one application, with its errors as pages and the headers that keep it safe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import structlog
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tenure.control.store import Store
+from tenure.errors import Refused, Unavailable
+from tenure.ingest.intake import Intake
+from tenure.metrics.estimator import Estimator
+from tenure.pages.home import add_home
+from tenure.pages.rendering import PREFIX, STATIC, page
+from tenure.pages.session import SignInFirst, protect, visitor
+from tenure.pages.sign_in import add_sign_in
+from tenure.warehouse.client import Warehouse
+from tenure.web.identifier_path import KeepSlashes
+
+log = structlog.get_logger()
+
+PATHS = ("/apps", "/settings", "/start", "/sign-in", "/sign-out", "/welcome", PREFIX)
+"""Where pages are, beside `/` itself; everything else is the API's."""
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+}
+YEAR_SECONDS = 31_536_000
+
+
+def owns(path: str) -> bool:
+    """Whether a path is one of the site's."""
+    return path == "/" or path.startswith(tuple(f"{prefix}/" for prefix in PATHS)) or path in PATHS
+
+
+def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
+    """The application for every path that the site owns."""
+    site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(protect)])
+    site.state.store = store
+    site.state.warehouse = warehouse
+    site.state.estimator = Estimator()
+    site.state.keyring = intake.keyring
+    site.state.intake = intake
+    site.state.journals = intake.journal.journal.directory
+    _add_errors(site)
+    add_home(site)
+    add_sign_in(site)
+    site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
+    return SafeHeaders(KeepSlashes(GZipMiddleware(site, minimum_size=1_000)))
+
+
+class SafeHeaders:
+    """Puts the site's headers on every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application within does."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith(f"{PREFIX}/") and message["status"] == 200:
+                    headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+def _add_errors(site: FastAPI) -> None:
+    @site.exception_handler(SignInFirst)
+    async def sign_in_first(request: Request, _: SignInFirst) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        back = f"{request.scope['raw_path'].decode('latin-1').split('?')[0]}{query}"
+        if request.method != "GET" or request.headers.get("HX-Request"):
+            back = request.headers.get("HX-Current-URL", "/")
+        target = f"/sign-in?{urlencode({'next': back})}"
+        if request.headers.get("HX-Request"):
+            return Response(status_code=204, headers={"HX-Redirect": target})
+        return RedirectResponse(target, 303)
+
+    @site.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> Response:
+        return _error(request, error.status, error.message, retry=isinstance(error, Unavailable))
+
+    @site.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return _error(request, 400, f"{first['loc'][-1]}: {first['msg']}")
+
+    @site.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        await visitor(request)  # an address that is not there asked nobody who looks at it
+        return _error(request, error.status_code, _MESSAGES.get(error.status_code, error.detail))
+
+    @site.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        log.error("page failed", path=request.url.path, exc_info=error)
+        return _error(request, 500, "something failed here that should not have; the server's log says what")
+
+
+_MESSAGES = {404: "there is no page at this address", 405: "this address does not take that"}
+_TITLES = {400: "That does not work", 403: "Not allowed", 404: "Not found", 503: "Not now"}
+
+
+def _error(request: Request, status: int, message: str, *, retry: bool = False) -> Response:
+    part = bool(request.headers.get("HX-Request"))
+    title = _TITLES.get(status, "Something went wrong")
+    shown: dict[str, Any] = {"title": title, "message": message, "retry": retry}
+    return page(request, "_error.html" if part else "error.html", status=status, **shown)
