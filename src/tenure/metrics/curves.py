@@ -94,11 +94,13 @@ def _band(survival: float, lower: float, upper: float) -> tuple[float | None, fl
 def _log_rank(groups: Sequence[Lifetimes]) -> LogRank | None:
     if len(groups) < 2 or not any(any(group.ended) for group in groups):
         return None
+    import numpy
     from lifelines.statistics import multivariate_logrank_test
 
     of = [number for number, group in enumerate(groups) for _ in group.days]
     days, ended, spells = (
-        [value for group in groups for value in getattr(group, name)] for name in ("days", "ended", "spells")
+        numpy.array([value for group in groups for value in getattr(group, name)])
+        for name in ("days", "ended", "spells")
     )
     found: Any = multivariate_logrank_test(days, of, ended, weights=spells)
     if not math.isfinite(found.p_value):

@@ -47,8 +47,8 @@ def serve(listener: socket.socket, secret: str, idle_seconds: float = IDLE_SECON
         with connection:
             try:
                 _answer(connection, secret.encode())
-            except OSError as error:
-                log.warning("question not answered", error=type(error).__name__)
+            except Exception:  # whoever asked is told that there is no answer; the next may fare better
+                log.exception("question not answered")
 
 
 def _answer(connection: socket.socket, secret: bytes) -> None:
