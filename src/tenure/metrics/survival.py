@@ -20,6 +20,7 @@ from tenure.warehouse.client import Tenant
 
 MAX_GROUPS: Final = 12
 """So many groups have a curve in one answer: those with most spells."""
+MAX_NAMES: Final = 50
 OfSpells = Literal["at_risk", "ended", "censored"]
 
 _SPELLS = """
@@ -54,6 +55,10 @@ _LENGTHS = "SELECT of_group, days, ended, count() FROM ({spells}) GROUP BY of_gr
 _BEHIND = """
 SELECT began AS place, customer, toFixedString('', 16) AS tie, days, ended, cause, reason, returned
 FROM ({spells}) WHERE of_group = {{of_group:String}} AND days >= {{days_from:Int64}} AND {which}
+"""
+_NAMES = """
+SELECT name FROM customer FINAL ARRAY JOIN attribute_names AS name
+GROUP BY name ORDER BY count() DESC, name LIMIT {limit:UInt32}
 """
 _WHICH: Final[dict[OfSpells, str]] = {
     "at_risk": "true",
@@ -161,6 +166,11 @@ def lifetimes(tenant: Tenant, spells: Spells) -> list[Group]:
         of.spells.append(count)
     groups = [Group(name, lengths) for name, lengths in found.items()]
     return sorted(groups, key=lambda group: (-group.size, group.name))
+
+
+def attribute_names(tenant: Tenant) -> list[str]:
+    """The attributes that most customers have, the most common first; of up to a minute ago. Raises Unavailable."""
+    return [name for (name,) in tenant.rows_lately(_NAMES, {"limit": MAX_NAMES}, seconds=60)]
 
 
 def behind(

@@ -20,8 +20,11 @@ from tenure.control.store import Store
 from tenure.errors import Refused, Unavailable
 from tenure.ingest.intake import Intake
 from tenure.metrics.estimator import Estimator
+from tenure.pages.behind import add_behind
 from tenure.pages.home import add_home
 from tenure.pages.rendering import PREFIX, STATIC, page
+from tenure.pages.retention import add_retention
+from tenure.pages.revenue import add_revenue
 from tenure.pages.session import SignInFirst, protect, visitor
 from tenure.pages.sign_in import add_sign_in
 from tenure.warehouse.client import Warehouse
@@ -60,6 +63,9 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> ASGIApp:
     _add_errors(site)
     add_home(site)
     add_sign_in(site)
+    add_revenue(site)
+    add_retention(site)
+    add_behind(site)
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(KeepSlashes(GZipMiddleware(site, minimum_size=1_000)))
 
