@@ -27,7 +27,7 @@ TITLES = {
     ("mrr", "closing"): ("Closing MRR", "Subscriptions with MRR when the period ended."),
     ("mrr", "new"): ("New MRR", "Subscriptions of customers who had no MRR before."),
     ("mrr", "expansion"): ("Expansion", "Changes of subscriptions of customers whose MRR rose that day."),
-    ("mrr", "contraction"): ("Contraction", "Changes of subscriptions of customers whose MRR fell that day, and stayed."),
+    ("mrr", "contraction"): ("Contraction", "Changes of customers whose MRR fell that day, not to nothing."),
     ("mrr", "churned"): ("Churned MRR", "Subscriptions of customers whose MRR fell to nothing."),
     ("mrr", "reactivated"): ("Reactivated MRR", "Subscriptions of customers whose MRR came back."),
     ("mrr", "transfer"): ("Transfers", "Moves between plans or subscriptions that left a customer's MRR as it was."),
