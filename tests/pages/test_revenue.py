@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.pages.site import Site, axe, calm, fits, signed_in
-from tests.subscriptions.histories import active, fact
+from tests.subscriptions.histories import active
 from tests.test_metrics_api import HISTORIES, put
 
 PERIOD = "period=month&from=2025-01-01&to=2025-06-30"

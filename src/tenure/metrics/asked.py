@@ -28,6 +28,39 @@ _IN_COHORT = """
     HAVING min(change.day) >= {cohort:Date32} AND min(change.day) < {cohort_end:Date32}
 )
 """
+# Of each customer, currency and period with a change: MRR when it began and when it ended, the main plans then, and how
+# the spell of paying ended whose end was the last thing in it. All of it is told by the customer's row, so nothing has
+# to be grouped or joined. An element 0 of an array is zero, or empty.
+_STEPS = """
+SELECT customer, currency, step.1 AS period, step.2 AS open, step.3 AS close, step.4 AS main_before, step.5 AS main,
+    toStartOfMonth(days[1]) AS cohort,
+    if(open != 0 AND close = 0, arrayLast((cause, day) -> {start} = period, causes, turns), '') AS cause
+FROM (
+    SELECT customer, currency, causes, turns, {of_currency}
+        arrayMap(day -> {start}, days) AS periods,
+        arrayFilter((last, period, next) -> last = length(days) OR period != next,
+            arrayEnumerate(days), periods, arrayShiftLeft(periods, 1)) AS ends
+    FROM (
+        SELECT customer, currency, `level.book` AS books, `level.currency` AS currencies, `level.day` AS all_days,
+            `level.after` AS all_levels, `level.plan` AS all_plans,
+            arrayFlatten(arrayMap(cause -> ['', toString(cause)], `spell.cause`)) AS all_causes,
+            arrayFlatten(arrayMap((start, end) -> [start, coalesce(end, toDate32('2299-12-31'))], `spell.start`,
+                `spell.end`)) AS all_turns,
+            arrayFilter((cause, day) -> day <= {{last:Date32}}, all_causes, all_turns) AS causes,
+            arrayFilter(day -> day <= {{last:Date32}}, all_turns) AS turns
+        FROM ledger FINAL ARRAY JOIN arrayMap(code -> toString(code), arrayDistinct(arrayFilter(
+            (code, book, day) -> book = {{book:String}} AND day <= {{last:Date32}}, `level.currency`, `level.book`,
+            `level.day`))) AS currency
+        WHERE {customers}
+    ) WHERE {where}
+)
+ARRAY JOIN arrayMap((end, before) -> (periods[end], levels[before], levels[end], plans[before], plans[end]),
+    ends, arrayShiftRight(ends, 1)) AS step
+"""
+_OF_CURRENCY = """
+arrayFilter((value, book, code, day) -> book = {{book:String}} AND code = currency AND day <= {{last:Date32}},
+    all_{name}, books, currencies, all_days) AS {name},
+"""
 EXTENDED: Final = "SETTINGS enable_extended_results_for_datetime_functions = 1"
 """So that the period of a Date32 is one too."""
 
@@ -92,6 +125,26 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             where.append(chosen.text)
             parameters |= chosen.parameters
         return Sql(_CHANGES.format(where=" AND ".join(where)), parameters)
+
+    def steps(self, start: str) -> Sql:
+        """What each customer's MRR in a currency did in each period with a change up to the last day.
+
+        `start` is SQL for the first day of the period of `day`. Raises BadRequest where the segment cannot be.
+        """
+        parameters: dict[str, Any] = {"book": self.book, "first": self.first, "last": self.last}
+        customers, where = "true", ["true"]
+        if self.currency is not None:
+            where.append("currency = {of_currency:String}")
+            parameters["of_currency"] = self.currency
+        if self.cohort is not None:
+            where.append("days[1] >= {cohort:Date32} AND days[1] < {cohort_end:Date32}")
+            parameters |= {"cohort": self.cohort, "cohort_end": _month_after(self.cohort)}
+        if self.segment is not None:
+            customers, chosen = in_segment(self.segment)
+            parameters |= chosen
+        of_currency = "".join(_OF_CURRENCY.format(name=name) for name in ("days", "levels", "plans"))
+        text = _STEPS.format(start=start, customers=customers, where=" AND ".join(where), of_currency=of_currency)
+        return Sql(text, parameters)
 
 
 def in_segment(segment: Filter) -> Sql:

@@ -26,7 +26,7 @@ OfSpells = Literal["at_risk", "ended", "censored"]
 _SPELLS = """
 SELECT spell.customer AS customer, began, days, ended, cause, reason, returned, {group} AS of_group
 FROM (
-    SELECT customer, `change.book` AS books, `change.day` AS changed, `change.plan` AS plans, `change.after` AS levels,
+    SELECT customer, `level.book` AS books, `level.day` AS changed, `level.plan` AS plans, `level.after` AS levels,
         arrayMin(`spell.start`) AS came, began, isNotNull(ends) AND ends <= {{last:Date32}} AS ended,
         dateDiff('day', began, if(ended, assumeNotNull(ends), {{last:Date32}})) AS days,
         if(ended, toString(ends_by), '') AS cause, if(ended, ends_for, '') AS reason, again AS returned
@@ -35,13 +35,9 @@ FROM (
     WHERE began >= {{first:Date32}} AND began <= {{last:Date32}} AND {customers}
 ) AS spell {joined} WHERE {where}
 """
-# The plan that most of the MRR was of when a spell began: on that day all that has MRR changed.
+# The plan that most of the MRR was of when a spell began; in several currencies, of that in the first of them.
 _PLAN = """
-arraySort((plan, mrr) -> (-mrr, plan),
-    arrayDistinct(arrayFilter((plan, book, day) -> book = '' AND day = began, plans, books, changed)) AS begun,
-    arrayMap(one -> arraySum((plan, mrr, book, day) -> if(plan = one AND book = '' AND day = began, mrr, 0),
-        plans, levels, books, changed), begun)
-)[1]
+arrayFirst((plan, book, day, mrr) -> book = '' AND day = began AND mrr > 0, plans, books, changed, levels)
 """
 _COHORT = "toString(toStartOfMonth(came))"
 _ATTRIBUTES = """
