@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -28,6 +28,7 @@ from tenure.metrics.asked import DAY, Asked, Sql
 from tenure.metrics.churn import churn, cohorts
 from tenure.metrics.explain import OF_CHURN, Behind, explain, of_churn, of_mrr
 from tenure.metrics.statement import statement
+from tenure.metrics.survival import Spells, lifetimes
 from tenure.settings import Settings
 from tenure.subscriptions import metrics
 from tenure.subscriptions.account import OWN, account
@@ -118,7 +119,7 @@ many = st.lists(histories(), min_size=1, max_size=6)
 def test_every_number_is_that_of_the_pure_functions(
     warehouse: Warehouse, found: list[list[Fact]], by: Rules, period: metrics.Period, by_plan: bool
 ) -> None:
-    """Statements, churn with its causes, and cohorts, of random histories under random rules."""
+    """Statements, churn with its causes, cohorts, and lengths of spells, of random histories under random rules."""
     book = fill(warehouse, {f"c{number}": history for number, history in enumerate(found)}, by)
     tenant = warehouse.tenant(APP)
     first, last = (date(2024, 11, 20), date(2025, 1, 7)) if period == "day" else (FIRST, LAST)
@@ -133,6 +134,31 @@ def test_every_number_is_that_of_the_pure_functions(
     }
     assert cohorts(tenant, question) == {currency: told for currency, told in by_currency.items() if told}
     assert_churn(tenant, question, book, by_plan=by_plan)
+    assert_lifetimes(tenant, book, last)
+
+
+def assert_lifetimes(tenant: Tenant, book: Book, last: date) -> None:
+    """Every spell once, in its group, with its length as it was seen on the last day."""
+    expected: dict[str, Counter[tuple[str, int, bool]]] = {by: Counter() for by in ("none", "cohort", "plan")}
+    for customer, spells in book.spells.items():
+        currencies = sorted({each.currency for each in book.movements if each.customer == customer})
+        for spell in spells:
+            if spell.start > last:
+                continue
+            ended = spell.end is not None and spell.end <= last
+            length = ((spell.end if ended and spell.end else last) - spell.start).days
+            plans = [main_plans(book.movements, currency, spell.start).get(customer) for currency in currencies]
+            groups = {"none": "", "cohort": str(metrics.start_of(spells[0].start, "month")),
+                      "plan": next(plan for plan in plans if plan is not None)}  # fmt: skip
+            for by, group in groups.items():
+                expected[by][group, length, ended] += 1
+    for by, spells_of in expected.items():
+        found: Counter[tuple[str, int, bool]] = Counter()
+        for group in lifetimes(tenant, Spells(first=date(1970, 1, 1), last=last, by=by)):
+            lengths = group.lifetimes
+            found.update({(group.name, days, ended): count for days, ended, count
+                          in zip(lengths.days, lengths.ended, lengths.spells, strict=True)})  # fmt: skip
+        assert found == spells_of, by
 
 
 def assert_churn(tenant: Tenant, question: Asked, book: Book, *, by_plan: bool) -> None:
