@@ -29,37 +29,37 @@ _IN_COHORT = """
 )
 """
 # Of each customer, currency and period with a change: MRR when it began and when it ended, the main plans then, and how
-# the spell of paying ended whose end was the last thing in it. All of it is told by the customer's row, so nothing has
-# to be grouped or joined. An element 0 of an array is zero, or empty.
+# the spell of paying ended whose end was the last thing in it (1 voluntary, 2 involuntary). All of it is told by the
+# customer's row, so nothing has to be grouped or joined. An element 0 of an array is zero, or empty.
 _STEPS = """
-SELECT customer, currency, step.1 AS period, step.2 AS open, step.3 AS close, step.4 AS main_before, step.5 AS main,
-    toStartOfMonth(days[1]) AS cohort,
-    if(open != 0 AND close = 0, arrayLast((cause, day) -> {start} = period, causes, turns), '') AS cause
+SELECT currency, cohort, period, open, close, main_before, main,
+    if(open != 0 AND close = 0, arrayLast((cause, day) -> {start} = period, causes, turns), 0) AS cause
 FROM (
-    SELECT customer, currency, causes, turns, {of_currency}
+    SELECT currency, toStartOfMonth(days[1]) AS cohort, levels, plans, causes, turns,
         arrayMap(day -> {start}, days) AS periods,
         arrayFilter((last, period, next) -> last = length(days) OR period != next,
-            arrayEnumerate(days), periods, arrayShiftLeft(periods, 1)) AS ends
+            arrayEnumerate(days), periods, arrayShiftLeft(periods, 1)) AS ends,
+        arrayShiftRight(ends, 1) AS ends_before
     FROM (
-        SELECT customer, currency, `level.book` AS books, `level.currency` AS currencies, `level.day` AS all_days,
-            `level.after` AS all_levels, `level.plan` AS all_plans,
-            arrayFlatten(arrayMap(cause -> ['', toString(cause)], `spell.cause`)) AS all_causes,
+        SELECT customer, currency,
+            arrayFilter(
+                (each, book, code, day) -> book = {{book:String}} AND code = currency AND day <= {{last:Date32}},
+                arrayZip(`level.day`, `level.after`, `level.plan`), `level.book`, `level.currency`, `level.day`
+            ) AS found,
+            tupleElement(found, 1) AS days, tupleElement(found, 2) AS levels, tupleElement(found, 3) AS plans,
             arrayFlatten(arrayMap((start, end) -> [start, coalesce(end, toDate32('2299-12-31'))], `spell.start`,
                 `spell.end`)) AS all_turns,
-            arrayFilter((cause, day) -> day <= {{last:Date32}}, all_causes, all_turns) AS causes,
-            arrayFilter(day -> day <= {{last:Date32}}, all_turns) AS turns
-        FROM ledger FINAL ARRAY JOIN arrayMap(code -> toString(code), arrayDistinct(arrayFilter(
+            arrayFlatten(arrayMap(cause -> [0, if(cause = 'voluntary', 1, 2)], `spell.cause`)) AS all_causes,
+            arrayFilter(day -> day <= {{last:Date32}}, all_turns) AS turns,
+            arrayResize(all_causes, length(turns)) AS causes
+        FROM ledger FINAL ARRAY JOIN arrayDistinct(arrayFilter(
             (code, book, day) -> book = {{book:String}} AND day <= {{last:Date32}}, `level.currency`, `level.book`,
-            `level.day`))) AS currency
+            `level.day`)) AS currency
         WHERE {customers}
     ) WHERE {where}
-)
-ARRAY JOIN arrayMap((end, before) -> (periods[end], levels[before], levels[end], plans[before], plans[end]),
-    ends, arrayShiftRight(ends, 1)) AS step
-"""
-_OF_CURRENCY = """
-arrayFilter((value, book, code, day) -> book = {{book:String}} AND code = currency AND day <= {{last:Date32}},
-    all_{name}, books, currencies, all_days) AS {name},
+) ARRAY JOIN arrayMap(end -> periods[end], ends) AS period, arrayMap(end -> levels[end], ends_before) AS open,
+    arrayMap(end -> levels[end], ends) AS close, arrayMap(end -> plans[end], ends_before) AS main_before,
+    arrayMap(end -> plans[end], ends) AS main
 """
 EXTENDED: Final = "SETTINGS enable_extended_results_for_datetime_functions = 1"
 """So that the period of a Date32 is one too."""
@@ -142,8 +142,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         if self.segment is not None:
             customers, chosen = in_segment(self.segment)
             parameters |= chosen
-        of_currency = "".join(_OF_CURRENCY.format(name=name) for name in ("days", "levels", "plans"))
-        text = _STEPS.format(start=start, customers=customers, where=" AND ".join(where), of_currency=of_currency)
+        text = _STEPS.format(start=start, customers=customers, where=" AND ".join(where))
         return Sql(text, parameters)
 
 

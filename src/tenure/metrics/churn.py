@@ -16,23 +16,25 @@ from tenure.metrics.remembered import rows_of_ledger
 from tenure.subscriptions.metrics import Churn, Cohort, periods
 from tenure.warehouse.client import Tenant
 
+# Customers are counted by their plans before and after; then, of these few rows, what leaves the plan of before and
+# what is there at the end.
 _SQL = """
-SELECT currency, side.1 AS of_plan, period, sum(side.2), sum(side.3), sum(side.4), sum(side.5), sum(side.6),
+SELECT of_currency, side.1 AS of_plan, period, sum(side.2), sum(side.3), sum(side.4), sum(side.5), sum(side.6),
     sum(side.7), sum(side.8), sum(side.9)
 FROM (
-    SELECT currency, period, open != 0 AND close = 0 AS lost, close - open AS moved, arrayJoin([
-        ({before}, -toInt64(open != 0), -open, toInt64(lost), toInt64(lost AND cause = 'voluntary'),
-            toInt64(lost AND cause = 'involuntary'), if(lost, open, 0), if(NOT lost AND moved < 0, -moved, 0),
-            if(open != 0 AND moved > 0, moved, 0)),
-        ({after}, toInt64(close != 0), close, 0, 0, 0, 0, 0, 0)
+    SELECT toString(currency) AS of_currency, period, arrayJoin([
+        ({before}, -countIf(open != 0), -sum(open), countIf(lost), countIf(lost AND cause = 1),
+            countIf(lost AND cause = 2), sumIf(open, lost), sumIf(open - close, open > close AND NOT lost),
+            sumIf(close - open, open != 0 AND close > open)),
+        ({after}, toInt64(countIf(close != 0)), sum(close), 0, 0, 0, 0, 0, 0)
     ]) AS side
-    FROM ({steps})
-) WHERE side.2 != 0 GROUP BY currency, of_plan, period {extended}
+    FROM (SELECT *, open != 0 AND close = 0 AS lost FROM ({steps}))
+    GROUP BY currency, period{plans}
+) GROUP BY of_currency, of_plan, period HAVING max(side.2 != 0) {extended}
 """
-"""Of each customer and period: what leaves the plan of before, then what is there at the end."""
 
 _COHORTS = """
-SELECT currency, cohort, period, sum(toInt64(close != 0) - toInt64(open != 0)), sum(close - open)
+SELECT toString(currency), cohort, period, sum(toInt64(close != 0) - toInt64(open != 0)), sum(close - open)
 FROM ({steps}) WHERE cohort >= {{first:Date32}} GROUP BY currency, cohort, period {extended}
 """
 
@@ -59,8 +61,8 @@ def churn(tenant: Tenant, asked: Asked, *, by_plan: bool = False) -> list[Lost]:
     """
     by_plan = by_plan or asked.plan is not None
     steps = asked.steps(asked.start("day"))
-    before, after = ("main_before", "main") if by_plan else ("''", "''")
-    sql = _SQL.format(before=before, after=after, steps=steps.text, extended=EXTENDED)
+    before, after, plans = ("main_before", "main", ", main_before, main") if by_plan else ("''", "''", "")
+    sql = _SQL.format(before=before, after=after, plans=plans, steps=steps.text, extended=EXTENDED)
     found: defaultdict[tuple[str, str], dict[date, tuple[Any, ...]]] = defaultdict(dict)
     for currency, plan, period, *sums in rows_of_ledger(tenant, asked, Sql(sql, steps.parameters)):
         if asked.plan in (None, plan):
