@@ -16,6 +16,8 @@ from tests.subscriptions.histories import active
 from tests.test_metrics_api import HISTORIES, put
 
 PERIOD = "period=month&from=2025-01-01&to=2025-06-30"
+FIRST_LOOK_MS = 60_000
+"""How long the estimator may take to start."""
 EVIL = '"><img src=x onerror=alert(1)>'
 
 
@@ -125,7 +127,7 @@ def test_the_cohorts_and_what_is_left_of_them(book: Site, admin: Page) -> None:
 def test_survival_by_plan(book: Site, admin: Page) -> None:
     """Choose by what, see curves with bands, and who left in an interval."""
     admin.goto(f"{book.app}/retention?from=2025-01-01&to=2025-06-30&interval=7")
-    expect(admin.get_by_role("heading", name="How long customers go on paying")).to_be_visible()
+    expect(admin.get_by_role("heading", name="How long customers go on paying")).to_be_visible(timeout=FIRST_LOOK_MS)
     admin.locator("select[name=by]").select_option("plan")
     admin.get_by_role("button", name="Show").nth(1).click()
     table = opened(admin, "Share of customers who go on paying")
@@ -161,7 +163,7 @@ def test_pages_fit_a_phone_and_hostile_names_are_text(book: Site, chromium: Brow
     page = signed_in(chromium, book, viewport={"width": 360, "height": 700})
     for path in (f"revenue?{PERIOD}&currency=USD&at=2025-03-31", "retention?from=2025-01-01&to=2025-06-30&by=plan"):
         page.goto(f"{book.app}/{path}")
-        expect(page.locator(".later")).to_have_count(0)
+        expect(page.locator(".later")).to_have_count(0, timeout=FIRST_LOOK_MS)
         expect(page.locator("canvas").first).to_be_visible()
         fits(page)
     page.goto(f"{book.app}/revenue/behind?{PERIOD.replace('01-01', '03-01').replace('06-30', '03-31')}"
