@@ -95,6 +95,7 @@ def test_tables_are_what_the_api_answers(book: Site, admin: Page) -> None:
     assert by_plan == {row["plan"] or "(no plan)": row["closing"] for row in plans}
     opened(admin, "Churn by plan")
     axe(admin)
+    expect(admin.get_by_role("navigation", name="Currency").get_by_role("link")).to_have_text(["EUR", "USD"])
     exact = admin.get_by_role("link", name="A link to exactly this").get_attribute("href") or ""
     assert parse_qs(urlsplit(exact).query) == {
         "period": ["month"], "from": ["2025-01-01"], "to": ["2025-06-30"], "currency": ["USD"], "at": ["2025-03-31"],

@@ -58,7 +58,8 @@ def add_retention(site: FastAPI) -> None:
 
 def _cohorts(of: OfApp, view: View) -> tuple[View, list[CohortRow], list[str]]:
     """Those of the currency that is asked about, or else of the one with most MRR; all currencies."""
-    found = questions.churn_by_cohort(of.tenant, of.store.billing.of(of.app.id), view.asked(of))
+    asked = view._replace(currency=None).asked(of)
+    found = questions.churn_by_cohort(of.tenant, of.store.billing.of(of.app.id), asked)
     sizes: dict[str, Decimal] = {}
     for row in found.cohorts:
         sizes[row.currency] = sizes.get(row.currency, Decimal(0)) + sum(map(Decimal, row.mrr))

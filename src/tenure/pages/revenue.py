@@ -30,7 +30,7 @@ def add_revenue(site: FastAPI) -> None:
 
     @site.get("/apps/{app}/revenue/mrr")
     def mrr(request: Request, of: AppPage, view: TheView, at: _At = None) -> Response:
-        found = questions.mrr(of.tenant, of.store.billing.of(of.app.id), view.asked(of))
+        found = questions.mrr(of.tenant, of.store.billing.of(of.app.id), view._replace(currency=None).asked(of))
         closings = {row.currency: Decimal(row.closing) for row in found.rows}
         currency = view.currency or max(closings, key=lambda each: (closings[each], each), default=None)
         rows = [row for row in found.rows if row.currency == currency]
