@@ -157,6 +157,70 @@ def test_cohorts(server: Server, book: Keys) -> None:
     ]
 
 
+def survival(server: Server, keys: Keys, **parameters: Any) -> dict[str, Any]:
+    question = {"from": "2025-01-01", "to": "2025-06-30"} | parameters
+    found: dict[str, Any] = server.read("/v1/metrics/survival", keys, **question)
+    return found
+
+
+def test_how_long_customers_go_on_paying(server: Server, book: Keys) -> None:
+    """Of six spells two ended after 30 days and four go on, also of who changed the currency: 2/3 last longer. With
+    S = 2/3 and Greenwood's sum 2/(6*4) the band is S^exp(±1.96 * sqrt(1/12) / |ln S|)."""
+    (curve,) = survival(server, book)["curves"]
+    assert (curve["spells"], curve["ended"], curve["median"], len(curve["rows"])) == (6, 2, None, 7)
+    assert list(curve["rows"][0].values()) == [0, 30, 6, 0, 0, 1.0, None, None]
+    assert list(curve["rows"][1].values())[:5] == [30, 60, 6, 2, 0]
+    assert list(curve["rows"][1].values())[5:] == pytest.approx([2 / 3, 0.19462, 0.90441], abs=1e-4)
+    assert [(row["at_risk"], row["censored"]) for row in curve["rows"][2:]] == [(4, 0), (4, 1), (3, 0), (3, 2), (1, 1)]
+    plans = survival(server, book, by="plan")
+    assert [(each["group"], each["spells"], each["ended"]) for each in plans["curves"]] == [("", 5, 2), ("pro", 1, 0)]
+    assert plans["test"]["degrees_of_freedom"] == 1
+    cohorts = survival(server, book, by="cohort")["curves"]
+    assert [(each["group"], each["spells"]) for each in cohorts] == [
+        ("2025-01-01", 3), ("2025-02-01", 2), ("2025-03-01", 1),
+    ]  # fmt: skip
+    for chosen in ({"cohort": "2025-01-31"}, {"to": "2025-01-31"}, {"q": "grows"}, {"plan": "pro"}):
+        (few,) = survival(server, book, **chosen)["curves"]
+        assert (few["spells"], few["ended"]) == (1 if "q" in chosen or "plan" in chosen else 3, 0)
+    assert survival(server, book, to="2025-03-11")["curves"][0]["ended"] == 0  # as it was seen then
+    assert survival(server, book, q="nobody")["curves"] == []
+
+
+def test_survival_by_an_attribute(server: Server, keys: Keys) -> None:
+    """By what customers have now; those without it are a group too."""
+    put(server, keys, HISTORIES)
+    named = {
+        "events": [{"customer_id": name, "traits": {"size": size}} for name, size in (("unpaid", "big"), ("comes", 3))]
+    }
+    answer = server.http.post("/v1/ingest", headers={"X-API-Key": keys["secret_key"]}, json=named)
+    assert answer.status_code == 202
+    deadline = time.monotonic() + 30
+    while len(found := survival(server, keys, by="attribute:size")["curves"]) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert [(each["group"], each["spells"]) for each in found] == [("", 4), ("3", 1), ("big", 1)]
+    (behind,) = survival(server, keys, by="attribute:size", explain="ended", group="big", start=30)["explained"][
+        "items"
+    ]
+    assert (behind["customer"], behind["cause"]) == ("customer_id:unpaid", "involuntary")
+
+
+def test_the_spells_behind_a_number(server: Server, book: Keys) -> None:
+    """Each with its customer, over pages; those that go on are told from those that ended."""
+    first = survival(server, book, explain="at_risk", start=30, limit=4)["explained"]
+    rest = survival(server, book, explain="at_risk", start=30, limit=4, cursor=first["next"])["explained"]
+    items = first["items"] + rest["items"]
+    assert (first["number"], len(items), rest["next"]) == (6, 6, None)
+    assert [item["start"] for item in items] == sorted(item["start"] for item in items)
+    ended = survival(server, book, explain="ended", start=30, by="plan")["explained"]
+    assert {(item["customer"], item["days"], item["cause"]) for item in ended["items"]} == {
+        ("customer_id:leaves", 30, "voluntary"), ("customer_id:unpaid", 30, "involuntary"),
+    }  # fmt: skip
+    seen = survival(server, book, explain="censored", start=90, group="")["explained"]
+    assert [(item["customer"], item["ended"]) for item in seen["items"]] == [("customer_id:comes", False)]
+    assert survival(server, book, explain="ended", start=60)["explained"]["number"] == 0
+
+
 def test_the_current_period_goes_up_to_today(server: Server, book: Keys) -> None:
     """Without dates it is a year back and this month so far; what is to come does not count."""
     shown = rows(server, book, currency="USD", to="2100-01-01")
@@ -255,6 +319,13 @@ def ask(server: Server, keys: Keys, path: str, **parameters: Any) -> Any:
         ("churn?by=cohort&explain=lost", "explain"),
         ("churn?by=cohort&plan=pro", "plan"),
         ("churn?did_at_least=2", "did_at_least"),
+        ("survival?by=colour", "by"),
+        ("survival?by=attribute:", "by"),
+        ("survival?interval=0", "interval"),
+        ("survival?from=2025-02-01&to=2025-01-01", "from"),
+        ("survival?cohort=2025-02-30", "cohort"),
+        ("survival?explain=lost", "explain"),
+        ("survival?explain=ended&cursor=x", "cursor"),
     ],
 )
 def test_wrong_questions_are_refused(server: Server, book: Keys, question: str, field: str) -> None:
@@ -267,5 +338,6 @@ def test_wrong_questions_are_refused(server: Server, book: Keys, question: str, 
 def test_of_nobody(server: Server, keys: Keys) -> None:
     """An app without subscriptions has no rows, and nothing behind a number."""
     assert rows(server, keys) == []
+    assert survival(server, keys)["curves"] == []
     answer = server.read("/v1/metrics/mrr", keys, explain="closing", period_start="2025-03-01", currency="JPY")
     assert (answer["rows"], answer["explained"]) == ([], {"number": "0", "items": [], "next": None})

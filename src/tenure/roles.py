@@ -42,6 +42,14 @@ def engine(settings: Settings) -> None:
     run(settings.data / "warehouse", listener, secret, settings.engine_memory_mb, ENGINE_THREADS)
 
 
+def estimator(_: Settings) -> None:
+    """Survival curves, on the socket that the supervisor holds open, until nobody asks any more."""
+    from tenure.metrics.estimator import serve
+
+    listener = socket.socket(fileno=int(os.environ["TENURE_ESTIMATOR_FD"]))
+    serve(listener, os.environ["TENURE_ESTIMATOR_SECRET"])
+
+
 def loader(settings: Settings) -> None:
     """The loader: migrates the warehouse, then loads the journals until it is told to stop."""
     from tenure.control.database import connect
@@ -117,7 +125,7 @@ def _migrate(warehouse: Warehouse) -> bool:
     return True
 
 
-ROLES = {"engine": engine, "loader": loader, "http": http}
+ROLES = {"engine": engine, "loader": loader, "http": http, "estimator": estimator}
 
 
 def main(name: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -31,7 +32,7 @@ from tenure.warehouse.client import EngineAddress
 log = structlog.get_logger()
 
 START_ORDER = ("engine", "loader", "http")
-STOP_ORDER = ("http", "loader", "engine")
+STOP_ORDER = ("http", "estimator", "loader", "engine")
 FIRST_RESTART_SECONDS, LAST_RESTART_SECONDS = 0.1, 2.0
 STEADY_SECONDS = 10.0
 """A role that ran this long before it died is restarted without delay."""
@@ -62,6 +63,10 @@ class Role:
         )
         log.info("role started", started=self.name, pid=self._process.pid)
 
+    def wanted(self) -> bool:
+        """Whether the process is to run."""
+        return True
+
     def tend(self) -> None:
         """Start the process again if it has died and its time has come."""
         now = time.monotonic()
@@ -69,12 +74,15 @@ class Role:
             code = self._process.poll()
             if code is None:
                 return
+            if code == 0 and not self.wanted():
+                self._process = None
+                return
             steady = now - self._started_at > STEADY_SECONDS
             self._wait = FIRST_RESTART_SECONDS if steady else min(self._wait * 2, LAST_RESTART_SECONDS)
             self._due = now + self._wait
             self._process = None
             log.error("role died", died=self.name, code=code, restart_seconds=self._wait)
-        elif now >= self._due:
+        elif now >= self._due and self.wanted():
             self.start()
 
     def stop(self, seconds: float) -> None:
@@ -91,6 +99,18 @@ class Role:
         self._process = None
 
 
+class RoleOnDemand(Role):
+    """A role that runs while somebody asks it: it is started when a connection waits, and ends by itself."""
+
+    def __init__(self, name: str, environment: dict[str, str], listener: socket.socket) -> None:
+        super().__init__(name, environment, (listener.fileno(),))
+        self._listener = listener
+
+    def wanted(self) -> bool:
+        """Whether a connection waits."""
+        return bool(select.select([self._listener], [], [], 0)[0])
+
+
 class Supervisor:
     """Runs roles on one data directory until it is told to stop.
 
@@ -104,6 +124,7 @@ class Supervisor:
         self._stopping = False
         self._lock: IO[bytes] | None = None
         self._listener: socket.socket | None = None
+        self._asked: socket.socket | None = None
         self._windows: WindowServer | None = None
 
     def start(self) -> None:
@@ -127,6 +148,14 @@ class Supervisor:
             }
         if self._with_http and self._settings.rate_limit_url is None:
             environment |= self._start_windows()
+        if self._with_http:
+            self._asked = socket.create_server(("127.0.0.1", 0))
+            environment |= {
+                "TENURE_ESTIMATOR_FD": str(self._asked.fileno()),
+                "TENURE_ESTIMATOR_PORT": str(self._asked.getsockname()[1]),
+                "TENURE_ESTIMATOR_SECRET": secrets.token_urlsafe(32),
+            }
+            self._roles["estimator"] = RoleOnDemand("estimator", environment, self._asked)
         for name in START_ORDER:
             if (name == "engine" and self._listener is None) or (name == "http" and not self._with_http):
                 continue
@@ -157,8 +186,9 @@ class Supervisor:
         EngineAddress.path(self._settings.data).unlink(missing_ok=True)
         if self._windows is not None:
             self._windows.stop()
-        if self._listener is not None:
-            self._listener.close()
+        for listener in (self._listener, self._asked):
+            if listener is not None:
+                listener.close()
         if self._lock is not None:
             self._lock.close()
 

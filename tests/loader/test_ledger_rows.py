@@ -71,6 +71,24 @@ def test_what_is_stored_adds_up(facts: list[Fact], by: Rules) -> None:
     assert not found.no_rate
 
 
+@settings(max_examples=60, deadline=None)
+@given(histories(), rules)
+def test_levels_are_what_changes_come_to(facts: list[Fact], by: Rules) -> None:
+    """After each day with a change: the MRR of the currency, and the plan that most of it is of."""
+    _, made = stored(facts, by)
+    held: defaultdict[tuple[str, str], defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    expected = {}
+    for book, currency, day, _, plan, _, _, before, after in lines(made):
+        plans = held[book, currency]
+        plans[plan] += Decimal(after) - Decimal(before)
+        main = min(plans, key=lambda one: (-plans[one], one))
+        expected[book, currency, day] = sum(plans.values()), main
+    names = ("book", "currency", "day", "after", "plan")
+    found = list(zip(*(made[f"level.{name}"] for name in names), strict=True))
+    assert {each[:3]: each[3:] for each in found} == expected
+    assert found == sorted(found, key=lambda each: each[:3])
+
+
 @given(histories(), rules, times)
 def test_the_standing_is_what_the_states_say(facts: list[Fact], by: Rules, now: int) -> None:
     """Status and plans are of the states that hold; MRR is that of the day's end; and nothing changes before the next

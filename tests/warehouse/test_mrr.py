@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -27,6 +28,7 @@ from tenure.metrics.asked import DAY, Asked, Sql
 from tenure.metrics.churn import churn, cohorts
 from tenure.metrics.explain import OF_CHURN, Behind, explain, of_churn, of_mrr
 from tenure.metrics.statement import statement
+from tenure.metrics.survival import Spells, lifetimes
 from tenure.settings import Settings
 from tenure.subscriptions import metrics
 from tenure.subscriptions.account import OWN, account
@@ -40,6 +42,7 @@ from tenure.warehouse.client import Tenant, Warehouse
 from tenure.warehouse.migrate import migrate
 
 APP, OTHER = "app_0000000000000001", "app_0000000000000002"
+versions = itertools.count(1)
 FIRST, LAST = date(2024, 3, 5), date(2025, 6, 17)
 
 
@@ -67,14 +70,14 @@ class Book(NamedTuple):
 
 
 def fill(warehouse: Warehouse, facts: dict[str, list[Fact]], by: Rules) -> Book:
-    """Put customers with these facts into the ledger, and those of another app beside them."""
+    """Put customers with these facts into the ledger, of a version of their own, and those of another app beside."""
     warehouse.client.command("TRUNCATE TABLE ledger")
-    book, rows = Book([], {}), []
+    book, rows, version = Book([], {}), [], next(versions)
     for customer, history in facts.items():
         found = account(history, by)
         book.spells[customer] = found.spells
         book.movements.extend(each._replace(customer=customer) for each in stored(found.movements(by)[OWN]))
-        rows += [made(app, customer, history, by) for app in (APP, OTHER)]
+        rows += [made(app, customer, history, by, version=version) for app in (APP, OTHER)]
     insert(warehouse, rows)
     return book
 
@@ -116,7 +119,7 @@ many = st.lists(histories(), min_size=1, max_size=6)
 def test_every_number_is_that_of_the_pure_functions(
     warehouse: Warehouse, found: list[list[Fact]], by: Rules, period: metrics.Period, by_plan: bool
 ) -> None:
-    """Statements, churn with its causes, and cohorts, of random histories under random rules."""
+    """Statements, churn with its causes, cohorts, and lengths of spells, of random histories under random rules."""
     book = fill(warehouse, {f"c{number}": history for number, history in enumerate(found)}, by)
     tenant = warehouse.tenant(APP)
     first, last = (date(2024, 11, 20), date(2025, 1, 7)) if period == "day" else (FIRST, LAST)
@@ -131,6 +134,31 @@ def test_every_number_is_that_of_the_pure_functions(
     }
     assert cohorts(tenant, question) == {currency: told for currency, told in by_currency.items() if told}
     assert_churn(tenant, question, book, by_plan=by_plan)
+    assert_lifetimes(tenant, book, last)
+
+
+def assert_lifetimes(tenant: Tenant, book: Book, last: date) -> None:
+    """Every spell once, in its group, with its length as it was seen on the last day."""
+    expected: dict[str, Counter[tuple[str, int, bool]]] = {by: Counter() for by in ("none", "cohort", "plan")}
+    for customer, spells in book.spells.items():
+        currencies = sorted({each.currency for each in book.movements if each.customer == customer})
+        for spell in spells:
+            if spell.start > last:
+                continue
+            ended = spell.end is not None and spell.end <= last
+            length = ((spell.end if ended and spell.end else last) - spell.start).days
+            plans = [main_plans(book.movements, currency, spell.start).get(customer) for currency in currencies]
+            groups = {"none": "", "cohort": str(metrics.start_of(spells[0].start, "month")),
+                      "plan": next(plan for plan in plans if plan is not None)}  # fmt: skip
+            for by, group in groups.items():
+                expected[by][group, length, ended] += 1
+    for by, spells_of in expected.items():
+        found: Counter[tuple[str, int, bool]] = Counter()
+        for group in lifetimes(tenant, Spells(first=date(1970, 1, 1), last=last, by=by)):
+            lengths = group.lifetimes
+            found.update({(group.name, days, ended): count for days, ended, count
+                          in zip(lengths.days, lengths.ended, lengths.spells, strict=True)})  # fmt: skip
+        assert found == spells_of, by
 
 
 def assert_churn(tenant: Tenant, question: Asked, book: Book, *, by_plan: bool) -> None:
@@ -222,8 +250,9 @@ def test_only_customers_of_the_question_count(warehouse: Warehouse) -> None:
     """Those hidden by an erasure, taken out, or replaced by a newer row do not; cohorts are by the first MRR."""
     came = {"a": "2025-01-10", "b": "2025-01-20", "c": "2025-02-01", "d": "2025-02-02"}
     fill(warehouse, {customer: [active(day, 1000)] for customer, day in came.items()}, Rules())
-    out = row(APP, key("c"), 2, Told([key("c")]))
-    insert(warehouse, [out, made(APP, "d", [active("2025-02-02", 500)], Rules(), "newer", 2)])
+    newer = next(versions)
+    out = row(APP, key("c"), newer, Told([key("c")]))
+    insert(warehouse, [out, made(APP, "d", [active("2025-02-02", 500)], Rules(), "newer", newer)])
     question = asked("month", date(2025, 2, 1), date(2025, 2, 28))
     assert closing(warehouse.tenant(APP), question) == 2500
     erasure = "00" * 16

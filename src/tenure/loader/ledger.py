@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -37,6 +38,11 @@ COLUMNS: Final = {
     "change.subscription": "Array(String)",
     "change.before": "Array(Decimal(38, 10))",
     "change.after": "Array(Decimal(38, 10))",
+    "level.book": "Array(LowCardinality(String))",
+    "level.currency": "Array(LowCardinality(String))",
+    "level.day": "Array(Date32)",
+    "level.after": "Array(Decimal(38, 10))",
+    "level.plan": "Array(LowCardinality(String))",
     "spell.start": "Array(Date32)",
     "spell.end": "Array(Nullable(Date32))",
     "spell.cause": "Array(LowCardinality(String))",
@@ -136,8 +142,22 @@ def row(app: str, customer: bytes, version: int, told: Told) -> tuple[Any, ...]:
          spell.reactivated)
         for spell in (told.account.spells if told.account else ())
     ]  # fmt: skip
-    return (app, customer, version, int(told.account is None), sorted(told.keys), told.rules,
-            *_arrays(changes, 9), *_arrays(spells, 5), within(told.next_at))  # fmt: skip
+    return (app, customer, version, int(told.account is None), sorted(told.keys), told.rules, *_arrays(changes, 9),
+            *_arrays(_levels(told.movements), 5), *_arrays(spells, 5), within(told.next_at))  # fmt: skip
+
+
+def _levels(books: Mapping[str, Iterable[Movement]]) -> list[tuple[str, str, date, Decimal, str]]:
+    """Book, currency, day, MRR of all subscriptions when it ended, and the plan that most of it was of."""
+    found = []
+    plans: defaultdict[tuple[str, str], defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for book, movements in books.items():
+        for movement in movements:
+            mrr = plans[book, movement.currency]
+            for change in movement.changes:
+                mrr[change.plan] += level(change.after) - level(change.before)
+            main = min(mrr, key=lambda plan: (-mrr[plan], plan))
+            found.append((book, movement.currency, _day(movement.day), sum(mrr.values(), Decimal(0)), main))
+    return sorted(found, key=lambda each: each[:3])
 
 
 def level(amount: Fraction) -> Decimal:

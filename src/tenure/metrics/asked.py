@@ -28,6 +28,39 @@ _IN_COHORT = """
     HAVING min(change.day) >= {cohort:Date32} AND min(change.day) < {cohort_end:Date32}
 )
 """
+# Of each customer, currency and period with a change: MRR when it began and when it ended, the main plans then, and how
+# the spell of paying ended whose end was the last thing in it (1 voluntary, 2 involuntary). All of it is told by the
+# customer's row, so nothing has to be grouped or joined. An element 0 of an array is zero, or empty.
+_STEPS = """
+SELECT currency, cohort, period, open, close, main_before, main,
+    if(open != 0 AND close = 0, arrayLast((cause, day) -> {start} = period, causes, turns), 0) AS cause
+FROM (
+    SELECT currency, toStartOfMonth(days[1]) AS cohort, levels, plans, causes, turns,
+        arrayMap(day -> {start}, days) AS periods,
+        arrayFilter((last, period, next) -> last = length(days) OR period != next,
+            arrayEnumerate(days), periods, arrayShiftLeft(periods, 1)) AS ends,
+        arrayShiftRight(ends, 1) AS ends_before
+    FROM (
+        SELECT customer, currency,
+            arrayFilter(
+                (each, book, code, day) -> book = {{book:String}} AND code = currency AND day <= {{last:Date32}},
+                arrayZip(`level.day`, `level.after`, `level.plan`), `level.book`, `level.currency`, `level.day`
+            ) AS found,
+            tupleElement(found, 1) AS days, tupleElement(found, 2) AS levels, tupleElement(found, 3) AS plans,
+            arrayFlatten(arrayMap((start, end) -> [start, coalesce(end, toDate32('2299-12-31'))], `spell.start`,
+                `spell.end`)) AS all_turns,
+            arrayFlatten(arrayMap(cause -> [0, if(cause = 'voluntary', 1, 2)], `spell.cause`)) AS all_causes,
+            arrayFilter(day -> day <= {{last:Date32}}, all_turns) AS turns,
+            arrayResize(all_causes, length(turns)) AS causes
+        FROM ledger FINAL ARRAY JOIN arrayDistinct(arrayFilter(
+            (code, book, day) -> book = {{book:String}} AND day <= {{last:Date32}}, `level.currency`, `level.book`,
+            `level.day`)) AS currency
+        WHERE {customers}
+    ) WHERE {where}
+) ARRAY JOIN arrayMap(end -> periods[end], ends) AS period, arrayMap(end -> levels[end], ends_before) AS open,
+    arrayMap(end -> levels[end], ends) AS close, arrayMap(end -> plans[end], ends_before) AS main_before,
+    arrayMap(end -> plans[end], ends) AS main
+"""
 EXTENDED: Final = "SETTINGS enable_extended_results_for_datetime_functions = 1"
 """So that the period of a Date32 is one too."""
 
@@ -58,6 +91,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     segment: Filter | None = None
     """Only customers who are so now."""
 
+    @property
+    def of_ledger_alone(self) -> bool:
+        """Whether the answer changes with the ledger only."""
+        return self.segment is None
+
     def periods(self) -> list[tuple[date, date]]:
         """The first day and the day after the last of each; of the last one, as far as it goes."""
         return [(start, min(end, self.last + DAY)) for start, end in periods(self.period, self.first, self.last)]
@@ -83,10 +121,35 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             where.append(_IN_COHORT)
             parameters |= {"cohort": self.cohort, "cohort_end": _month_after(self.cohort)}
         if self.segment is not None:
-            wanted = conditions(self.segment)
-            where.append(_IN_SEGMENT.format(where=" AND ".join(["NOT deleted", *wanted.where])))
-            parameters |= wanted.parameters
+            chosen = in_segment(self.segment)
+            where.append(chosen.text)
+            parameters |= chosen.parameters
         return Sql(_CHANGES.format(where=" AND ".join(where)), parameters)
+
+    def steps(self, start: str) -> Sql:
+        """What each customer's MRR in a currency did in each period with a change up to the last day.
+
+        `start` is SQL for the first day of the period of `day`. Raises BadRequest where the segment cannot be.
+        """
+        parameters: dict[str, Any] = {"book": self.book, "first": self.first, "last": self.last}
+        customers, where = "true", ["true"]
+        if self.currency is not None:
+            where.append("currency = {of_currency:String}")
+            parameters["of_currency"] = self.currency
+        if self.cohort is not None:
+            where.append("days[1] >= {cohort:Date32} AND days[1] < {cohort_end:Date32}")
+            parameters |= {"cohort": self.cohort, "cohort_end": _month_after(self.cohort)}
+        if self.segment is not None:
+            customers, chosen = in_segment(self.segment)
+            parameters |= chosen
+        text = _STEPS.format(start=start, customers=customers, where=" AND ".join(where))
+        return Sql(text, parameters)
+
+
+def in_segment(segment: Filter) -> Sql:
+    """Whether a customer is in a segment, as a condition. Raises BadRequest."""
+    wanted = conditions(segment)
+    return Sql(_IN_SEGMENT.format(where=" AND ".join(["NOT deleted", *wanted.where])), wanted.parameters)
 
 
 def _month_after(month: date) -> date:

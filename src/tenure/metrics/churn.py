@@ -9,57 +9,33 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import date
 from fractions import Fraction
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from tenure.metrics.asked import EXTENDED, Asked
+from tenure.metrics.asked import EXTENDED, Asked, Sql
+from tenure.metrics.remembered import rows_of_ledger
 from tenure.subscriptions.metrics import Churn, Cohort, periods
 from tenure.warehouse.client import Tenant
 
-_MOVED = """
-SELECT customer, currency, {start} AS period, sum(amount) AS moved {plans} FROM ({changes})
-GROUP BY customer, currency, period
-"""
-_LEVELS = """
-SELECT customer, currency, period, moved, sum(moved) OVER (PARTITION BY customer, currency ORDER BY period) AS close,
-    close - moved AS open {plans}
-FROM ({moved})
-"""
-_PLANS_MOVED: Final = ", sumMap(map(plan, amount)) AS plans"
-_MAIN_PLAN: Final = """
-, sumMap(plans) OVER (PARTITION BY customer, currency ORDER BY period) AS parts,
-arraySort((plan, mrr) -> (-mrr, plan), mapKeys(parts), mapValues(parts))[1] AS main
-"""
-_MAIN_BEFORE = """
-SELECT *, lagInFrame(main, 1, '') OVER (
-    PARTITION BY customer, currency ORDER BY period ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS main_before
-FROM ({levels})
-"""
-_ENDS = """
-SELECT customer, {start} AS period, argMax(spell.2, spell.1) AS cause FROM (
-    SELECT customer, arrayJoin(arrayConcat(
-        arrayMap(start -> (start, ''), `spell.start`),
-        arrayMap((end, cause) -> (coalesce(end, toDate32('2299-12-31')), toString(cause)), `spell.end`, `spell.cause`)
-    )) AS spell FROM ledger FINAL
-) WHERE spell.1 <= {{last:Date32}} GROUP BY customer, period
-"""
-# Of each customer and period: what leaves the plan of before, then what is there at the end.
+# Customers are counted by their plans before and after; then, of these few rows, what leaves the plan of before and
+# what is there at the end.
 _SQL = """
-SELECT currency, side.1 AS of_plan, period, sum(side.2), sum(side.3), sum(side.4), sum(side.5), sum(side.6),
+SELECT of_currency, side.1 AS of_plan, period, sum(side.2), sum(side.3), sum(side.4), sum(side.5), sum(side.6),
     sum(side.7), sum(side.8), sum(side.9)
 FROM (
-    SELECT currency, period, open != 0 AND close = 0 AS lost, arrayJoin([
-        ({before}, -toInt64(open != 0), -open, toInt64(lost), toInt64(lost AND cause = 'voluntary'),
-            toInt64(lost AND cause = 'involuntary'), if(lost, open, 0), if(NOT lost AND moved < 0, -moved, 0),
-            if(open != 0 AND moved > 0, moved, 0)),
-        ({after}, toInt64(close != 0), close, 0, 0, 0, 0, 0, 0)
+    SELECT toString(currency) AS of_currency, period, arrayJoin([
+        ({before}, -countIf(open != 0), -sum(open), countIf(lost), countIf(lost AND cause = 1),
+            countIf(lost AND cause = 2), sumIf(open, lost), sumIf(open - close, open > close AND NOT lost),
+            sumIf(close - open, open != 0 AND close > open)),
+        ({after}, toInt64(countIf(close != 0)), sum(close), 0, 0, 0, 0, 0, 0)
     ]) AS side
-    FROM ({levels}) AS levels LEFT JOIN ({ends}) AS ends USING (customer, period)
-) WHERE side.2 != 0 GROUP BY currency, of_plan, period {extended}
+    FROM (SELECT *, open != 0 AND close = 0 AS lost FROM ({steps}))
+    GROUP BY currency, period{plans}
+) GROUP BY of_currency, of_plan, period HAVING max(side.2 != 0) {extended}
 """
+
 _COHORTS = """
-SELECT currency, cohort, period, sum(toInt64(close != 0) - toInt64(open != 0)), sum(moved) FROM (
-    SELECT *, min(period) OVER (PARTITION BY customer, currency) AS cohort FROM ({levels})
-) WHERE cohort >= {{first:Date32}} GROUP BY currency, cohort, period {extended}
+SELECT toString(currency), cohort, period, sum(toInt64(close != 0) - toInt64(open != 0)), sum(close - open)
+FROM ({steps}) WHERE cohort >= {{first:Date32}} GROUP BY currency, cohort, period {extended}
 """
 
 
@@ -83,18 +59,12 @@ def churn(tenant: Tenant, asked: Asked, *, by_plan: bool = False) -> list[Lost]:
 
     Raises BadRequest (segment, too many rows) and Unavailable.
     """
-    changes = asked.changes()
     by_plan = by_plan or asked.plan is not None
-    levels = levels_of(changes.text, asked.start("day"), by_plan=by_plan)
-    sql = _SQL.format(
-        before="main_before" if by_plan else "''",
-        after="main" if by_plan else "''",
-        levels=_MAIN_BEFORE.format(levels=levels) if by_plan else levels,
-        ends=_ENDS.format(start=asked.start("spell.1")),
-        extended=EXTENDED,
-    )
+    steps = asked.steps(asked.start("day"))
+    before, after, plans = ("main_before", "main", ", main_before, main") if by_plan else ("''", "''", "")
+    sql = _SQL.format(before=before, after=after, plans=plans, steps=steps.text, extended=EXTENDED)
     found: defaultdict[tuple[str, str], dict[date, tuple[Any, ...]]] = defaultdict(dict)
-    for currency, plan, period, *sums in tenant.rows(sql, changes.parameters):
+    for currency, plan, period, *sums in rows_of_ledger(tenant, asked, Sql(sql, steps.parameters)):
         if asked.plan in (None, plan):
             found[currency, plan][period] = tuple(sums)
     asked.check(len(found))
@@ -122,14 +92,13 @@ def _rows(asked: Asked, currency: str, plan: str | None, by_period: dict[date, t
 
 def cohorts(tenant: Tenant, asked: Asked) -> dict[str, list[Cohort]]:
     """By currency, the cohorts of the months that were asked about. Raises BadRequest (segment) and Unavailable."""
-    changes = asked.changes()
-    levels = levels_of(changes.text, "toStartOfMonth(day)", by_plan=False)
-    steps: defaultdict[tuple[str, date], dict[date, tuple[int, Fraction]]] = defaultdict(dict)
-    sql = _COHORTS.format(levels=levels, extended=EXTENDED)
-    for currency, cohort, month, customers, mrr in tenant.rows(sql, changes.parameters):
-        steps[currency, cohort][month] = customers, Fraction(mrr)
+    steps = asked.steps("toStartOfMonth(day)")
+    moved: defaultdict[tuple[str, date], dict[date, tuple[int, Fraction]]] = defaultdict(dict)
+    sql = _COHORTS.format(steps=steps.text, extended=EXTENDED)
+    for currency, cohort, month, customers, mrr in rows_of_ledger(tenant, asked, Sql(sql, steps.parameters)):
+        moved[currency, cohort][month] = customers, Fraction(mrr)
     found: defaultdict[str, list[Cohort]] = defaultdict(list)
-    for (currency, cohort), by_month in sorted(steps.items()):
+    for (currency, cohort), by_month in sorted(moved.items()):
         customers, mrr, there = 0, Fraction(0), []
         for month, _ in periods("month", cohort, asked.last):
             came, amount = by_month.get(month, (0, Fraction(0)))
@@ -137,9 +106,3 @@ def cohorts(tenant: Tenant, asked: Asked) -> dict[str, list[Cohort]]:
             there.append((customers, mrr))
         found[currency].append(Cohort(cohort, *zip(*there, strict=True)))
     return dict(found)
-
-
-def levels_of(changes: str, start: str, *, by_plan: bool) -> str:
-    """SQL: of each customer, currency and period with a change, MRR before and after; the main plan after."""
-    moved = _MOVED.format(start=start, plans=_PLANS_MOVED if by_plan else "", changes=changes)
-    return _LEVELS.format(plans=_MAIN_PLAN if by_plan else "", moved=moved)

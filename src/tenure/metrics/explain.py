@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from collections.abc import Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 from hashlib import blake2b
@@ -28,13 +29,14 @@ _FIRST_DAY: Final = (date(1900, 1, 1) - _EPOCH).days
 _CURSOR: Final = struct.Struct(">8si16s16s")
 
 _MOVEMENTS = """
-SELECT day AS place, customer, source, subscription, plan, day AS at, kind AS how, before AS was, after AS is,
-    amount AS number
+SELECT day AS place, customer, sipHash128(source, subscription, plan) AS tie, source, subscription, plan, day AS at,
+    kind AS how, before AS was, after AS is, amount AS number
 FROM ({changes}) WHERE kind = {{of_kind:String}} AND day >= {{first:Date32}} AND {where}
 """
 _MRR = """
-SELECT toDate32(0) AS place, customer, source, subscription, plan, max(day) AS at, argMax(kind, day) AS how,
-    argMax(before, day) AS was, argMax(after, day) AS is, is AS number
+SELECT toDate32(0) AS place, customer, sipHash128(source, subscription, plan) AS tie, source, subscription, plan,
+    max(day) AS at, argMax(kind, day) AS how, argMax(before, day) AS was,
+    argMax(after, day) AS is, is AS number
 FROM ({changes}) WHERE {where} GROUP BY customer, source, subscription, plan HAVING is != 0
 """
 _FIRST_CUSTOMERS = """
@@ -44,7 +46,8 @@ customer IN (
 )
 """
 _CHURN = """
-SELECT toDate32(0) AS place, customer, source, subscription, plan, max(day) AS at, '' AS how,
+SELECT toDate32(0) AS place, customer, sipHash128(source, subscription, plan) AS tie, source, subscription, plan,
+    max(day) AS at, '' AS how,
     sumIf(amount, day < {{first:Date32}}) AS was, sum(amount) AS is, {number} AS number
 FROM ({changes}) WHERE customer IN (
     SELECT customer FROM (
@@ -71,9 +74,7 @@ Of each such customer at least one is listed, so that as many customers as there
 """
 
 _PAGE = """
-SELECT place, customer, sipHash128(source, subscription, plan) AS tie, source, subscription, plan, at, how, was, is,
-    number
-FROM ({rows})
+SELECT * FROM ({rows})
 WHERE (place, customer, tie)
     > ({{after_place:Date32}}, {{after_customer:FixedString(16)}}, {{after_tie:FixedString(16)}})
 ORDER BY place, customer, tie LIMIT {{room:UInt32}}
@@ -164,8 +165,21 @@ def explain(
 ) -> Explained:
     """A page of the rows behind a number. Raises BadRequest (cursor) and Unavailable."""
     segment = asked.segment and msgspec.structs.replace(asked.segment, now=0)
-    told = msgspec.json.encode((tenant.app, what, rows.text, msgspec.structs.replace(asked, segment=segment)))
-    question = blake2b(told, digest_size=8, person=b"explain").digest()
+    told = what, rows.text, msgspec.structs.replace(asked, segment=segment)
+    found, after = page(tenant, rows, told, limit=limit, cursor=cursor)
+    ids = customer_ids(tenant, {bytes(row[1]) for row in found})
+    items = [_behind(row, ids.get(bytes(row[1])), asked.currency or "") for row in found]
+    return Explained(exactly(number, asked.currency or ""), items, after)
+
+
+def page(
+    tenant: Tenant, rows: Sql, told: object, *, limit: int, cursor: str | None
+) -> tuple[Sequence[Sequence[Any]], str | None]:
+    """A page of rows that begin with a day (`place`), a `customer` and a `tie`, in this order; the cursor of the next.
+
+    `told` is the question, which a cursor belongs to. Raises BadRequest (cursor) and Unavailable.
+    """
+    question = blake2b(msgspec.json.encode((tenant.app, told)), digest_size=8, person=b"explain").digest()
     after = Place(question, _FIRST_DAY, bytes(16), bytes(16)) if cursor is None else Place.parse(cursor, question)
     parameters = rows.parameters | {
         "room": limit + 1,
@@ -173,29 +187,25 @@ def explain(
         "after_customer": after.customer,
         "after_tie": after.tie,
     }
-    found = list(tenant.rows(_PAGE.format(rows=rows.text), parameters))
-    page = found[:limit]
-    ids = _ids(tenant, {bytes(row[1]) for row in page})
-    items = [_behind(row, ids.get(bytes(row[1])), asked.currency or "") for row in page]
+    found = tenant.rows(_PAGE.format(rows=rows.text), parameters)
     if len(found) <= limit:
-        return Explained(exactly(number, asked.currency or ""), items, None)
-    place, customer, tie = page[-1][:3]
-    last = Place(question, (place - _EPOCH).days, bytes(customer), bytes(tie))
-    return Explained(exactly(number, asked.currency or ""), items, last.text())
+        return found, None
+    place, customer, tie = found[limit - 1][:3]
+    return found[:limit], Place(question, (place - _EPOCH).days, bytes(customer), bytes(tie)).text()
+
+
+def customer_ids(tenant: Tenant, customers: set[bytes]) -> dict[bytes, str]:
+    """What the list of customers calls them. Raises Unavailable."""
+    sent = ExternalData(
+        file_name="asked", data=b"".join(customers), fmt="RowBinary", structure="customer FixedString(16)"
+    )
+    return {bytes(customer): found for customer, found in tenant.rows(_IDS, external=sent)} if customers else {}
 
 
 def _behind(row: Any, customer: str | None, currency: str) -> Behind:
     source, subscription, plan, day, kind, *amounts = row[3:]
     before, after, amount = (exactly(Fraction(each), currency) for each in amounts)
     return Behind(customer, source, subscription, plan, day, kind or None, before, after, amount)
-
-
-def _ids(tenant: Tenant, customers: set[bytes]) -> dict[bytes, str]:
-    """What the list of customers calls them."""
-    sent = ExternalData(
-        file_name="asked", data=b"".join(customers), fmt="RowBinary", structure="customer FixedString(16)"
-    )
-    return {bytes(customer): found for customer, found in tenant.rows(_IDS, external=sent)} if customers else {}
 
 
 def _bad_cursor(message: str) -> BadRequest:

@@ -6,7 +6,8 @@ from collections import defaultdict
 from datetime import date
 from fractions import Fraction
 
-from tenure.metrics.asked import EXTENDED, Asked
+from tenure.metrics.asked import EXTENDED, Asked, Sql
+from tenure.metrics.remembered import rows_of_ledger
 from tenure.subscriptions.metrics import Row
 from tenure.subscriptions.movements import KINDS, Kind
 from tenure.warehouse.client import Tenant
@@ -32,7 +33,8 @@ def statement(tenant: Tenant, asked: Asked, *, by_plan: bool = False) -> list[Ro
     )
     sums: defaultdict[tuple[str, str], defaultdict[date, dict[Kind, Fraction]]]
     sums = defaultdict(lambda: defaultdict(dict))
-    for currency, plan, period, kind, amount in tenant.rows(sql, changes.parameters | {"of_plan": asked.plan or ""}):
+    parameters = changes.parameters | {"of_plan": asked.plan or ""}
+    for currency, plan, period, kind, amount in rows_of_ledger(tenant, asked, Sql(sql, parameters)):
         sums[currency, plan][period][kind] = Fraction(amount)
     asked.check(len(sums))
     rows = []

@@ -20,8 +20,10 @@ from tenure.control.store import Store
 from tenure.errors import Refused, Unavailable
 from tenure.ingest.intake import Intake
 from tenure.live.follower import Follower
+from tenure.metrics.estimator import Estimator
 from tenure.pages.account import add_account
 from tenure.pages.audit import add_audit
+from tenure.pages.behind import add_behind
 from tenure.pages.body_limit import BodyLimit
 from tenure.pages.customer import add_customer
 from tenure.pages.customers import add_customers
@@ -32,6 +34,8 @@ from tenure.pages.live import add_live
 from tenure.pages.people import add_people
 from tenure.pages.quarantine import add_quarantine
 from tenure.pages.rendering import PREFIX, STATIC, page
+from tenure.pages.retention import add_retention
+from tenure.pages.revenue import add_revenue
 from tenure.pages.session import SignInFirst, protect, visitor
 from tenure.pages.settings import add_settings
 from tenure.pages.sign_in import add_sign_in
@@ -66,6 +70,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse, follower: Follower
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(protect)])
     site.state.store = store
     site.state.warehouse = warehouse
+    site.state.estimator = Estimator()
     site.state.keyring = intake.keyring
     site.state.intake = intake
     site.state.follower = follower
@@ -85,6 +90,9 @@ def build(intake: Intake, store: Store, warehouse: Warehouse, follower: Follower
     add_customer(site)  # after all others under /customers
     add_live(site)
     add_quarantine(site)
+    add_revenue(site)
+    add_retention(site)
+    add_behind(site)
     site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
     return SafeHeaders(BodyLimit(KeepSlashes(GZipMiddleware(site, minimum_size=1_000))))
 

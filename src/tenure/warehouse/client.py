@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,8 +38,8 @@ HIDDEN_BY = dict.fromkeys(
     ("event", "first_copy", "identify", "fact", "seen", "identifier", "subscription_fact"), "customer_key"
 ) | dict.fromkeys(("customer", "ledger"), "customer")
 """Tables whose rows can be hidden, by a column that holds the key of an identifier."""
-REMEMBERED = 1_000
-"""Answers that are remembered at most."""
+REMEMBERED = 50_000
+"""Rows of answers that are remembered at most."""
 READ_SECONDS = 30
 """Longest that a question of a reader may take."""
 STREAM_SECONDS = 3600
@@ -112,8 +113,7 @@ class Warehouse:
         self._settings = settings
         self._client: Client | None = None
         self._connecting = threading.Lock()
-        self.remembered: dict[tuple[str, ...], tuple[float, Sequence[Sequence[Any]]]] = {}
-        """Rows by the question, each with the time (monotonic) until which they are good."""
+        self.remembered = Remembered()
 
     @property
     def client(self) -> Client:
@@ -145,6 +145,34 @@ class Warehouse:
             )
         except ClickHouseError as error:
             raise Unavailable("the warehouse cannot be reached", code="warehouse_unavailable") from error
+
+
+class Remembered:
+    """Rows by the question, each with the time (monotonic) until which they are good. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[tuple[str, ...], tuple[float, Sequence[Sequence[Any]]]] = OrderedDict()
+        self._size = 0
+        self._changing = threading.Lock()
+
+    def get(self, question: tuple[str, ...]) -> Sequence[Sequence[Any]] | None:
+        """What is remembered and still good."""
+        with self._changing:
+            until, rows = self._answers.get(question, (0.0, ()))
+            if until < time.monotonic():
+                return None
+            self._answers.move_to_end(question)
+            return rows
+
+    def put(self, question: tuple[str, ...], rows: Sequence[Sequence[Any]], seconds: float) -> None:
+        """Remember for so long; what was not asked for longest is forgotten for it."""
+        with self._changing:
+            self._size -= _size(self._answers.pop(question, (0.0, ()))[1])
+            self._answers[question] = time.monotonic() + seconds, rows
+            self._size += _size(rows)
+            while self._size > REMEMBERED:
+                _, (_, forgotten) = self._answers.popitem(last=False)
+                self._size -= _size(forgotten)
 
 
 class Tenant:
@@ -182,15 +210,16 @@ class Tenant:
             raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error
         return result.result_rows
 
-    def rows_lately(self, sql: str, parameters: Mapping[str, Any], *, seconds: float) -> Sequence[Sequence[Any]]:
-        """As `rows`, as they were up to so many seconds ago: for what is slow to ask and changes slowly."""
-        remembered, question = self._warehouse.remembered, (self._filter, sql, repr(sorted(parameters.items())))
-        until, rows = remembered.get(question, (0.0, ()))
-        if until < time.monotonic():
+    def rows_lately(
+        self, sql: str, parameters: Mapping[str, Any], *, seconds: float, version: str = ""
+    ) -> Sequence[Sequence[Any]]:
+        """As `rows`, as they were up to so many seconds ago: for what is slow to ask and changes slowly, or with a
+        `version`."""
+        question = self._filter, sql, repr(sorted(parameters.items())), version
+        rows = self._warehouse.remembered.get(question)
+        if rows is None:
             rows = self.rows(sql, parameters)
-            if len(remembered) >= REMEMBERED:
-                remembered.clear()
-            remembered[question] = time.monotonic() + seconds, rows
+            self._warehouse.remembered.put(question, rows, seconds)
         return rows
 
     def stream(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
@@ -205,6 +234,11 @@ class Tenant:
                     yield from block
         except ClickHouseError as error:
             raise Unavailable("the warehouse cannot answer now", code="warehouse_unavailable", retry_after=2) from error
+
+
+def _size(rows: Sequence[Sequence[Any]]) -> int:
+    """What an answer counts: its rows, and something for itself."""
+    return len(rows) + 10
 
 
 def _beside(sql: str, parameters: Mapping[str, Any]) -> tuple[str, ExternalData | None]:

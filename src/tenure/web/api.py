@@ -21,6 +21,7 @@ from tenure.customers.timeline import MAX_LIMIT, timeline
 from tenure.errors import BadRequest, Refused, Unavailable
 from tenure.ingest.intake import Intake
 from tenure.journal import RETRY_SECONDS
+from tenure.metrics.estimator import Estimator
 from tenure.telemetry import exposition
 from tenure.warehouse.client import Warehouse
 from tenure.web import scripts
@@ -40,6 +41,7 @@ from tenure.web.mrr_rules import add_mrr_rules
 from tenure.web.openapi import describe
 from tenure.web.parameters import AsOf, moment
 from tenure.web.subscriptions import add_subscriptions
+from tenure.web.survival import add_survival
 
 STATIC = resources.files("tenure.web").joinpath("static")
 SWAGGER = resources.files("fastapi_swagger").joinpath("resources")
@@ -59,6 +61,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     api.state.keyring = intake.keyring
     api.state.store = store
     api.state.warehouse = warehouse
+    api.state.estimator = Estimator()
     api.state.journals = intake.journal.journal.directory
     api.state.intake = intake
     _add_errors(api)
@@ -74,6 +77,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     add_customers(api)
     add_mrr_rules(api)
     add_metrics(api)
+    add_survival(api)
     add_customer(api)  # the last: its path takes whatever the others leave
     _add_operating(api)
     scripts.add(api)
