@@ -43,8 +43,8 @@ def find_customer(tenant: Tenant, store: Store, text: str, as_of: int | None = N
     no event and no link has it.
     """
     meant = candidates(text)
+    present = _with_rows(tenant, [identity_key(tenant.app, identifier) for identifier in meant], as_of)
     linked = store.links.known(tenant.app, meant)
-    present: set[bytes] | None = None  # asked for where no link says it
     for identifier in meant:
         if identifier not in linked:
             links = partition(())
@@ -52,9 +52,7 @@ def find_customer(tenant: Tenant, store: Store, text: str, as_of: int | None = N
             links = store.links.customers(tenant.app, identifier)
         else:
             links = partition(store.links.facts(tenant.app, identifier), as_of * 1_000 + 999)
-        if identifier not in links.customers and present is None:
-            present = _with_rows(tenant, [identity_key(tenant.app, other) for other in meant], as_of)
-        if identifier in links.customers or identity_key(tenant.app, identifier) in (present or ()):
+        if identifier in links.customers or identity_key(tenant.app, identifier) in present:
             customer = customer_of(tenant.app, identifier, links)
             if store.erasures.hides(tenant.app, customer.keys):
                 break
