@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,8 +38,8 @@ FROM (
 _FILLED = (
     """INSERT INTO first_copy SELECT event_id, app, precedence, receipt, position, toFixedString('', 8), customer_key,
     occurred_at FROM event""",
-    """INSERT INTO arrival SELECT app, receipt, 'event', position, 0, event_id, toFixedString('', 8), received_at, dialect,
-    'accepted', '' FROM event""",
+    """INSERT INTO arrival SELECT app, receipt, 'event', position, 0, event_id, toFixedString('', 8), received_at,
+    dialect, 'accepted', '' FROM event""",
     """INSERT INTO seen SELECT app, customer_key, name, count(), countIf(verified), min(occurred_at), max(occurred_at),
     now64(6) FROM event GROUP BY app, customer_key, name""",
     """INSERT INTO fact SELECT app, customer_key, 'customer', '', 'plan', now64(3), 'set', sipHash128('x', value), true,
@@ -59,9 +59,9 @@ def erasing(data: Path) -> None:
                 time.sleep(LEAD_SECONDS)
                 found = [erased(server, http, next(numbers)) for _ in range(ERASED)]
             answered, gone, hidden = (sorted(seconds) for seconds in zip(*found, strict=True))
-            print(f"erasing at {sent():,.0f} events/s: answered p50 {answered[ERASED // 2]:.2f} s, max {answered[-1]:.2f} s; "
-                  f"gone from answers p50 {gone[ERASED // 2]:.2f} s, max {gone[-1]:.2f} s; "
-                  f"rows marked p50 {hidden[ERASED // 2]:.1f} s, max {hidden[-1]:.1f} s ({ERASED} customers)")  # fmt: skip
+            times = {"answered": answered, "gone from answers": gone, "rows marked": hidden}
+            told = (f"{what} p50 {spent[ERASED // 2]:.2f} s, max {spent[-1]:.2f} s" for what, spent in times.items())
+            print(f"erasing at {sent():,.0f} events/s: {'; '.join(told)} ({ERASED} customers)")
 
 
 def erased(server: Tenure, http: httpx.Client, number: int) -> tuple[float, float, float]:
@@ -77,8 +77,9 @@ def erased(server: Tenure, http: httpx.Client, number: int) -> tuple[float, floa
     answered = time.monotonic() - began
     if answer.status_code != 202 or answer.json()["identifiers"] != 2:
         raise RuntimeError(f"not erased: {answer.status_code} {answer.text}")
-    while any(http.get(path, headers=read).status_code != 404 for path in paths) or (
-        http.get("/v1/customers", params={"q": f"customer_id:{name}"}, headers=read).json()["items"]
+    while (
+        any(http.get(path, headers=read).status_code != 404 for path in paths)
+        or (http.get("/v1/customers", params={"q": f"customer_id:{name}"}, headers=read).json()["items"])
     ):
         time.sleep(0.02)
     gone = time.monotonic() - began
@@ -88,7 +89,7 @@ def erased(server: Tenure, http: httpx.Client, number: int) -> tuple[float, floa
 
 
 @contextmanager
-def coming_in(server: Tenure, rate: int) -> Iterator[object]:
+def coming_in(server: Tenure, rate: int) -> Iterator[Callable[[], float]]:
     """Events of other customers come in at a rate; gives a function that tells what the rate came to."""
     stop, sent, started = threading.Event(), [0], time.monotonic()
 
