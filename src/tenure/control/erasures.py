@@ -86,9 +86,10 @@ class Erasures:
             db.execute(erased_key.insert(), [{"key": key.hex(), "erasure_id": asked.id} for key in asked.keys])
 
     def extend(self, asked: Erasure) -> None:
-        """Have it take the identifiers that it has now."""
+        """Have it take the identifiers that it has now, from the first phase on."""
         with self._writer.begin() as db:
-            db.execute(update(erasure).where(erasure.c.id == asked.id).values(identifiers=_names(asked)))
+            taken = {"identifiers": _names(asked), "phase": REQUESTED}
+            db.execute(update(erasure).where(erasure.c.id == asked.id).values(**taken))
             known = set(db.execute(select(erased_key.c.key).where(erased_key.c.erasure_id == asked.id)).scalars())
             new = [key.hex() for key in asked.keys if key.hex() not in known]
             if new:

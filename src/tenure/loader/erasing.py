@@ -114,21 +114,18 @@ class Erasing:
 
     def learn(self, links: Iterable[Link]) -> bool:
         """Have erasures take the names that their customers turn out to have by links that were said before they were
-        asked for; whether there are any. Raises as `unlink`."""
-        extended = [
-            found
-            for asked in self._store.pending(erasures.UNLINKED)
-            if (found := self._store.with_links(asked, links)) is not None
-        ]
+        asked for; whether there are any, which `unlink` has to be called for then. Raises as that."""
+        found = [self._store.with_links(asked, links) for asked in self._store.pending(erasures.UNLINKED)]
+        extended = [asked for asked in found if asked is not None]
         for asked in extended:
             removal.prepare(self._warehouse.client, asked)
             self._store.extend(asked)
-            self._unlink(asked)
         return bool(extended)
 
     def _unlink(self, asked: Erasure) -> None:
         client = self._warehouse.client
         removal.prepare(client, asked)
+        removal.note(client, asked)
         self._store.record(asked, {"warehouse": removal.count(client, asked, "canonical", "identifier")})
         with self._canonical.hiding():
             removal.unlink(client, asked)
@@ -179,10 +176,7 @@ class Erasing:
     def _hide(self, asked: Erasure) -> None:
         """Make the warehouse show nothing of the customer. What came since the request is a new customer's."""
         client = self._warehouse.client
-        removal.prepare(client, asked)
         self._store.record(asked, {"warehouse": removal.count(client, asked)})
-        removal.note(client, asked)
-        self._recount(set())  # what was noted is known to every block from now on, and is nothing new to it
         steps = removal.mark(client, asked)
         self._wait_for(lambda: all([step() for step in steps]))  # noqa: C419 - each is to begin
         places = {(asked.app, key) for key in asked.keys}

@@ -256,16 +256,15 @@ class Loader:
             self._known.clear()
         for recount in self._erasing.recounts():
             changed = time.time_ns() // 1_000
-            if recount.places:
-                with self._customers.hiding():  # all that is shown of them is to be made again, be it the same
-                    count_anew(self._warehouse.client, recount.places, changed)
+            with self._customers.hiding():  # all that is shown of them is to be made again, be it the same
+                count_anew(self._warehouse.client, recount.places, changed)
             recount.counted_at = time.time_ns() // 1_000  # before the touch, whose rows are not to count as older
             self._customers.touch(recount.places, changed)
 
     def _learn(self, links: Sequence[Link]) -> None:
         """What is erased and was on its way at the request may tell of further names."""
         if links and self._erasing.learn(links):
-            self._known.clear()
+            self._tend_erasures()
             self._erasures = -1
 
     def _ask_for_scrub(self) -> None:

@@ -76,7 +76,7 @@ class Block(msgspec.Struct):
     mentions: set[tuple[str | None, ...]] = set()
     """The combinations of identifiers that `identifiers` has already: most events repeat one."""
     erased_ids: dict[bytes, str] = {}
-    """Ids of events that were not kept because their customer is erased, with their app."""
+    """Ids of events and identifies that were not kept because their customer is erased, with their app."""
     erased_links: list[Link] = []
     """Links that elements say which were not kept because of that."""
     erased: int = 0
@@ -150,7 +150,7 @@ def subscription_rows(first: dict[bytes, Copy], kept: dict[bytes, Kept]) -> tupl
 
 
 def erased_event_rows(erased: Mapping[bytes, str], kept: Mapping[bytes, Kept]) -> list[tuple[Any, ...]]:
-    """Rows for `erased_event`: ids of events that were not kept, save those of which the warehouse keeps a copy."""
+    """Rows for `erased_event`: ids of what was not kept, save those of which the warehouse keeps a copy."""
     return [(event_id, app, bytes(16)) for event_id, app in erased.items() if event_id not in kept]
 
 
@@ -213,6 +213,7 @@ def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombs
         known = identify.index in gone or element_id in tombstones.ids
         if tombstones and (known or tombstones.is_old(entry, identify)):
             _add_erased(made, entry, "identify", (identify.index, part))
+            made.erased_ids[element_id] = entry.app
             made.erased_links += links.every(entry, identify)
         else:
             _add_identify(made, entry, part, identify, element_id)
