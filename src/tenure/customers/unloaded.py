@@ -32,7 +32,7 @@ PIECE_BYTES = 4 * MEBIBYTE
 
 
 class _Said(NamedTuple):
-    """An element; `event_id` is that of a churn event."""
+    """An element; `event_id` is empty but for events that may be churn events."""
 
     entry: Entry
     item: Event | Identify
@@ -45,15 +45,15 @@ class Unloaded:
     def __init__(self, app: str, entries: Iterable[Entry], erased: Erasures) -> None:
         self.app = app
         self._erased = erased
-        self._carrying: defaultdict[Identifier, list[_Said]] = defaultdict(list)
+        self._about: defaultdict[Identifier, list[_Said]] = defaultdict(list)
         for found in entries:
             if found.app == app:
                 for said in _elements(found):
-                    for side in identifiers(said.item):
-                        self._carrying[side].append(said)
+                    for side in _sides(said):
+                        self._about[side].append(said)
 
     def mentions(self, meant: Iterable[Identifier]) -> set[Identifier]:
-        """Those of the identifiers that an element carries."""
+        """Those of the identifiers that an element is about."""
         return {side for side in meant if self._with([side])}
 
     def facts(self, identifier: Identifier, stored: Links) -> list[Link]:
@@ -76,8 +76,8 @@ class Unloaded:
         return list(found.values())
 
     def _with(self, sides: Iterable[Identifier]) -> list[_Said]:
-        """The elements that carry one of these."""
-        found = {id(said): said for side in sides for said in self._carrying.get(side, ())}.values()
+        """The elements that are about one of these."""
+        found = {id(said): said for side in sides for said in self._about.get(side, ())}.values()
         keys = {identity_key(self.app, carried) for said in found for carried in identifiers(said.item)}
         tombstones = Tombstones(self._erased.erased_at(keys))
         return [said for said in found if not tombstones.is_old(said.entry, said.item)]
@@ -89,6 +89,17 @@ def _elements(entry: Entry) -> Iterator[_Said]:
         ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
     yield from (_Said(entry, event, event_id) for event, event_id in zip(entry.events, ids, strict=False))
     yield from (_Said(entry, identify, b"") for identify in entry.identifies)
+
+
+def _sides(said: _Said) -> list[Identifier]:
+    """The identifiers that an element is about: those it carries, and those it says to be the same."""
+    sides = identifiers(said.item)
+    if (value := links.billing_id(said.entry, said.item)) is not None:
+        sides.append(Identifier("billing_id", value))
+    if said.event_id and isinstance(said.item, Event):
+        opened = links.of_churn_event(said.entry, said.item, said.event_id)
+        sides += [opened.other] if opened is not None else []
+    return sides
 
 
 def unloaded(journals: Path, app: str, erased: Erasures, seconds: float) -> tuple[Unloaded, bool]:
