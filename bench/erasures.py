@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -50,23 +51,26 @@ _FILLED = (
 def erasing(data: Path) -> None:
     """Fill a data directory of its own, and erase customers of it."""
     fill(data)
-    with tenure_server(data) as server, httpx.Client(base_url=server.url, timeout=30) as http:
+    with tenure_server(data) as server, httpx.Client(base_url=server.url, timeout=60) as http:
         while not (data / "journal" / "customers.json").exists():
             time.sleep(0.2)
         numbers = iter(range(CUSTOMERS))
         for rate in RATES:
-            with coming_in(server, rate) as sent:
+            with coming_in(server, rate) as reached:
                 time.sleep(LEAD_SECONDS)
                 found = [erased(server, http, next(numbers)) for _ in range(ERASED)]
-            answered, gone, hidden = (sorted(seconds) for seconds in zip(*found, strict=True))
-            times = {"answered": answered, "gone from answers": gone, "rows marked": hidden}
-            told = (f"{what} p50 {spent[ERASED // 2]:.2f} s, max {spent[-1]:.2f} s" for what, spent in times.items())
-            print(f"erasing at {sent():,.0f} events/s: {'; '.join(told)} ({ERASED} customers)")
+                came = reached()
+                marked = [marked_seconds(server, http, asked) for asked, _, _ in found]
+            times = {"answered": [seconds for _, seconds, _ in found], "gone from answers": [one[2] for one in found],
+                     "rows marked": marked}  # fmt: skip
+            told = (f"{what} p50 {sorted(spent)[ERASED // 2]:.2f} s, max {max(spent):.2f} s"
+                    for what, spent in times.items())  # fmt: skip
+            print(f"erasing at {came:,.0f} events/s: {'; '.join(told)} ({ERASED} customers)", flush=True)
 
 
-def erased(server: Tenure, http: httpx.Client, number: int) -> tuple[float, float, float]:
-    """Seconds from the request until it is answered; until nothing finds the customer, by a name that was sent a moment
-    before neither; and until the rows are marked."""
+def erased(server: Tenure, http: httpx.Client, number: int) -> tuple[str, float, float]:
+    """The id of the erasure of a customer; seconds from the request until it is answered; and until nothing finds the
+    customer, by a name that was sent a moment before neither."""
     secret, read = ({"Authorization": f"Bearer {server.keys[kind]}"} for kind in ("secret_key", "read_key"))
     name, new = f"cus-{number}", f"{time.time_ns()}-new"
     for event in ({"event": "named", "customer_id": name, "uid": new}, {"event": "named", "uid": new}):
@@ -77,15 +81,27 @@ def erased(server: Tenure, http: httpx.Client, number: int) -> tuple[float, floa
     answered = time.monotonic() - began
     if answer.status_code != 202 or answer.json()["identifiers"] != 2:
         raise RuntimeError(f"not erased: {answer.status_code} {answer.text}")
-    while (
-        any(http.get(path, headers=read).status_code != 404 for path in paths)
-        or (http.get("/v1/customers", params={"q": f"customer_id:{name}"}, headers=read).json()["items"])
-    ):
-        time.sleep(0.02)
-    gone = time.monotonic() - began
-    while "hidden" not in http.get(f"/v1/erasures/{answer.json()['id']}", headers=read).json()["reached"]:
-        time.sleep(0.05)
-    return answered, gone, time.monotonic() - began
+    gone = answered
+    while any(http.get(path, headers=read).status_code != 404 for path in paths) or listed(server, http, name):
+        gone = time.monotonic() - began
+    return str(answer.json()["id"]), answered, gone
+
+
+def listed(server: Tenure, http: httpx.Client, name: str) -> bool:
+    """Whether the list of customers has this one."""
+    read = {"Authorization": f"Bearer {server.keys['read_key']}"}
+    answer = http.get("/v1/customers", params={"q": f"customer_id:{name}"}, headers=read)
+    answer.raise_for_status()
+    return bool(answer.json()["items"])
+
+
+def marked_seconds(server: Tenure, http: httpx.Client, erasure: str) -> float:
+    """Seconds from the request until the rows of an erasure are marked."""
+    headers = {"Authorization": f"Bearer {server.keys['read_key']}"}
+    while "hidden" not in (reached := http.get(f"/v1/erasures/{erasure}", headers=headers).json()["reached"]):
+        time.sleep(0.1)
+    asked, hidden = (datetime.fromisoformat(reached[phase]) for phase in ("requested", "hidden"))
+    return (hidden - asked).total_seconds()
 
 
 @contextmanager

@@ -83,8 +83,7 @@ class Erasing:
 
     def start(self) -> None:
         """Take up what is not done."""
-        if self._store.count():
-            self.has_come_again()  # perhaps, and a crash came before the scrub
+        self.has_come_again()  # perhaps, and a crash came before the scrub
         for thread in self._threads:
             thread.start()
 
@@ -151,7 +150,8 @@ class Erasing:
                     self._carry_on(asked, phases)
                 if erasures.PURGED in phases and self._is_scrub_due():
                     self._came_again.clear()
-                    self._ask_for_scrub()
+                    if self._store.count():
+                        self._ask_for_scrub()
                 retry = POLL_SECONDS
             except Stopped:
                 return
