@@ -29,7 +29,7 @@ from tenure.warehouse.client import Warehouse
 
 log = structlog.get_logger()
 
-POLL_SECONDS, LAST_RETRY_SECONDS = 0.25, 5.0
+FIRST_PAUSE_SECONDS, POLL_SECONDS, LAST_RETRY_SECONDS = 0.02, 0.25, 5.0
 SCRUB_AGAIN_SECONDS = 10.0
 """Between two scrubs because of erased elements that were sent again."""
 SHORTEST_NAME = 4
@@ -76,6 +76,8 @@ class Erasing:
             for phases in (hiding, clearing)
             for first in list(phases)[:1]
         ]
+        self._one_at_a_time = threading.Lock()
+        """Held while a table is gone through: two together would leave readers too little of the engine's memory."""
         self._scrub = 0
         self._came_again = threading.Event()
         self._recounts: list[Recount] = []
@@ -177,14 +179,19 @@ class Erasing:
         """Make the warehouse show nothing of the customer. What came since the request is a new customer's."""
         client = self._warehouse.client
         self._store.record(asked, {"warehouse": removal.count(client, asked)})
-        steps = removal.mark(client, asked)
-        self._wait_for(lambda: all([step() for step in steps]))  # noqa: C419 - each is to begin
+        self._do(removal.mark(client, asked))
         places = {(asked.app, key) for key in asked.keys}
         self._recount(places)
         with self._customers.hiding():
             removal.delist(client, asked)
             self._store.reach(asked, erasures.HIDDEN)
         self._customers.touch(places, 0)
+
+    def _do(self, steps: Iterable[removal.Step]) -> None:
+        """Do these, one after the other."""
+        for step in steps:
+            with self._one_at_a_time:
+                self._wait_for(step)
 
     def _recount(self, places: set[Place]) -> int:
         """Have the loader count these keys anew between two blocks; returns when it did (microseconds)."""
@@ -200,18 +207,14 @@ class Erasing:
         client = self._warehouse.client
         self._store.record(asked, {"warehouse": removal.count_carrying(client, asked)})
         others = removal.note_others(client, asked)
-        for step in removal.remove_carrying(client, asked):
-            self._wait_for(step)
+        self._do(removal.remove_carrying(client, asked))
         if others:
             counted_at = self._recount(others)
-            for step in removal.remove_replaced(client, asked, others, counted_at):
-                self._wait_for(step)
+            self._do(removal.remove_replaced(client, asked, others, counted_at))
         found = removal.quarantined(client, asked)
         self._store.record(asked, {"warehouse": {"quarantine": len(found)}})
-        for step in removal.remove_quarantined(client, asked, found):
-            self._wait_for(step)
-        for step in removal.rewrite(client, asked):
-            self._wait_for(step)
+        self._do(removal.remove_quarantined(client, asked, found))
+        self._do(removal.rewrite(client, asked))
         self._store.record(asked, {"journal": {"damaged": self._remove_damaged(asked)}})
         self._store.reach(asked, erasures.PURGED)
 
@@ -260,6 +263,8 @@ class Erasing:
         return found
 
     def _wait_for(self, condition: Callable[[], Any]) -> None:
+        pause = FIRST_PAUSE_SECONDS
         while not condition():
-            if self._stopping.wait(POLL_SECONDS):
+            if self._stopping.wait(pause):
                 raise Stopped
+            pause = min(pause * 2, POLL_SECONDS)

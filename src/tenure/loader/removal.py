@@ -94,13 +94,14 @@ def note(client: Client, asked: Erasure) -> None:
     _note(client, asked, of_customer)
 
 
-def mark(client: Client, asked: Erasure) -> list[Step]:
-    """Take the customer's rows out of all answers: they are marked, and in the files still. To be done side by side."""
+def mark(client: Client, asked: Erasure) -> Iterator[Step]:
+    """Take the customer's rows out of all answers: they are marked, and in the files still."""
     conditions = {name: of_customer(table) for name, table in KEYED.items() if table.times}
     conditions["event"] = f"({conditions['event']}) OR {_OF_EVENTS}"
     conditions["first_copy"] = _OF_EVENTS
-    steps = [_deleting(client, asked, name, condition) for name, condition in conditions.items()]
-    return [*steps, lambda: not _waiting(client, "identifier")]
+    for name, condition in conditions.items():
+        yield _deleting(client, asked, name, condition)
+    yield lambda: not _waiting(client, "identifier")
 
 
 def delist(client: Client, asked: Erasure) -> None:
@@ -200,8 +201,7 @@ def rewrite(client: Client, asked: Erasure) -> Iterator[Step]:
     tables = [*PERSONAL, PREPARED]
     for name in tables:
         client.command(f"ALTER TABLE {name} MODIFY SETTING {_SETTINGS}")
-        client.command(f"ALTER TABLE {name} APPLY DELETED MASK", settings={"mutations_sync": 0})
-    yield lambda: not any(_waiting(client, name) for name in tables)
+        yield _masking(client, name)
     old = _old_parts(client, tables)
 
     def are_gone() -> bool:
@@ -219,12 +219,21 @@ def _clean_up(client: Client, table: str) -> None:
 
 
 def _deleting(client: Client, asked: Erasure, table: str, condition: str, **more: Any) -> Step:
+    return _changing(client, table, lambda: _delete(client, asked, table, condition, wait=False, **more))
+
+
+def _masking(client: Client, table: str) -> Step:
+    sql = f"ALTER TABLE {table} APPLY DELETED MASK"
+    return _changing(client, table, lambda: client.command(sql, settings={"mutations_sync": 0}))
+
+
+def _changing(client: Client, table: str, begin: Callable[[], object]) -> Step:
     begun = False
 
     def step() -> bool:
         nonlocal begun
         if not begun:
-            _delete(client, asked, table, condition, wait=False, **more)
+            begin()
             begun = True
         return not _waiting(client, table)
 
