@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from bench.customers import listing
+from bench.erasures import erasing
 from bench.mrr import revenue
 from bench.servers import Tenure, decoding_server, load, resident, tenure_server
 
@@ -28,9 +29,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--events", type=int, default=5_000_000, help="events in the warehouse when memory is read")
     parser.add_argument("--data", type=Path, help="where to put the data directory (default: a temporary one)")
-    parser.add_argument("--only", choices=("events", "customers", "mrr"), help="one part alone (default: all)")
+    parts = {"customers": listing, "mrr": revenue, "erasures": erasing}
+    parser.add_argument("--only", choices=("events", *parts), help="one part alone (default: all)")
     wanted = parser.parse_args()
-    parts = {"events": lambda data: events(data, wanted.events), "customers": listing, "mrr": revenue}
+    parts = {"events": lambda data: events(data, wanted.events)} | parts
     with tempfile.TemporaryDirectory(dir=wanted.data) as directory:
         for name, part in parts.items():
             if wanted.only in (None, name):

@@ -88,7 +88,7 @@ def test_no_answer_and_no_byte_is_left(own: tuple[Server, Keys]) -> None:
     assert done["removed"]["warehouse"]["subscription_fact"] == 3  # two of them say what Windback's churn events do
     assert done["removed"]["control"] == {"link": 5}
     assert jane.mark not in json.dumps(done)
-    assert list(done["reached"]) == ["requested", "hidden", "loaded", "purged", "scrubbed", "done"]
+    assert list(done["reached"]) == ["requested", "unlinked", "loaded", "hidden", "purged", "scrubbed", "done"]
     assert set(outcomes(server, keys, jane.receipts)) == {"erased", "rejected"}
     assert answers_about(server, keys, john) == before
     counted = books_of(server, keys)

@@ -222,7 +222,7 @@ def test_canonical_customers_of_links_that_are_forgotten_meanwhile(
     app = loading.store.create_app("forgotten").id
     sides = Identifier("customer_id", "c"), Identifier("uid", "u")
     links.add([Link(app, *sides, CARRIED, "native", True, 1, f"{1:032x}")])
-    facts_of, hiding = links.facts_of, threading.Thread(target=loading.loader._hide)
+    facts_of, hiding = links.facts_of, threading.Thread(target=loading.loader._tend_erasures)
 
     def hidden_meanwhile(clusters: Iterable[str]) -> dict[str, list[Link]]:
         found = facts_of(clusters)

@@ -16,16 +16,25 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, upd
 
 from tenure.control.audit import record
 from tenure.control.database import forget_log, writing
+from tenure.control.link import BY_HAND, Link
 from tenure.control.links import Links
+from tenure.control.partition import partition
 from tenure.control.tables import erased_key, erasure
 from tenure.errors import NotFound
 from tenure.identity import Identifier, identity_key
 
-REQUESTED, HIDDEN, LOADED, PURGED, SCRUBBED, DONE = "requested", "hidden", "loaded", "purged", "scrubbed", "done"
-PHASES = (REQUESTED, HIDDEN, LOADED, PURGED, SCRUBBED, DONE)
-"""requested: readers that ask for the customer find nobody; hidden: no answer counts or shows the rows; loaded: what
-the journals held at the request has been sorted out; purged: the warehouse's files are free of it; scrubbed: the
-journals' files are; done: so is the control database."""
+REQUESTED, UNLINKED, LOADED, HIDDEN = "requested", "unlinked", "loaded", "hidden"
+PURGED, SCRUBBED, DONE = "purged", "scrubbed", "done"
+PHASES = (REQUESTED, UNLINKED, LOADED, HIDDEN, PURGED, SCRUBBED, DONE)
+"""requested: readers leave the customer's rows out; unlinked: links are removed, and what comes is a new customer's;
+loaded: what the journals held at the request has been sorted out; hidden: the rows are marked, so that readers need not
+leave them out; purged: the warehouse's files are free of them; scrubbed: the journals' files are; done: so is the
+control database."""
+LEFT_OUT = (REQUESTED, UNLINKED, LOADED)
+"""The phases in which readers leave the rows out."""
+
+CHUNK = 5_000
+"""Values of one `IN`."""
 
 Removed = dict[str, dict[str, int]]
 """How much was removed, by store and table."""
@@ -69,7 +78,7 @@ class Erasures:
             "app_id": asked.app,
             "phase": asked.phase,
             "requested_at": asked.requested_at,
-            "identifiers": _text([[identifier.kind, identifier.value] for identifier in asked.identifiers]),
+            "identifiers": _names(asked),
             "reached": _text(asked.reached),
             "removed": _text(asked.removed),
         }
@@ -77,6 +86,41 @@ class Erasures:
             db.execute(erasure.insert(), row)
             db.execute(erased_key.insert(), [{"key": key.hex(), "erasure_id": asked.id} for key in asked.keys])
             record(db, "erasure.request", asked.app, asked.id, identifiers=len(asked.identifiers))
+
+    def extend(self, asked: Erasure) -> None:
+        """Have it take the identifiers that it has now, from the first phase on."""
+        with self._writer.begin() as db:
+            taken = {"identifiers": _names(asked), "phase": REQUESTED}
+            db.execute(update(erasure).where(erasure.c.id == asked.id).values(**taken))
+            known = set(db.execute(select(erased_key.c.key).where(erased_key.c.erasure_id == asked.id)).scalars())
+            new = [key.hex() for key in asked.keys if key.hex() not in known]
+            if new:
+                db.execute(erased_key.insert(), [{"key": key, "erasure_id": asked.id} for key in new])
+
+    def with_links(self, asked: Erasure, links: Iterable[Link]) -> Erasure | None:
+        """The erasure with the identifiers that the customer has by these links too, of those said before it was asked
+        for; None when there are none. What is known to be the customer's counts as joined by a person, since the links
+        that said so are gone."""
+        own = asked.identifiers
+        facts = [
+            fact
+            for fact in links
+            if fact.app == asked.app
+            and fact.received_at // 1_000 <= asked.requested_at
+            and not set(own).isdisjoint(fact.pair)
+        ]
+        others = {side for fact in facts for side in fact.pair}.difference(own)
+        if not others:
+            return None
+        for side in others:
+            facts += self._links.facts(asked.app, side)
+        first = facts[0]
+        facts += [first._replace(one=own[0], other=side, how=BY_HAND, note=None) for side in own[1:]]
+        more = [side for side in partition(facts).customer(own[0]) if side not in own]
+        if not more:
+            return None
+        keys = [identity_key(asked.app, identifier) for identifier in more]
+        return msgspec.structs.replace(asked, identifiers=own + more, keys=asked.keys + keys)
 
     def find(self, app_id: str, erasure_id: str) -> Erasure:
         """An erasure of this app. Raises NotFound."""
@@ -126,13 +170,18 @@ class Erasures:
 
     def tombstones(self) -> dict[bytes, int]:
         """Every key that was ever erased, and when last (ms)."""
-        query = (
-            select(erased_key.c.key, func.max(erasure.c.requested_at))
-            .join(erasure, erased_key.c.erasure_id == erasure.c.id)
-            .group_by(erased_key.c.key)
-        )
         with self._engine.begin() as db:
-            return {bytes.fromhex(key): int(at) for key, at in db.execute(query)}
+            return {bytes.fromhex(key): int(at) for key, at in db.execute(_ERASED_AT)}
+
+    def erased_at(self, keys: Iterable[bytes]) -> dict[bytes, int]:
+        """Those of the keys that were ever erased, and when last (ms)."""
+        found: dict[bytes, int] = {}
+        texts = [key.hex() for key in keys]
+        with self._engine.begin() as db:
+            for start in range(0, len(texts), CHUNK):
+                rows = db.execute(_ERASED_AT.where(erased_key.c.key.in_(texts[start : start + CHUNK])))
+                found |= {bytes.fromhex(key): int(at) for key, at in rows}
+        return found
 
     def record(self, asked: Erasure, removed: Mapping[str, Mapping[str, int]]) -> None:
         """Note what is about to be removed: of what was noted before a crash, the larger number stands."""
@@ -146,11 +195,10 @@ class Erasures:
             if phase == DONE:
                 record(db, "erasure.done", asked.app, asked.id)
 
-    def hide(self, asked: Erasure) -> None:
-        """Remove the customer's links, and record that nothing shows the customer any more."""
+    def unlink(self, asked: Erasure) -> None:
+        """Remove the customer's links."""
         self.record(asked, {"control": {"link": len(self._links.of(asked.app, asked.identifiers))}})
         self._links.forget(asked.app, asked.identifiers)
-        self.reach(asked, HIDDEN)
 
     def finish(self, asked: Erasure) -> bool:
         """Forget the identifiers, and record that all is done; whether it could be, for readers may be in the way."""
@@ -162,8 +210,19 @@ class Erasures:
         return True
 
 
+_ERASED_AT = (
+    select(erased_key.c.key, func.max(erasure.c.requested_at))
+    .join(erasure, erased_key.c.erasure_id == erasure.c.id)
+    .group_by(erased_key.c.key)
+)
+
+
 def _is_hidden(app_id: str) -> tuple[ColumnElement[bool], ...]:
-    return erasure.c.phase == REQUESTED, erasure.c.app_id == app_id
+    return erasure.c.phase.in_(LEFT_OUT), erasure.c.app_id == app_id
+
+
+def _names(asked: Erasure) -> str:
+    return _text([[identifier.kind, identifier.value] for identifier in asked.identifiers])
 
 
 def _record(db: Connection, erasure_id: str, removed: Mapping[str, Mapping[str, int]]) -> None:

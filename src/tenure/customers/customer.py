@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Container, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from tenure.control.partition import Partition, partition
 from tenure.control.store import Store
@@ -13,6 +13,7 @@ from tenure.identity import CHURN_EVENT_ID, KINDS, Identifier, identity_key, nor
 from tenure.warehouse.client import Tenant
 
 _KINDS = (*KINDS, CHURN_EVENT_ID)
+_UNKNOWN = "no customer of this app has that identifier"
 
 
 class Customer(NamedTuple):
@@ -43,21 +44,31 @@ def find_customer(tenant: Tenant, store: Store, text: str, as_of: int | None = N
     no event and no link has it.
     """
     meant = candidates(text)
-    present = _with_rows(tenant, [identity_key(tenant.app, identifier) for identifier in meant], as_of)
+    present = with_rows(tenant, meant, as_of)
     linked = store.links.known(tenant.app, meant)
-    for identifier in meant:
+
+    def links(identifier: Identifier) -> Partition:
         if identifier not in linked:
-            links = partition(())
-        elif as_of is None:
-            links = store.links.customers(tenant.app, identifier)
-        else:
-            links = partition(store.links.facts(tenant.app, identifier), as_of * 1_000 + 999)
-        if identifier in links.customers or identity_key(tenant.app, identifier) in present:
-            customer = customer_of(tenant.app, identifier, links)
-            if store.erasures.hides(tenant.app, customer.keys):
-                break
-            return customer
-    raise NotFound("no customer of this app has that identifier", code="unknown_customer")
+            return partition(())
+        if as_of is None:
+            return store.links.customers(tenant.app, identifier)
+        return partition(store.links.facts(tenant.app, identifier), as_of * 1_000 + 999)
+
+    customer = first_customer(tenant.app, meant, present, links)
+    if store.erasures.hides(tenant.app, customer.keys):
+        raise NotFound(_UNKNOWN, code="unknown_customer")
+    return customer
+
+
+def first_customer(
+    app: str, meant: Iterable[Identifier], present: Container[Identifier], links: Callable[[Identifier], Partition]
+) -> Customer:
+    """The customer that has the first of these identifiers that is `present` or linked. Raises NotFound."""
+    for identifier in meant:
+        found = links(identifier)
+        if identifier in found.customers or identifier in present:
+            return customer_of(app, identifier, found)
+    raise NotFound(_UNKNOWN, code="unknown_customer")
 
 
 def customer_of(app: str, identifier: Identifier, links: Partition) -> Customer:
@@ -73,10 +84,13 @@ WHERE customer_key IN {{keys:Array(FixedString(16))}} AND {then} LIMIT 1 BY cust
 """
 
 
-def _with_rows(tenant: Tenant, keys: list[bytes], as_of: int | None) -> set[bytes]:
-    """Those of the keys under which something is kept, or was by a time (milliseconds since 1970 UTC, inclusive)."""
-    if as_of is None:
-        return {bytes(row[0]) for row in tenant.rows(_SEEN, {"keys": keys})}
-    then, parameters = received_by(as_of)
-    sql = " UNION ALL ".join(_SEEN_BY.format(table=table, then=then) for table in ("event", "identify"))
-    return {bytes(row[0]) for row in tenant.rows(sql, parameters | {"keys": keys})}
+def with_rows(tenant: Tenant, meant: Sequence[Identifier], as_of: int | None = None) -> set[Identifier]:
+    """Those of the identifiers under which something is kept, or was by a time (milliseconds since 1970, inclusive)."""
+    of = {identity_key(tenant.app, identifier): identifier for identifier in meant}
+    parameters: dict[str, Any] = {"keys": list(of)}
+    sql = _SEEN
+    if as_of is not None:
+        then, more = received_by(as_of)
+        sql = " UNION ALL ".join(_SEEN_BY.format(table=table, then=then) for table in ("event", "identify"))
+        parameters |= more
+    return {of[bytes(row[0])] for row in tenant.rows(sql, parameters)}

@@ -7,18 +7,28 @@ from pathlib import Path
 import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from tenure.control.erasures import DONE, Erasure, Removed, new_erasure
+from tenure.control.erasures import DONE, LEFT_OUT, Erasure, Removed, new_erasure
+from tenure.control.partition import partition
 from tenure.control.store import Store
-from tenure.customers.customer import Customer, candidates, find_customer
-from tenure.customers.freshness import hurry, wait_until_loaded
+from tenure.customers.customer import Customer, candidates, first_customer, with_rows
+from tenure.customers.freshness import hurry
+from tenure.customers.unloaded import Unloaded, unloaded
 from tenure.errors import BadRequest, NotFound, Unavailable
-from tenure.identity import identity_key
+from tenure.identity import Identifier, identity_key
 from tenure.loader.removal import prepare
-from tenure.warehouse.client import Warehouse
+from tenure.warehouse.client import Tenant, Warehouse
 from tenure.wire.times import rfc3339
 
-PATIENCE_SECONDS = 5.0
-"""How long a request waits for what was acknowledged before it, which may link further identifiers."""
+READ_SECONDS = 5.0
+"""How long it is read, at the most, what was acknowledged before a request and is not loaded: it may say who else the
+customer is. What was not come to then makes the erasure take more when it is loaded."""
+
+
+_CAME_SINCE = " UNION ALL ".join(
+    f"SELECT 1 FROM {table} WHERE customer_key IN {{keys:Array(FixedString(16))}} "  # noqa: S608 - names of ours
+    "AND toUnixTimestamp64Milli(received_at) > {at:Int64} LIMIT 1"
+    for table in ("event", "identify")
+)
 
 
 class Certificate(msgspec.Struct):
@@ -34,7 +44,7 @@ class Certificate(msgspec.Struct):
     identifiers: int
     """How many identifiers the customer had."""
     reached: dict[str, str]
-    """When each phase was reached: requested, hidden, loaded, purged, scrubbed, done."""
+    """When each phase was reached: requested, unlinked, loaded, hidden, purged, scrubbed, done."""
     removed: Removed
     """How much was removed, by store and table."""
 
@@ -58,32 +68,51 @@ def request_erasure(warehouse: Warehouse, store: Store, journals: Path, app: str
     """Have the customer with this identifier erased: durably asked for when it returns, and found by nobody any more.
 
     Asked again before it is done, and nothing new is known of the customer: the same erasure. Raises NotFound,
-    BadRequest when several customers share the identifier, and Unavailable when the customer may still be on the way
-    into the warehouse.
+    BadRequest when several customers share the identifier, and Unavailable when it cannot be told now who it is.
     """
     hurry(journals)
-    fresh = wait_until_loaded(journals, PATIENCE_SECONDS)
-    tenant = warehouse.tenant(app, store.erasures.hidden(app))
+    waiting, whole = unloaded(journals, app, store.erasures, READ_SECONDS)  # before it is asked what is loaded
     try:
-        customer = find_customer(tenant, store, text)
+        names = _names(warehouse.tenant(app, store.erasures.hidden(app)), store, waiting, text)
     except NotFound:
-        asked = store.erasures.pending_of(identity_key(app, meant) for meant in candidates(text))
-        if asked is not None:
-            return asked
-        if not fresh:
-            message = "what was sent last is not in the warehouse yet"
-            raise Unavailable(message, code="not_loaded_yet", retry_after=2) from None
-        raise
-    if _is_shared(customer):
-        message = "several customers have that e-mail address; ask by another identifier of the one that is meant"
-        raise BadRequest(message, code="ambiguous_customer")
-    asked = new_erasure(app, customer.identifiers)
+        names = []
+    keys = [identity_key(app, identifier) for identifier in names or candidates(text)]
+    asked = store.erasures.pending_of(keys)
+    if asked is not None and _is_all(asked, names, warehouse.tenant(app), waiting):
+        return asked
+    if asked is not None and not names:
+        names = asked.identifiers  # of whom something came since
+    if not names:
+        if not whole:
+            raise Unavailable("what was sent last is not in the warehouse yet", code="not_loaded_yet", retry_after=2)
+        raise NotFound("no customer of this app has that identifier", code="unknown_customer")
+    asked = new_erasure(app, names)
     try:
-        prepare(warehouse.client, asked)  # before anybody is told to hide what it says
+        prepare(warehouse.client, asked)  # before anybody is told to leave out what it says
     except ClickHouseError as error:
         raise Unavailable("the warehouse cannot be reached", code="warehouse_unavailable", retry_after=2) from error
     store.erasures.request(asked)
     return asked
+
+
+def _names(tenant: Tenant, store: Store, waiting: Unloaded, text: str) -> list[Identifier]:
+    """The identifiers of the customer whom `find_customer` would find if all were loaded. Raises as that."""
+    meant = candidates(text)
+    present = with_rows(tenant, meant) | waiting.mentions(meant)
+    customer = first_customer(tenant.app, meant, present, lambda one: partition(waiting.facts(one, store.links)))
+    if _is_shared(customer):
+        message = "several customers have that e-mail address; ask by another identifier of the one that is meant"
+        raise BadRequest(message, code="ambiguous_customer")
+    return list(customer.identifiers)
+
+
+def _is_all(asked: Erasure, names: list[Identifier], tenant: Tenant, waiting: Unloaded) -> bool:
+    """Whether an erasure takes all that is known of these names, though readers may leave out what came since."""
+    if asked.phase not in LEFT_OUT:
+        return not names
+    parameters = {"keys": asked.keys, "at": asked.requested_at}
+    came = waiting.mentions(asked.identifiers) or tenant.rows(_CAME_SINCE, parameters)
+    return set(names) <= set(asked.identifiers) and not came
 
 
 def _is_shared(customer: Customer) -> bool:

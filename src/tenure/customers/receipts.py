@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 
 from tenure import entry as entries
+from tenure.control.erasures import Erasures
 from tenure.entry import Entry
 from tenure.errors import NotFound
-from tenure.identity import event_ids
+from tenure.event import Event, Identify
+from tenure.identity import event_ids, identifiers, identity_key, keys_in
 from tenure.journal import readers
+from tenure.loader.tombstones import Tombstones
 from tenure.receipt import is_receipt
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
@@ -67,14 +70,14 @@ WHERE receipt = {receipt:FixedString(16)} AND received_at = (
 _REPLAY_OF = "SELECT receipt FROM quarantine FINAL WHERE replay = {receipt:FixedString(16)}"
 
 
-def find_receipt(tenant: Tenant, journals: Path, receipt: str) -> Receipt:
+def find_receipt(tenant: Tenant, erased: Erasures, journals: Path, receipt: str) -> Receipt:
     """What became of a request of this app. Raises NotFound and Unavailable.
 
     The journal is asked first: a request leaves it only when the warehouse has it.
     """
     if not is_receipt(receipt):
         raise NotFound("a receipt is 32 hexadecimal digits", code="unknown_receipt")
-    waiting = _in_journal(tenant.app, journals, receipt)
+    waiting = _in_journal(tenant.app, erased, journals, receipt)
     try:
         loaded = _in_warehouse(tenant, receipt)
     except Exception:
@@ -87,7 +90,7 @@ def find_receipt(tenant: Tenant, journals: Path, receipt: str) -> Receipt:
     return found
 
 
-def _in_journal(app: str, journals: Path, receipt: str) -> Receipt | None:
+def _in_journal(app: str, erased: Erasures, journals: Path, receipt: str) -> Receipt | None:
     for reader in readers(journals):
         try:
             row = reader.find(receipt)
@@ -95,25 +98,38 @@ def _in_journal(app: str, journals: Path, receipt: str) -> Receipt | None:
             reader.close()
         if row is not None and row.intact:
             entry = entries.decode(row.payload)
-            return _pending(entry) if entry.app == app else None
+            return _pending(entry, erased) if entry.app == app else None
     return None
 
 
-def _pending(entry: Entry) -> Receipt:
+def _pending(entry: Entry, erased: Erasures) -> Receipt:
+    tombstones = Tombstones(erased.erased_at(_keys(entry)))
     ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
-    elements = [
-        Element(event.index, "event", "pending", event_id=event_id.hex())
-        for event, event_id in zip(entry.events, ids, strict=True)
-    ]
-    elements += [Element(identify.index, "identify", "pending") for identify in entry.identifies]
-    elements += [
-        Element(refusal.index, "refusal", "rejected" if refusal.reported else "quarantined", code=refusal.code,
-                field=refusal.field, message=refusal.message)
-        for refusal in entry.refusals
-    ]  # fmt: skip
+    elements = []
+    for event, event_id in zip(entry.events, ids, strict=True):
+        outcome = "erased" if tombstones.is_old(entry, event) else "pending"
+        elements.append(Element(event.index, "event", outcome, event_id=event_id.hex()))
+    for identify in entry.identifies:
+        outcome = "erased" if tombstones.is_old(entry, identify) else "pending"
+        elements.append(Element(identify.index, "identify", outcome))
+    for refusal in entry.refusals:
+        if not refusal.reported and tombstones.names(entry.app, refusal.payload):
+            elements.append(Element(refusal.index, "refusal", "erased", code=refusal.code))
+            continue
+        outcome = "rejected" if refusal.reported else "quarantined"
+        elements.append(Element(refusal.index, "refusal", outcome, code=refusal.code, field=refusal.field,
+                                message=refusal.message))  # fmt: skip
     elements.sort(key=lambda element: -1 if element.index is None else element.index)
     replay_of = entry.replay.receipt if entry.replay else None
     return Receipt(entry.receipt, rfc3339(entry.received_at // 1_000), entry.dialect, elements, replay_of)
+
+
+def _keys(entry: Entry) -> set[bytes]:
+    """The keys of every identifier that an element may name."""
+    items: list[Event | Identify] = [*entry.events, *entry.identifies]
+    carried = (side for item in items for side in identifiers(item))
+    named = (key for refusal in entry.refusals for key in keys_in(entry.app, refusal.payload))
+    return {*(identity_key(entry.app, side) for side in carried), *named}
 
 
 def _in_warehouse(tenant: Tenant, receipt: str) -> Receipt | None:

@@ -1,15 +1,17 @@
-"""Carries out erasures: hides at once what is to go, then sees to it that no byte of it is left.
+"""Carries out erasures: takes out of the warehouse what readers leave out already, until no byte of it is left.
 
-Hiding is a step of the loader's own thread, between two blocks, so that no block is on its way meanwhile. What takes
-long runs in a thread of its own, beside loading. Each phase may be done again, and changes nothing then; an erasure
-that a crash broke off is taken up in the phase that it was in.
+What has to be between two blocks is a step of the loader's own thread, and short: `unlink`, before the first block that
+may hold something newer than the request, and counting anew. What takes long runs in two threads beside loading: one
+marks rows, the other rewrites files, so that nobody's rows are left out by readers for as long as files of others are
+rewritten. Each phase may be done again, and changes nothing then; an erasure that a crash broke off is taken up in the
+phase that it was in.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tenure.control import erasures
 from tenure.control.erasures import Erasure, Erasures
+from tenure.control.link import Link
 from tenure.journal import Loaded, last_positions, prune_unclaimed, readers
 from tenure.loader import removal
-from tenure.loader.removal import Place
+from tenure.loader.canonical import Canonical
+from tenure.loader.customers import CustomerList, Place
 from tenure.warehouse.client import Warehouse
 
 log = structlog.get_logger()
 
-POLL_SECONDS, LAST_RETRY_SECONDS = 0.25, 5.0
+FIRST_PAUSE_SECONDS, POLL_SECONDS, LAST_RETRY_SECONDS = 0.02, 0.25, 5.0
 SCRUB_AGAIN_SECONDS = 10.0
 """Between two scrubs because of erased elements that were sent again."""
 SHORTEST_NAME = 4
@@ -36,8 +40,8 @@ class Stopped(Exception):
     """The loader ends while an erasure waits for something."""
 
 
-class Others:
-    """Keys of others of whom something went: what is counted of them has to be counted anew."""
+class Recount:
+    """Keys of which something went: what is counted of them has to be counted anew, between two blocks."""
 
     def __init__(self, places: set[Place]) -> None:
         self.places = places
@@ -45,59 +49,92 @@ class Others:
         """When that was done (microseconds): a row of the list whose making began later knows nothing of what went."""
 
 
-class Erasing:
-    """The erasures of one installation. `hide` is for the loader's thread; the rest runs by itself once started."""
+Phases = dict[str, Callable[[Erasure], None]]
 
-    def __init__(self, directory: Path, warehouse: Warehouse, store: Erasures) -> None:
+
+class Erasing:
+    """The erasures of one installation. `unlink`, `learn` and `recounts` are for the loader's thread; the rest runs by
+    itself once started."""
+
+    def __init__(
+        self, directory: Path, warehouse: Warehouse, store: Erasures, canonical: Canonical, customers: CustomerList
+    ) -> None:
         self._directory = directory
         self._warehouse = warehouse
         self._store = store
+        self._canonical = canonical
+        self._customers = customers
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="erasing", daemon=True)
-        self._scrub = 0
-        self._came_again = threading.Event()
-        self._others: list[Others] = []
-        self._scrubbed_at = float("-inf")
-        self._phases: dict[str, Callable[[Erasure], None]] = {
-            erasures.HIDDEN: self._wait_until_loaded,
-            erasures.LOADED: self._purge,
+        hiding: Phases = {erasures.UNLINKED: self._wait_until_loaded, erasures.LOADED: self._hide}
+        clearing: Phases = {
+            erasures.HIDDEN: self._purge,
             erasures.PURGED: self._scrub_journals,
             erasures.SCRUBBED: self._finish,
         }
+        self._threads = [
+            threading.Thread(target=self._run, args=(phases,), name=f"erasing from {first}", daemon=True)
+            for phases in (hiding, clearing)
+            for first in list(phases)[:1]
+        ]
+        self._one_at_a_time = threading.Lock()
+        """Held while a table is gone through: two together would leave readers too little of the engine's memory."""
+        self._scrub = 0
+        self._came_again = threading.Event()
+        self._recounts: list[Recount] = []
+        self._scrubbed_at = float("-inf")
 
     def start(self) -> None:
         """Take up what is not done."""
-        self._thread.start()
+        self.has_come_again()  # perhaps, and a crash came before the scrub
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Break off; the next start goes on."""
         self._stopping.set()
-        self._thread.join(10)
+        for thread in self._threads:
+            thread.join(10)
 
     def is_asked(self) -> bool:
-        """Whether there is something to hide."""
+        """Whether something waits for the loader's thread."""
         try:
-            return bool(self._store.pending(erasures.REQUESTED))
+            return bool(self.recounts() or self._store.pending(erasures.REQUESTED))
         except SQLAlchemyError:
             return False  # the next block will meet the same, and say so
 
-    def hide(self) -> list[Erasure]:
-        """Make the warehouse show nothing of those whose erasure was asked for since; returns these erasures.
+    def unlink(self) -> bool:
+        """Part those whose erasure was asked for since from what comes from now on; whether there are any.
 
         Raises Unavailable, ClickHouseError or SQLAlchemyError.
         """
         found = self._store.pending(erasures.REQUESTED)
         for asked in found:
-            removal.prepare(self._warehouse.client, asked)
-            self._store.record(asked, {"warehouse": removal.count(self._warehouse.client, asked)})
-            removal.hide(self._warehouse.client, asked)
-            self._store.hide(asked)
-            log.info("customer hidden", erasure=asked.id, app=asked.app)
-        return found
+            self._unlink(asked)
+            self._store.reach(asked, erasures.UNLINKED)
+        return bool(found)
 
-    def others(self) -> list[Others]:
-        """Those who are not counted anew yet."""
-        return [others for others in list(self._others) if others.counted_at is None]
+    def learn(self, links: Iterable[Link]) -> bool:
+        """Have erasures take the names that their customers turn out to have by links that were said before they were
+        asked for; whether there are any, which `unlink` has to be called for then. Raises as that."""
+        found = [self._store.with_links(asked, links) for asked in self._store.pending(erasures.UNLINKED)]
+        extended = [asked for asked in found if asked is not None]
+        for asked in extended:
+            removal.prepare(self._warehouse.client, asked)
+            self._store.extend(asked)
+        return bool(extended)
+
+    def _unlink(self, asked: Erasure) -> None:
+        client = self._warehouse.client
+        removal.prepare(client, asked)
+        removal.note(client, asked)
+        self._store.record(asked, {"warehouse": removal.count(client, asked, "canonical", "identifier")})
+        with self._canonical.hiding():
+            removal.unlink(client, asked)
+            self._store.unlink(asked)
+
+    def recounts(self) -> list[Recount]:
+        """What is not counted anew yet."""
+        return [recount for recount in list(self._recounts) if recount.counted_at is None]
 
     def has_come_again(self) -> None:
         """Something that is erased was in the journals again, and is to leave no trace there."""
@@ -107,18 +144,16 @@ class Erasing:
         """The scrub that the journals' writers are to be asked for, `last` being the one that they were asked for."""
         return max(last, self._scrub)
 
-    def _run(self) -> None:
-        retry, is_first = POLL_SECONDS, True
+    def _run(self, phases: Phases) -> None:
+        retry = POLL_SECONDS
         while not self._stopping.wait(retry):
             try:
-                if is_first and self._store.count():
-                    self.has_come_again()  # perhaps, and a crash came before the scrub
-                is_first = False
-                for asked in self._store.pending(*self._phases):
-                    self._carry_on(asked)
-                if self._came_again.is_set() and time.monotonic() - self._scrubbed_at > SCRUB_AGAIN_SECONDS:
+                for asked in self._store.pending(*phases):
+                    self._carry_on(asked, phases)
+                if erasures.PURGED in phases and self._is_scrub_due():
                     self._came_again.clear()
-                    self._ask_for_scrub()
+                    if self._store.count():
+                        self._ask_for_scrub()
                 retry = POLL_SECONDS
             except Stopped:
                 return
@@ -126,11 +161,11 @@ class Erasing:
                 log.warning("erasure not carried on; will try again", error=type(error).__name__, retry_seconds=retry)
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
 
-    def _carry_on(self, asked: Erasure) -> None:
-        phases = [phase for phase in erasures.PHASES if phase in self._phases]
-        for phase in phases[phases.index(asked.phase) :]:
-            self._phases[phase](asked)
-        log.info("customer erased", erasure=asked.id, app=asked.app)
+    def _carry_on(self, asked: Erasure, phases: Phases) -> None:
+        for phase in list(phases)[list(phases).index(asked.phase) :]:
+            phases[phase](self._store.find(asked.app, asked.id))  # its identifiers may have become more
+        reached = self._store.find(asked.app, asked.id).phase
+        log.info("erasure carried on", erasure=asked.id, app=asked.app, phase=reached)
 
     def _wait_until_loaded(self, asked: Erasure) -> None:
         """What was in the journals when it was asked for has passed the loader, which sorts it out."""
@@ -140,24 +175,46 @@ class Erasing:
         )
         self._store.reach(asked, erasures.LOADED)
 
+    def _hide(self, asked: Erasure) -> None:
+        """Make the warehouse show nothing of the customer. What came since the request is a new customer's."""
+        client = self._warehouse.client
+        self._store.record(asked, {"warehouse": removal.count(client, asked)})
+        self._do(removal.mark(client, asked))
+        places = {(asked.app, key) for key in asked.keys}
+        self._recount(places)
+        with self._customers.hiding():
+            removal.delist(client, asked)
+            self._store.reach(asked, erasures.HIDDEN)
+        self._customers.touch(places, 0)
+
+    def _do(self, steps: Iterable[removal.Step]) -> None:
+        """Do these, one after the other."""
+        for step in steps:
+            with self._one_at_a_time:
+                self._wait_for(step)
+
+    def _recount(self, places: set[Place]) -> int:
+        """Have the loader count these keys anew between two blocks; returns when it did (microseconds)."""
+        recount = Recount(places)
+        self._recounts.append(recount)
+        try:
+            self._wait_for(lambda: recount.counted_at)
+        finally:
+            self._recounts.remove(recount)
+        return recount.counted_at or 0
+
     def _purge(self, asked: Erasure) -> None:
         client = self._warehouse.client
         self._store.record(asked, {"warehouse": removal.count_carrying(client, asked)})
-        others = Others(removal.note_others(client, asked))
-        for step in removal.remove_carrying(client, asked):
-            self._wait_for(step)
-        if others.places:
-            self._others.append(others)
-            self._wait_for(lambda: others.counted_at)
-            self._others.remove(others)
-            for step in removal.remove_replaced(client, asked, others.places, others.counted_at or 0):
-                self._wait_for(step)
+        others = removal.note_others(client, asked)
+        self._do(removal.remove_carrying(client, asked))
+        if others:
+            counted_at = self._recount(others)
+            self._do(removal.remove_replaced(client, asked, others, counted_at))
         found = removal.quarantined(client, asked)
         self._store.record(asked, {"warehouse": {"quarantine": len(found)}})
-        for step in removal.remove_quarantined(client, asked, found):
-            self._wait_for(step)
-        for step in removal.rewrite(client, asked):
-            self._wait_for(step)
+        self._do(removal.remove_quarantined(client, asked, found))
+        self._do(removal.rewrite(client, asked))
         self._store.record(asked, {"journal": {"damaged": self._remove_damaged(asked)}})
         self._store.reach(asked, erasures.PURGED)
 
@@ -183,6 +240,9 @@ class Erasing:
         self._store.record(asked, {"journal": {"files rewritten": len(self._journals())}})
         self._store.reach(asked, erasures.SCRUBBED)
 
+    def _is_scrub_due(self) -> bool:
+        return self._came_again.is_set() and time.monotonic() - self._scrubbed_at > SCRUB_AGAIN_SECONDS
+
     def _ask_for_scrub(self) -> int:
         known = [scrubbed for *_, scrubbed in self._journals()]
         self._scrub = max(self._scrub, Loaded.read(self._directory).scrub, *known, 0) + 1
@@ -203,6 +263,8 @@ class Erasing:
         return found
 
     def _wait_for(self, condition: Callable[[], Any]) -> None:
+        pause = FIRST_PAUSE_SECONDS
         while not condition():
-            if self._stopping.wait(POLL_SECONDS):
+            if self._stopping.wait(pause):
                 raise Stopped
+            pause = min(pause * 2, POLL_SECONDS)

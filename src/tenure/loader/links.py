@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tenure import churn_event
 from tenure.control.link import CARRIED, PROMOTION, SAME_ID, Link
 from tenure.entry import Entry
 from tenure.event import Event, Identify
-from tenure.identity import STRIPE_CUSTOMER, Identifier, identifiers
+from tenure.identity import CHURN_EVENT_ID, STRIPE_CUSTOMER, Identifier, identifiers
 
 PROMOTING = frozenset({"whisperr"})
 """Dialects whose identify says that a visitor is now known, whatever the key."""
@@ -38,6 +39,24 @@ def billing_id(entry: Entry, item: Event | Identify) -> str | None:
 def same_id(entry: Entry, item: Event | Identify, value: str) -> Link:
     """That the customer id of an element is the same customer's billing id."""
     return link(entry, item, SAME_ID, (Identifier("customer_id", value), Identifier("billing_id", value)))
+
+
+def of_churn_event(entry: Entry, event: Event, event_id: bytes) -> Link | None:
+    """Whose churn event an event is, if it is one."""
+    if entry.dialect != churn_event.DIALECT or event.name not in churn_event.OPENING:
+        return None
+    own = Identifier(CHURN_EVENT_ID, churn_event.churn_event_id(entry.app, event_id))
+    return link(entry, event, CARRIED, (identifiers(event)[0], own))
+
+
+def every(entry: Entry, item: Event | Identify, event_id: bytes = b"") -> list[Link]:
+    """All links that an element says; `event_id` is that of an event."""
+    found = said(entry, item)
+    if (value := billing_id(entry, item)) is not None:
+        found.append(same_id(entry, item, value))
+    if isinstance(item, Event) and (opened := of_churn_event(entry, item, event_id)) is not None:
+        found.append(opened)
+    return found
 
 
 def link(entry: Entry, item: Event | Identify, how: str, pair: tuple[Identifier, Identifier]) -> Link:

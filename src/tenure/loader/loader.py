@@ -33,11 +33,10 @@ from msgspec import DecodeError
 from sqlalchemy.exc import SQLAlchemyError
 
 from tenure import entry as entries
-from tenure.control.erasures import REQUESTED, Erasure
+from tenure.control.link import Link
 from tenure.control.store import Store
 from tenure.entry import Entry
 from tenure.errors import Unavailable
-from tenure.identity import identity_key
 from tenure.journal import AWAITED, JournalReader, Loaded, Row, prune_unclaimed, readers
 from tenure.loader import rows
 from tenure.loader.canonical import Canonical
@@ -84,7 +83,6 @@ ORDER BY precedence DESC LIMIT 1 BY event_id
 """
 
 _ERASED = "SELECT event_id FROM erased_event WHERE event_id IN (SELECT event_id FROM ids)"
-_SEEN = "SELECT DISTINCT customer_key FROM seen WHERE customer_key IN (SELECT event_id FROM ids)"
 KNOWN_IDENTIFIERS = 100_000
 """So many identifiers are remembered as written, so that each block writes new ones only."""
 
@@ -123,7 +121,7 @@ class Loader:
         self._readers: dict[str, JournalReader] = {}
         self._customers = customers
         self._known: set[bytes] = set()
-        self._erasing = Erasing(directory, warehouse, store.erasures)
+        self._erasing = Erasing(directory, warehouse, store.erasures, canonical, customers)
         self._tombstones = NOTHING_ERASED
         self._erasures = 0
 
@@ -150,7 +148,7 @@ class Loader:
                 measured_at = time.monotonic()
             began = time.monotonic()
             try:
-                self._hide()
+                self._tend_erasures()
                 self._ask_for_scrub()
                 fullness = self.load_block()
                 retry = FIRST_RETRY_SECONDS
@@ -194,6 +192,7 @@ class Loader:
         if self._erasures != self._loaded.erasures:  # less may be left of the block than was counted
             put_right(self._warehouse.client, {entry.app for entry in taken})
         self._store.links.add(block.links)
+        self._learn(block.erased_links)
         self._canonical.follow()
         positions = self._loaded.positions | {journal: through for journal, (_, through) in plan.items()}
         self._loaded = Loaded(positions, scrub=self._loaded.scrub)
@@ -250,34 +249,28 @@ class Loader:
         if count != self._erasures:
             self._tombstones = Tombstones(self._store.erasures.tombstones())
             self._erasures = count
-            self._hide()
+            self._tend_erasures()
         if self._tombstones:
             ids, old = ids_of(taken, self._tombstones)
             self._tombstones.ids = old | {bytes(row[0]) for row in self._ask(_ERASED, ids)}
         return self._tombstones
 
-    def _hide(self) -> None:
-        """Hide those whose erasure was asked for. What came of them since is counted anew: a new customer."""
-        hidden: list[Erasure] = []
-        if self._store.erasures.pending(REQUESTED):
-            with self._customers.hiding(), self._canonical.hiding():
-                hidden = self._erasing.hide()
-        for asked in hidden:
-            changed = time.time_ns() // 1_000
-            places = {(asked.app, key) for key in asked.keys}
-            count_anew(self._warehouse.client, places, changed)
-            alive = {bytes(row[0]) for row in self._ask(_SEEN, asked.keys)}
-            keyed = [(identity_key(asked.app, identifier), identifier) for identifier in asked.identifiers]
-            again = [(asked.app, key, identifier.kind, identifier.value) for key, identifier in keyed if key in alive]
-            self._insert_rows("identifier", again, asked.id)
+    def _tend_erasures(self) -> None:
+        """Do what erasures need between two blocks."""
+        if self._erasing.unlink():
             self._known.clear()
-            self._customers.touch(places, changed)
-        for others in self._erasing.others():
+        for recount in self._erasing.recounts():
             changed = time.time_ns() // 1_000
             with self._customers.hiding():  # all that is shown of them is to be made again, be it the same
-                count_anew(self._warehouse.client, others.places, changed)
-            others.counted_at = time.time_ns() // 1_000  # before the touch, whose rows are not to count as older
-            self._customers.touch(others.places, changed)
+                count_anew(self._warehouse.client, recount.places, changed)
+            recount.counted_at = time.time_ns() // 1_000  # before the touch, whose rows are not to count as older
+            self._customers.touch(recount.places, changed)
+
+    def _learn(self, links: Sequence[Link]) -> None:
+        """What is erased and was on its way at the request may tell of further names."""
+        if links and self._erasing.learn(links):
+            self._tend_erasures()
+            self._erasures = -1
 
     def _ask_for_scrub(self) -> None:
         asked = self._erasing.wanted_scrub(self._loaded.scrub)

@@ -84,21 +84,37 @@ def prepare(client: Client, asked: Erasure) -> None:
     )  # fmt: skip
 
 
-def count(client: Client, asked: Erasure) -> dict[str, int]:
-    """How many rows of each table are the customer's."""
-    return {name: _count(client, asked, name, of_customer(table)) for name, table in KEYED.items()}
+def count(client: Client, asked: Erasure, *tables: str) -> dict[str, int]:
+    """How many rows of each table are the customer's; of these alone, if any are named."""
+    return {name: _count(client, asked, name, of_customer(KEYED[name])) for name in tables or KEYED}
 
 
-def hide(client: Client, asked: Erasure) -> None:
-    """Remove the customer's rows from all answers: the rows are marked, and in the files still.
+def unlink(client: Client, asked: Erasure) -> None:
+    """Remove what the customer's identifiers stand for and whose they are. What is written from now on stays."""
+    _delete(client, asked, "canonical", of_customer(KEYED["canonical"]), wait=True)
+    _delete(client, asked, "identifier", of_customer(KEYED["identifier"]), wait=False)
 
-    First it is written down which events and elements they are: what is broken off in between is found again.
-    """
+
+def note(client: Client, asked: Erasure) -> None:
+    """Write down which events and elements are the customer's, so that what is broken off later is found again."""
     _note(client, asked, of_customer)
+
+
+def mark(client: Client, asked: Erasure) -> Iterator[Step]:
+    """Take the customer's rows out of all answers: they are marked, and in the files still."""
+    conditions = {name: of_customer(table) for name, table in KEYED.items() if table.times}
+    conditions["event"] = f"({conditions['event']}) OR {_OF_EVENTS}"
+    conditions["first_copy"] = _OF_EVENTS
+    for name, condition in conditions.items():
+        yield _deleting(client, asked, name, condition)
+    yield lambda: not _waiting(client, "identifier")
+
+
+def delist(client: Client, asked: Erasure) -> None:
+    """Remove the customer's rows from what is computed of each customer."""
     for name, table in KEYED.items():
-        _delete(client, asked, name, of_customer(table), wait=True)
-    for name in BY_EVENT:
-        _delete(client, asked, name, _OF_EVENTS, wait=True)
+        if table.lists:
+            _delete(client, asked, name, of_customer(table), wait=True)
 
 
 def count_carrying(client: Client, asked: Erasure) -> dict[str, int]:
@@ -202,10 +218,9 @@ def rewrite(client: Client, asked: Erasure) -> Iterator[Step]:
     tables = [*PERSONAL, PREPARED]
     for name in tables:
         client.command(f"ALTER TABLE {name} MODIFY SETTING {_SETTINGS}")
-        client.command(f"ALTER TABLE {name} APPLY DELETED MASK", settings={"mutations_sync": 0})
+        yield _masking(client, name)
     for name in BY_COUNT:
         client.command(f"OPTIMIZE TABLE {name} FINAL")
-    yield lambda: not any(_waiting(client, name) for name in tables)
     old = _old_parts(client, tables)
 
     def are_gone() -> bool:
@@ -223,12 +238,21 @@ def _clean_up(client: Client, table: str) -> None:
 
 
 def _deleting(client: Client, asked: Erasure, table: str, condition: str, **more: Any) -> Step:
+    return _changing(client, table, lambda: _delete(client, asked, table, condition, wait=False, **more))
+
+
+def _masking(client: Client, table: str) -> Step:
+    sql = f"ALTER TABLE {table} APPLY DELETED MASK"
+    return _changing(client, table, lambda: client.command(sql, settings={"mutations_sync": 0}))
+
+
+def _changing(client: Client, table: str, begin: Callable[[], object]) -> Step:
     begun = False
 
     def step() -> bool:
         nonlocal begun
         if not begun:
-            _delete(client, asked, table, condition, wait=False, **more)
+            begin()
             begun = True
         return not _waiting(client, table)
 

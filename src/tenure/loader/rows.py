@@ -12,12 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tenure import churn_event
-from tenure.control.link import CARRIED, Link
+from tenure.control.link import Link
 from tenure.entry import Entry
 from tenure.event import Event, Identify
 from tenure.identity import (
-    CHURN_EVENT_ID,
     Identifier,
     content_hash,
     customer_key,
@@ -78,7 +76,9 @@ class Block(msgspec.Struct):
     mentions: set[tuple[str | None, ...]] = set()
     """The combinations of identifiers that `identifiers` has already: most events repeat one."""
     erased_ids: dict[bytes, str] = {}
-    """Ids of events that were not kept because their customer is erased, with their app."""
+    """Ids of events and identifies that were not kept because their customer is erased, with their app."""
+    erased_links: list[Link] = []
+    """Links that elements say which were not kept because of that."""
     erased: int = 0
     """Elements that were not kept because of that."""
     oldest: int = 0
@@ -151,7 +151,7 @@ def subscription_rows(first: dict[bytes, Copy], kept: dict[bytes, Kept]) -> tupl
 
 
 def erased_event_rows(erased: Mapping[bytes, str], kept: Mapping[bytes, Kept]) -> list[tuple[Any, ...]]:
-    """Rows for `erased_event`: ids of events that were not kept, save those of which the warehouse keeps a copy."""
+    """Rows for `erased_event`: ids of what was not kept, save those of which the warehouse keeps a copy."""
     return [(event_id, app, bytes(16)) for event_id, app in erased.items() if event_id not in kept]
 
 
@@ -169,6 +169,7 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
         index = event.index
         if tombstones and (event_id in tombstones.ids or tombstones.is_old(entry, event)):
             _add_erased(made, entry, "event", (index, 0), event_id)
+            made.erased_links += links.every(entry, event, event_id)
             gone.add(index)
             continue
         key = customer_key(app, event)
@@ -192,9 +193,8 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
         _add_identifiers(made, app, event)
         made.arrivals.append((app, receipt, "event", index, 0, event_id, content, *how, verified))
         _add_links(made, entry, event)
-        if dialect == churn_event.DIALECT and event.name in churn_event.OPENING:
-            own = Identifier(CHURN_EVENT_ID, churn_event.churn_event_id(app, event_id))
-            made.links.append(links.link(entry, event, CARRIED, (identifiers(event)[0], own)))
+        if (opened := links.of_churn_event(entry, event, event_id)) is not None:
+            made.links.append(opened)
     return gone
 
 
@@ -217,6 +217,8 @@ def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombs
         known = identify.index in gone or element_id in tombstones.ids
         if tombstones and (known or tombstones.is_old(entry, identify)):
             _add_erased(made, entry, "identify", (identify.index, part))
+            made.erased_ids[element_id] = entry.app
+            made.erased_links += links.every(entry, identify)
         else:
             _add_identify(made, entry, part, identify, element_id)
 

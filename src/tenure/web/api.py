@@ -114,7 +114,7 @@ def _add_reading(api: FastAPI) -> None:
     def receipt(tenant: Reader, receipt: str) -> Response:
         """`receipt` is what the header `Tenure-Receipt` said: pending, stored, duplicate (of which), quarantined
         or rejected (why), for each element of the request."""
-        return json_response(find_receipt(tenant, journals, receipt))
+        return json_response(find_receipt(tenant, store.erasures, journals, receipt))
 
 
 def _add_operating(api: FastAPI) -> None:
