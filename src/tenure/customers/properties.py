@@ -24,7 +24,7 @@ SAMPLE_EVENTS: Final = 50_000
 LEAST_SAMPLE: Final = 200
 """So many customers are read, however scattered they lie."""
 MOST_SAMPLE: Final = 4_000
-ROWS_READ: Final = 250_000
+ROWS_READ: Final = 150_000
 """About so many events of all names are read for it at the most."""
 PROPERTIES: Final = 40
 VALUES: Final = 6
