@@ -21,7 +21,7 @@ LINKS = {"link", "cluster", "cluster_member"}
 """Tables of the control database that `Links.forget` removes a customer from."""
 WITHOUT_CUSTOMERS = {
     "app", "app_origin", "rate_limit", "billing", "rate", "health_settings", "api_key", "stripe_secret", "erasure",
-    "erased_key", "repair", "saved_view",
+    "erased_key", "repair", "saved_view", "person", "browser_session", "sign_in_link", "sign_in_attempt", "audit",
 }  # fmt: skip
 """Tables of the control database that hold nothing of a customer: an erasure sees to its own."""
 
