@@ -28,8 +28,8 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Thread]:
 
 
 def test_it_answers_and_ends(serving: threading.Thread, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who does not know the secret, or asks what cannot be, gets no answer, and the next one does; what was asked once is
-    remembered when the process has ended."""
+    """Who does not know the secret, or asks what cannot be, gets no answer, and the next one does; what was asked once
+    is remembered when the process has ended."""
     estimator = Estimator()
     with monkeypatch.context() as patched:
         patched.setenv("TENURE_ESTIMATOR_SECRET", "wrong")
@@ -39,6 +39,6 @@ def test_it_answers_and_ends(serving: threading.Thread, monkeypatch: pytest.Monk
         estimator.curves([Lifetimes([], [], [])])
     found = estimator.curves(GROUPS)
     assert isinstance(found, Curves)
-    assert [step.survival for step in found.curves[0].steps] == [0.75, 0.75]
+    assert [step.survival for step in found.curves[0].steps] == pytest.approx([0.75, 0.75])
     serving.join()
     assert estimator.curves(GROUPS) is found
