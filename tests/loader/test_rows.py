@@ -206,7 +206,7 @@ def test_only_what_is_verified_says_something_of_subscriptions() -> None:
 def test_rows_have_the_columns_of_the_schema() -> None:
     """The columns that rows are written in are those of the schema files, with the same types, in any order."""
     text = "\n".join(statement + ";" for _, _, statements in migrations() for statement in statements)
-    column = r"ALTER TABLE (\w+) (?:MODIFY COLUMN|ADD COLUMN IF NOT EXISTS) (\w+) (.*?)(?: DEFAULT .*?)?;"
+    column = r"ALTER TABLE (\w+) (?:MODIFY COLUMN|ADD COLUMN IF NOT EXISTS) `?([\w.]+)`? (.*?)(?: DEFAULT .*?)?;"
     changed = re.findall(column, text, re.DOTALL)
     for name, columns in (COLUMNS | {"customer": profile.COLUMNS, "ledger": ledger.COLUMNS}).items():
         described = re.search(rf"CREATE TABLE IF NOT EXISTS {name} \((.*?)\) ENGINE", text, re.DOTALL)
