@@ -54,7 +54,7 @@ def erasing(data: Path) -> None:
     with tenure_server(data) as server, httpx.Client(base_url=server.url, timeout=60) as http:
         while not (data / "journal" / "customers.json").exists():
             time.sleep(0.2)
-        numbers = iter(range(CUSTOMERS))
+        numbers = iter(range(CUSTOMERS - 1, 0, -1))  # with names that no other begins with
         for rate in RATES:
             with coming_in(server, rate) as reached:
                 time.sleep(LEAD_SECONDS)
