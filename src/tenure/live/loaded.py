@@ -38,14 +38,14 @@ _LATEST = """
 SELECT receipt FROM arrival WHERE receipt < {before:FixedString(16)} ORDER BY app DESC, receipt DESC LIMIT 1000
 """
 _OF_RECEIPTS = "receipt IN {receipts:Array(FixedString(16))}"
+# Not FINAL, as below: an outcome that takes the place of another has the larger number.
 _ARRIVALS = f"""
 SELECT receipt, kind, position, part, event_id, content, outcome, code, toUnixTimestamp64Micro(received_at), dialect,
-    path, key_prefix, verified
-FROM arrival FINAL WHERE {_OF_RECEIPTS}
+    path, key_prefix, verified, count() OVER (PARTITION BY receipt)
+FROM (SELECT * FROM arrival PREWHERE {_OF_RECEIPTS} ORDER BY outcome DESC LIMIT 1 BY receipt, kind, position, part)
 ORDER BY receipt, event_id IN {{sought:Array(FixedString(16))}} DESC, kind = 'refusal' DESC, position, kind, part
 LIMIT {{looked_at:UInt32}} BY receipt
 """  # noqa: S608 - every value is bound, here and below
-_TOTALS = f"SELECT receipt, count() FROM arrival FINAL WHERE {_OF_RECEIPTS} GROUP BY receipt"  # noqa: S608
 _FIRST_COPIES = """
 SELECT event_id, receipt, position, content FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
 ORDER BY precedence DESC LIMIT 1 BY event_id
@@ -105,7 +105,6 @@ def requests(
     arrivals: defaultdict[str, list[Any]] = defaultdict(list)
     for row in tenant.rows(_ARRIVALS, asked | {"sought": [*sought] or [_NONE], "looked_at": LOOKED_AT}):
         arrivals[bytes(row[0]).hex()].append(row)
-    totals = {bytes(row[0]).hex(): int(row[1]) for row in tenant.rows(_TOTALS, asked)}
     rows = [row for of_one in arrivals.values() for row in of_one]
     in_sight = [row for of_one in arrivals.values() for row in of_one[:shown]]
     sql = _EVENTS.replace("PROPERTIES", "properties" if whole else "''")
@@ -116,10 +115,7 @@ def requests(
         _identifies(tenant.rows(_IDENTIFIES, asked) if whole and _has(in_sight, "identify") else []),
     )
     replays = {bytes(row[0]).hex(): bytes(row[1]).hex() for row in tenant.rows(_REPLAY_OF, asked)}
-    found = [
-        _request(receipt, of_one, totals.get(receipt, 0), known, replays.get(receipt, ""), shown)
-        for receipt, of_one in arrivals.items()
-    ]
+    found = [_request(receipt, of_one, known, replays.get(receipt, ""), shown) for receipt, of_one in arrivals.items()]
     return sorted(found, key=lambda request: (request.received_at, request.receipt), reverse=True)
 
 
@@ -155,7 +151,7 @@ class _Known(NamedTuple):
 
     def element(self, receipt: str, row: Sequence[Any]) -> Element:
         """An element, with all that is known of it."""
-        _, kind, position, part, event_id, _, _, code, *_, verified = row
+        _, kind, position, part, event_id, _, _, code, *_, verified, _ = row
         outcome, of = self.outcome(receipt, row)
         if kind == "refusal":
             index, field, message, replay, content = self.reasons.get((receipt, part), (position, "", "", _NONE, ""))
@@ -181,12 +177,10 @@ class _Known(NamedTuple):
         )
 
 
-def _request(  # noqa: PLR0917 - all that a request is made of
-    receipt: str, rows: Sequence[Any], total: int, known: _Known, replay_of: str, shown: int
-) -> Request:
-    received_at, dialect, path, key_prefix, _ = rows[0][8:]
+def _request(receipt: str, rows: Sequence[Any], known: _Known, replay_of: str, shown: int) -> Request:
+    received_at, dialect, path, key_prefix, _, total = rows[0][8:]
     outcomes = Counter(known.outcome(receipt, row)[0] for row in rows)
-    outcomes[ACCEPTED] += max(0, total - len(rows))
+    outcomes[ACCEPTED] += int(total) - len(rows)
     return Request(
         receipt=receipt,
         received_at=int(received_at),
