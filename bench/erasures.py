@@ -108,6 +108,7 @@ def marked_seconds(server: Tenure, http: httpx.Client, erasure: str) -> float:
 def coming_in(server: Tenure, rate: int) -> Iterator[Callable[[], float]]:
     """Events of other customers come in at a rate; gives a function that tells what the rate came to."""
     stop, sent, started = threading.Event(), [0], time.monotonic()
+    headers = {"X-API-Key": server.keys["secret_key"]}
 
     def send() -> None:
         with httpx.Client(base_url=server.url, timeout=30) as http:
@@ -116,7 +117,8 @@ def coming_in(server: Tenure, rate: int) -> Iterator[Callable[[], float]]:
                 events = [{"event": "login", "customer_id": f"cus-{(number + n) * 7919 % CUSTOMERS}",
                            "message_id": f"{started}-{number + n}", "properties": {"plan": "pro", "page": "/reports"}}
                           for n in range(BATCH)]  # fmt: skip
-                http.post("/v1/ingest", headers={"X-API-Key": server.keys["secret_key"]}, json={"events": events}).raise_for_status()
+                answer = http.post("/v1/ingest", headers=headers, json={"events": events})
+                answer.raise_for_status()
                 sent[0] += BATCH
 
     thread = threading.Thread(target=send)
