@@ -19,7 +19,7 @@ from tenure.warehouse.client import Warehouse
 
 CUSTOMERS, EVENTS, BLOCK = 20_000, 2_000_000, 500_000
 RATES, ERASED = (0, 1_000, 5_000), 8
-BATCH = 50
+BATCH = 500
 LEAD_SECONDS = 5
 """So long events come in before the first erasure."""
 FILLING = {"TENURE_ENGINE_MEMORY_MB": "3000"}
@@ -108,6 +108,7 @@ def marked_seconds(server: Tenure, http: httpx.Client, erasure: str) -> float:
 def coming_in(server: Tenure, rate: int) -> Iterator[Callable[[], float]]:
     """Events of other customers come in at a rate; gives a function that tells what the rate came to."""
     stop, sent, started = threading.Event(), [0], time.monotonic()
+    headers = {"X-API-Key": server.keys["secret_key"]}
 
     def send() -> None:
         with httpx.Client(base_url=server.url, timeout=30) as http:
@@ -116,7 +117,8 @@ def coming_in(server: Tenure, rate: int) -> Iterator[Callable[[], float]]:
                 events = [{"event": "login", "customer_id": f"cus-{(number + n) * 7919 % CUSTOMERS}",
                            "message_id": f"{started}-{number + n}", "properties": {"plan": "pro", "page": "/reports"}}
                           for n in range(BATCH)]  # fmt: skip
-                http.post("/v1/ingest", headers={"X-API-Key": server.keys["secret_key"]}, json={"events": events})
+                answer = http.post("/v1/ingest", headers=headers, json={"events": events})
+                answer.raise_for_status()
                 sent[0] += BATCH
 
     thread = threading.Thread(target=send)
