@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
+from playwright.sync_api import expect
 from tests.chromium import headless_chromium
 from tests.harness import Server, tenure
 from tests.pages.every import Shown, paths
@@ -19,8 +20,7 @@ from tenure.settings import Settings
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 THEMES = ("light", "dark")
 SIZE = {"width": 1_200, "height": 780}
-CUSTOMER = "customers?sort=-mrr"
-"""The list whose first customer is shown."""
+PARTS_SECONDS = 30
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def take(site: Site) -> None:
             page = signed_in(browser, site, viewport=SIZE, color_scheme=theme)
             for name, path in paths(shown).items():
                 page.goto(path)
-                page.wait_for_function("!document.querySelector('.later') && document.fonts.ready")
+                expect(page.locator(".later")).to_have_count(0, timeout=PARTS_SECONDS * 1_000)
                 page.wait_for_timeout(300)  # charts are drawn within a frame or two
                 page.screenshot(path=IMAGES / f"{name}-{theme}.png")
                 sys.stdout.write(f"docs/images/{name}-{theme}.png\n")

@@ -53,7 +53,7 @@ VECTORS = (
     "{{{{ ''.__class__.__mro__[1].__subclasses__() }}}}{}",
     "%3Cscript%3E{}%3C/script%3E",
     "&lt;script&gt;{}&lt;/script&gt;",
-    "\u003cscript\u003e{}\u003c/script\u003e",
+    "\\u003cscript\\u003e{}\\u003c/script\\u003e",
     "<\u200bscript>{}</script>",
     "\u202e<script>{}</script>\u202c",
 )  # fmt: skip

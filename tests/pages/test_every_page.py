@@ -6,7 +6,7 @@ import re
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.pages.every import PAGES, Shown, paths
 from tests.pages.site import Site, axe, calm, fits, signed_in
@@ -41,7 +41,7 @@ def settle(page: Page, path: str) -> None:
     answer = page.goto(path)
     assert answer is not None
     assert answer.status == 200, f"{path}: {answer.status}"
-    page.wait_for_function("!document.querySelector('.later')", timeout=PARTS_SECONDS * 1_000)
+    expect(page.locator(".later")).to_have_count(0, timeout=PARTS_SECONDS * 1_000)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from urllib.parse import quote
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.pages.every import Shown, paths
 from tests.pages.payloads import PAYLOADS
@@ -24,7 +25,10 @@ OUR_TAGS = frozenset({
 })  # fmt: skip
 """What templates write. A payload's other elements show that it was taken for markup."""
 ADDRESSES = ("href", "src", "action", "hx-get", "hx-post", "formaction")
-IN_BROWSER = 12
+PARTS_SECONDS = 20
+EVERY = int(os.environ.get("TENURE_TEST_EVERY_PAYLOAD", "4"))
+"""Of so many payloads one has its own pages read: each way in once, by default. `make soak` reads those of all."""
+IN_BROWSER = 10
 """Payloads whose own pages are opened in the browser too; the others' pages are read as markup."""
 
 
@@ -91,10 +95,10 @@ def page(hostile: Site, chromium: Browser) -> Iterator[Page]:
 
 def open_and_look(page: Page, path: str) -> None:
     page.goto(path)
-    page.wait_for_function("!document.querySelector('.later')")
+    expect(page.locator(".later")).to_have_count(0, timeout=PARTS_SECONDS * 1_000)
     for summary in page.locator("main summary").all()[:20]:
         summary.click()
-    assert "pwned" not in page.title() or "document.title" in page.title()
+    assert page.title() != "pwned"
     calm(page)
 
 
