@@ -17,6 +17,7 @@ from tenure.control.database import connect, migrate
 from tenure.control.erasures import new_erasure
 from tenure.control.link import API, MERGE, Link
 from tenure.control.people import ADMIN, VIEWER
+from tenure.control.repairs import Match
 from tenure.control.store import Store
 from tenure.errors import TenureError
 from tenure.health.settings import HealthSettings, changed
@@ -53,6 +54,10 @@ def _revoke(store: Store, app: str) -> None:
 
 def _request(store: Store, app: str) -> None:
     store.erasures.request(new_erasure(app, [ONE]))
+
+
+def _delete_view(store: Store, app: str) -> None:
+    store.saved_views.delete(app, store.saved_views.of(app)[0].id)
 
 
 def _change_health(store: Store, app: str) -> None:
@@ -97,6 +102,10 @@ CHANGES: dict[str, tuple[str, Callable[[Store, str], Any]]] = {
         store.people.open_session(store.people.find("bob@example.com"), ""),
         store.people.end_session(store.people.sessions(_bob(store))[0].id)]),
     "people.set_role": ("person.role", lambda store, _: store.people.set_role(_bob(store), VIEWER)),
+    "saved_views.save": ("view.save", lambda store, app: store.saved_views.save(app, "late", "past_due=true")),
+    "saved_views.delete": ("view.delete", _delete_view),
+    "repairs.add": ("repair.add", lambda store, app: store.repairs.add(app, Match("native", "/v1/ingest", "bad", ""), [], "ann")),
+    "rename_app": ("app.rename", lambda store, app: store.rename_app(app, "renamed")),
     "people.disable": ("person.disable", lambda store, _: store.people.disable(_bob(store))),
     "people.enable": ("person.enable", lambda store, _: store.people.enable(_bob(store))),
 }  # fmt: skip
@@ -107,7 +116,12 @@ QUIET = {
     "links.forget": "a part of an erasure, whose request and end are recorded",
     "erasures.record": "a part of an erasure",
     "erasures.reach": "a part of an erasure, and the end of one is recorded",
-    "erasures.hide": "a part of an erasure",
+    "erasures.extend": "a part of an erasure",
+    "erasures.unlink": "a part of an erasure",
+    "erasures.with_links": "a part of an erasure",
+    "repairs.begin": "a part of a repair, whose request is recorded",
+    "repairs.count": "a part of a repair",
+    "repairs.finish": "a part of a repair",
     "people.check_password": "counts the attempt; the session that follows is recorded",
     "people.session": "notes that the session is in use",
 }

@@ -124,7 +124,7 @@ def test_text_has_the_same_commands_whole(running: Server) -> None:
     """What a person copies from the terminal is not wrapped or coloured."""
     text = tenure("demo", "--port", str(running.port), data=running.data)
     blocks = [block for block in text.split("\n\n") if block.startswith("# ")]
-    assert len(blocks) == len(DIALECTS) + 6
+    assert len(blocks) == len(DIALECTS) + 7
     for block in blocks:
         assert "error" not in shell(block), block
     assert f"{running.url}/docs" in text

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ from tests.pages.site import VIEWER, Site, axe, calm, fits, signed_in
 WHO = "acme/1 & <b>co</b>?#"
 HOSTILE = '<img src=x onerror="alert(1)">'
 TODAY = datetime.now(UTC)
+VIEWERS_ZONE = ZoneInfo("Europe/Berlin")
 
 
 def ago(days: float) -> str:
@@ -159,7 +161,7 @@ def test_an_attribute_has_its_history(admin: Page, acme: str) -> None:
     expect(plan.locator("summary")).to_have_text("pro")
     plan.locator("summary").click()
     expect(plan.locator("li")).to_have_text([re.compile("set pro; by native"), re.compile("set free; by native")])
-    admin.get_by_label("As of").fill(str(TODAY.date()))
+    admin.get_by_label("As of").fill(str(datetime.now(VIEWERS_ZONE).date()))
     admin.get_by_role("button", name="Show").click()
     expect(admin.get_by_role("status").first).to_contain_text("As Tenure would have answered")
     expect(plan.locator("summary")).to_have_text("pro")

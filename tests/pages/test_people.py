@@ -142,7 +142,7 @@ def test_the_audit_log_tells_who_changed_what(many_changes: Site, admin: Page) -
     admin.goto("/settings/audit")
     expect(admin.get_by_role("row").filter(has_text="<img src=x onerror=alert(1)>")).to_have_count(1)
     axe(admin)
-    admin.get_by_label("What").select_option("set a rate limit")
+    admin.locator("select[name=action]").select_option("set a rate limit")
     admin.locator("select[name=app]").select_option(value=site.keys["app"])
     admin.get_by_role("button", name="Show").click()
     expect(admin.get_by_role("row").nth(1)).to_contain_text("set a rate limit")

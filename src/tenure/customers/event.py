@@ -52,7 +52,7 @@ GROUP BY source, at HAVING of_day > 0
 """
 _COUNT = "SELECT count() FROM customer FINAL WHERE NOT deleted AND has(names, {name:String})"
 _LATEST = """
-SELECT customer, counts[place], toUnixTimestamp64Milli(lasts[place]) AS at
+SELECT customer, counts[place], toInt64(lasts[place]) * 1000 AS at
 FROM (SELECT customer, counts, lasts, indexOf(names, {name:String}) AS place FROM customer FINAL WHERE NOT deleted)
 WHERE place > 0 ORDER BY at DESC, customer LIMIT {limit:UInt32}
 """

@@ -38,8 +38,9 @@ STEP_CUSTOMERS, STEP_EVENTS = 400, 100_000
 """So many customers are scored together; fewer when their events are more, but one at least."""
 LOOK_SECONDS = 2.0
 """How often it is looked for what is due, when nothing was."""
-REST = 9
-"""After a step so many times as long as it took is left to others."""
+REST, MOST_REST_SECONDS = 4, 5.0
+"""After a step so many times as long as it took is left to others; not longer than this, as when one step was of many
+apps."""
 
 _DUE = """
 SELECT app, customer, version, keys, events, shown FROM customer FINAL
@@ -134,7 +135,7 @@ class Scorer:
                 log.warning("scores not brought up to date; will try again", error=type(error).__name__)
                 self._warehouse.forget()
             took = time.monotonic() - began
-            rest = REST * took if more else LOOK_SECONDS
+            rest = min(REST * took, MOST_REST_SECONDS) if more else LOOK_SECONDS
 
     def _due(self, now: int) -> list[_Due]:
         """Who is due, after those of the step before, as many as are scored together."""

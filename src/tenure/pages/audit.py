@@ -18,10 +18,14 @@ ROWS = 50
 ACTIONS = {
     "Apps": {
         "app.create": "made an app",
+        "app.rename": "renamed an app",
         "app.origins": "set the allowed origins",
         "app.limit": "set a rate limit",
         "mrr.rules": "set the rules of MRR",
         "health.settings": "changed the health settings",
+        "view.save": "saved a view",
+        "view.delete": "deleted a view",
+        "repair.add": "repaired the quarantine",
     },
     "Keys": {
         "key.create": "made a key",
