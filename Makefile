@@ -22,7 +22,7 @@ check: $(VENV)/.dev
 WORKERS ?= 3
 unit: $(VENV)/.dev tests/clients/node/node_modules tests/browser/node/node_modules sdk/js/dist
 	scripts/system-packages redis-server postgresql chromium
-	$(BIN)/pytest --ignore=tests/soak -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=20
+	$(BIN)/pytest --ignore=tests/soak -m "not soak" -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=20
 
 # Tenure's own clients, each against sdk/contract.
 sdk: $(VENV)/.dev sdk/js/dist
@@ -40,6 +40,7 @@ screenshots: $(VENV)/.dev
 	$(BIN)/python -m scripts.screenshots
 
 soak: $(VENV)/.dev tests/clients/node/node_modules
+	$(BIN)/pytest -m soak tests
 	TENURE_TEST_KILLS=100 $(BIN)/pytest tests/crash tests/soak
 	TENURE_TEST_EVERY_PAYLOAD=1 $(BIN)/pytest tests/pages/test_hostile.py
 	TENURE_TEST_SUBSCRIPTIONS=100000 TENURE_TEST_EXAMPLES=1000 $(BIN)/pytest tests/loader tests/subscriptions tests/wire tests/health tests/control

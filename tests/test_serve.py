@@ -65,6 +65,7 @@ def test_it_listens_on_loopback_only(server: Server) -> None:
     assert {address.split(":")[0] for address in addresses if address.endswith(port)} == {"0100007F"}
 
 
+@pytest.mark.soak
 def test_restart_of_a_filled_directory_is_quick_and_whole(new_server: NewServer) -> None:
     """After a stop and a start everything is there, also what was loaded only at the stop."""
     server = new_server(TENURE_LOAD_INTERVAL_MS="60000")

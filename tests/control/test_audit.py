@@ -23,6 +23,7 @@ from tenure.errors import TenureError
 from tenure.health.settings import HealthSettings, changed
 from tenure.identity import Identifier
 from tenure.pages.audit import WORDS
+from tenure.repair.steps import Step
 from tenure.settings import Settings
 from tenure.subscriptions.rules import Rules
 from tests.harness import Server
@@ -42,6 +43,9 @@ def store(settings: Settings) -> Store:
     engine = connect(settings)
     migrate(engine)
     return Store(engine)
+
+
+MATCH = Match("native", "/v1/ingest", "bad_field", "x")
 
 
 def _link(app: str) -> Link:
@@ -104,8 +108,8 @@ CHANGES: dict[str, tuple[str, Callable[[Store, str], Any]]] = {
     "people.set_role": ("person.role", lambda store, _: store.people.set_role(_bob(store), VIEWER)),
     "saved_views.save": ("view.save", lambda store, app: store.saved_views.save(app, "late", "past_due=true")),
     "saved_views.delete": ("view.delete", _delete_view),
-    "repairs.add": ("repair.add", lambda store, app: store.repairs.add(app, Match("native", "/v1/ingest", "bad", ""), [], "ann")),
-    "rename_app": ("app.rename", lambda store, app: store.rename_app(app, "renamed")),
+    "repairs.add": ("repair.add", lambda store, app: store.repairs.add(app, MATCH, [Step("drop", "x")], "ann")),
+    "rename_app": ("app.rename", lambda store, _: store.rename_app(store.app("another").id, "renamed")),
     "people.disable": ("person.disable", lambda store, _: store.people.disable(_bob(store))),
     "people.enable": ("person.enable", lambda store, _: store.people.enable(_bob(store))),
 }  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from tenure.control.database import connect
 from tenure.control.repairs import Match, Repair
@@ -25,6 +26,7 @@ BULK = "/v1/api/events/bulk"
 MISNAMED = Match("churnkey", BULK, "missing_field", "event")
 
 
+@pytest.mark.soak
 def test_a_repair_survives_kills(new_server: Callable[..., Server]) -> None:
     """Two equal rules at once, and kills of everything meanwhile: nothing is lost, doubled, or out of the books."""
     server = new_server()

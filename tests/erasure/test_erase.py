@@ -225,6 +225,7 @@ def test_without_a_warehouse_nothing_is_promised(new_server: Callable[..., Serve
     assert (answer.status_code, answer.json()["error"]) == (503, "warehouse_unavailable")
 
 
+@pytest.mark.soak
 def test_an_import_that_runs_brings_nothing_back(own: tuple[Server, Keys], tmp_path: Any) -> None:
     """Rows of the customer that an import reads after the request are of before it, and are erased."""
     server, keys = own
@@ -274,6 +275,7 @@ def test_an_export_holds_everything_and_is_on_no_disk(own: tuple[Server, Keys]) 
     assert not list(server.data.rglob("*.zip"))
 
 
+@pytest.mark.soak
 def test_the_command_erases_without_a_server(new_server: Callable[..., Server]) -> None:
     """`tenure erase` starts what it needs, ends when no byte is left, and prints the certificate."""
     server = new_server()

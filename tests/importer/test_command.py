@@ -213,6 +213,7 @@ def test_an_import_of_which_nothing_can_be_taken(server: Server, keys: dict[str,
     assert books(Warehouse(with_server).tenant(keys["app"])).quarantined == 1
 
 
+@pytest.mark.soak
 def test_a_file_that_changes_while_it_is_read(server: Server, keys: dict[str, str], tmp_path: Path) -> None:
     """What was read is in, exit code 1 says that it may not be all; the next import adds what is missing."""
     file = tmp_path / "rows.csv"
@@ -235,6 +236,7 @@ def test_a_file_that_changes_while_it_is_read(server: Server, keys: dict[str, st
     assert [name["count"] for name in server.read("/v1/events", keys)["items"]] == [40_001]
 
 
+@pytest.mark.soak
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """Ten times the rows take no more memory: a dry run of a large file stays near that of a small one."""
     data = tmp_path / "data"

@@ -143,6 +143,7 @@ def test_the_page_works_without_scripts(site: Site, chromium: Browser) -> None:
     page.context.close()
 
 
+@pytest.mark.soak
 def test_a_stream_ends_with_its_server_and_goes_on_with_the_next(new_server: Callable[..., Server]) -> None:
     """A stop does not wait for those who watch; what they missed meanwhile they are told then."""
     site = make_site(new_server(TENURE_HTTP_WORKERS="1"))

@@ -44,6 +44,7 @@ def printed_link(server: Server) -> str:
     raise AssertionError(server.log.read_text())
 
 
+@pytest.mark.soak
 def test_first_minute_from_the_printed_link(new_server: Callable[..., Server], chromium: Browser) -> None:
     """The link of an empty install makes the first admin, once; no log line has it, and looking does not use it up."""
     server = new_server()
