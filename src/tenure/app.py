@@ -52,7 +52,7 @@ class HttpApplication:
         warehouse = Warehouse(settings)
         self._intake = Intake(self._keyring, self._journal, self._limiter, Memory(warehouse), self._door)
         self._ingest = Ingest(self._intake)
-        self._follower = Follower(directory, warehouse)
+        self._follower = Follower(directory, warehouse, self._store.erasures)
         self._api = api.build(self._intake, self._store, warehouse)
         self._site = site.build(self._intake, self._store, warehouse, self._follower)
         self._chores: list[asyncio.Task[None]] = []

@@ -11,10 +11,9 @@ from tenure import entry as entries
 from tenure.control.erasures import Erasures
 from tenure.entry import Entry
 from tenure.errors import NotFound
-from tenure.event import Event, Identify
-from tenure.identity import event_ids, identifiers, identity_key, keys_in
+from tenure.identity import event_ids
 from tenure.journal import readers
-from tenure.loader.tombstones import Tombstones
+from tenure.loader.tombstones import Tombstones, keys_of
 from tenure.receipt import is_receipt
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
@@ -103,7 +102,7 @@ def _in_journal(app: str, erased: Erasures, journals: Path, receipt: str) -> Rec
 
 
 def _pending(entry: Entry, erased: Erasures) -> Receipt:
-    tombstones = Tombstones(erased.erased_at(_keys(entry)))
+    tombstones = Tombstones(erased.erased_at(keys_of(entry)))
     ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
     elements = []
     for event, event_id in zip(entry.events, ids, strict=True):
@@ -122,14 +121,6 @@ def _pending(entry: Entry, erased: Erasures) -> Receipt:
     elements.sort(key=lambda element: -1 if element.index is None else element.index)
     replay_of = entry.replay.receipt if entry.replay else None
     return Receipt(entry.receipt, rfc3339(entry.received_at // 1_000), entry.dialect, elements, replay_of)
-
-
-def _keys(entry: Entry) -> set[bytes]:
-    """The keys of every identifier that an element may name."""
-    items: list[Event | Identify] = [*entry.events, *entry.identifies]
-    carried = (side for item in items for side in identifiers(item))
-    named = (key for refusal in entry.refusals for key in keys_in(entry.app, refusal.payload))
-    return {*(identity_key(entry.app, side) for side in carried), *named}
 
 
 def _in_warehouse(tenant: Tenant, receipt: str) -> Receipt | None:

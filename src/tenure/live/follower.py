@@ -13,12 +13,14 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from tenure.control.erasures import Erasures
 from tenure.entry import Entry
 from tenure.errors import TenureError
 from tenure.event import Event
 from tenure.identity import content_hash, event_ids
 from tenure.ingest.turned_away import TurnedAway, turned_away
 from tenure.live import loaded
+from tenure.live.erased import without_erased
 from tenure.live.pending import Tail
 from tenure.live.recent import LATE
 from tenure.live.request import First, Request, request_of
@@ -70,8 +72,9 @@ class Subscription:
 class Follower:
     """Follows the journals while somebody watches. For one event loop; what takes time runs in threads."""
 
-    def __init__(self, directory: Path, warehouse: Warehouse) -> None:
+    def __init__(self, directory: Path, warehouse: Warehouse, erasures: Erasures) -> None:
         self._directory = directory
+        self._erasures = erasures
         self._warehouse = warehouse
         self._watching: set[Subscription] = set()
         self._task: asyncio.Task[None] | None = None
@@ -119,7 +122,7 @@ class Follower:
         since, self._looked_at = self._looked_at, time.time_ns() // 1_000
         news = tail.read(apps)
         of_app: defaultdict[str, list[Entry]] = defaultdict(list)
-        for entry in news.entries:
+        for entry in without_erased(news.entries, self._erasures):
             of_app[entry.app].append(entry)
         seen: dict[str, list[Seen]] = {}
         for app in apps:

@@ -15,6 +15,7 @@ from tenure.errors import NotFound
 from tenure.event import Event, Identify, Refusal
 from tenure.identity import element_ids, event_ids, identifiers
 from tenure.live import loaded, pending
+from tenure.live.erased import without_erased
 from tenure.live.request import Item, Request, request_of
 from tenure.receipt import is_receipt
 from tenure.warehouse.client import Tenant
@@ -51,10 +52,10 @@ def search(tenant: Tenant, store: Store, journals: Path, text: str) -> Found:
     text = text.strip()[:LONGEST]
     if not text:
         return Found([])
-    waiting = pending.find(journals, tenant.app, lambda entry: _is_about(entry, text), FOUND)
+    found_there = pending.find(journals, tenant.app, lambda entry: _is_about(entry, text), FOUND)
     receipts, sought, is_customer = _in_warehouse(tenant, store, text)
     found = {request.receipt: request for request in loaded.requests(tenant, receipts, sought)}
-    for entry in waiting:
+    for entry in without_erased(found_there, store.erasures):
         found.setdefault(entry.receipt, request_of(entry, sought=_is_sought(text)))
     by_time = sorted(found.values(), key=lambda request: (request.received_at, request.receipt), reverse=True)
     return Found(by_time[:FOUND], is_customer)

@@ -36,6 +36,14 @@ class Tombstones:
 NOTHING_ERASED = Tombstones()
 
 
+def keys_of(entry: Entry) -> set[bytes]:
+    """The keys of every identifier that an element may name."""
+    items: list[Event | Identify] = [*entry.events, *entry.identifies]
+    carried = (side for item in items for side in identifiers(item))
+    named = (key for refusal in entry.refusals for key in keys_in(entry.app, refusal.payload))
+    return {*(identity_key(entry.app, side) for side in carried), *named}
+
+
 def ids_of(entries: Iterable[Entry], tombstones: Tombstones) -> tuple[list[bytes], set[bytes]]:
     """The ids of all events and identifies of some entries, and those of events that are old."""
     every: list[bytes] = []

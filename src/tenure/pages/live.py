@@ -27,7 +27,6 @@ from tenure.live.search import LONGEST, search
 from tenure.pages.of_app import AppPage, OfApp
 from tenure.pages.rendering import environment, fragment, page
 from tenure.receipt import is_receipt
-from tenure.warehouse.client import Tenant
 from tenure.wire import codes, registry
 
 DIALECTS: Final = tuple(sorted({operation.dialect for operation in registry.ALL}))
@@ -95,7 +94,7 @@ def add_live(site: FastAPI) -> None:
 
     @site.get("/apps/{app}/live/requests/{receipt}")
     def one_request(request: Request, of: AppPage, receipt: str) -> Response:
-        found = recent.request(of.tenant, journals, receipt) if is_receipt(receipt) else None
+        found = recent.request(of.tenant, of.store.erasures, journals, receipt) if is_receipt(receipt) else None
         if found is None:
             raise NotFound("this app has no request with this receipt", code="unknown_receipt")
         make = fragment if request.headers.get("HX-Request") else page
@@ -110,7 +109,7 @@ def add_live(site: FastAPI) -> None:
         streams.check(of.visitor.session)
         since = max(int(last_event_id) if last_event_id.isdecimal() else since, time.time_ns() // 1_000 - MAX_LATE_US)
         wanted = Wanted(outcome, dialect, name.strip(), customer.strip())
-        told = _tell(follower, of.tenant, journals, wanted, since, partial(_framed, request))
+        told = _tell(follower, of, journals, wanted, since, partial(_framed, request))
 
         async def body() -> AsyncIterator[str]:
             with streams.one_more(of.visitor.session):
@@ -123,7 +122,7 @@ def add_live(site: FastAPI) -> None:
 
 def _items(of: OfApp, journals: Path, wanted: Wanted) -> list[Seen]:
     """What a page begins with, newest first."""
-    requests: list[Seen] = [*recent.recent(of.tenant, journals, wanted)]
+    requests: list[Seen] = [*recent.recent(of.tenant, of.store.erasures, journals, wanted)]
     return sorted([*requests, *_refused(turned_away(journals, of.app.id), wanted)], key=_at, reverse=True)
 
 
@@ -143,7 +142,7 @@ def _at(seen: Seen) -> int:
 
 async def _tell(  # noqa: PLR0917 - private, all of one stream
     follower: Follower,
-    tenant: Tenant,
+    of: OfApp,
     journals: Path,
     wanted: Wanted,
     since: int,
@@ -152,8 +151,8 @@ async def _tell(  # noqa: PLR0917 - private, all of one stream
     """The text of a stream: what was missed, then what comes, until it is time to ask again."""
     ends_at = time.monotonic() + STREAM_SECONDS
     yield f"retry: {RETRY_MS}\n\n"
-    async with follower.watch(tenant.app) as subscription:
-        missed: list[Seen] = [*await asyncio.to_thread(recent.since, tenant, journals, since)]
+    async with follower.watch(of.app.id) as subscription:
+        missed: list[Seen] = [*await asyncio.to_thread(recent.since, of.tenant, of.store.erasures, journals, since)]
         seen: list[Seen] | None = missed
         while seen is not None and time.monotonic() < ends_at:
             found = _few([one for one in seen if _is_wanted(one, wanted)])
