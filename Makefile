@@ -42,7 +42,6 @@ screenshots: $(VENV)/.dev
 soak: $(VENV)/.dev tests/clients/node/node_modules
 	$(BIN)/pytest -m soak tests
 	TENURE_TEST_KILLS=100 $(BIN)/pytest tests/crash tests/soak
-	TENURE_TEST_EVERY_PAYLOAD=1 $(BIN)/pytest tests/pages/test_hostile.py
 	TENURE_TEST_SUBSCRIPTIONS=100000 TENURE_TEST_EXAMPLES=1000 $(BIN)/pytest tests/loader tests/subscriptions tests/wire tests/health tests/control
 
 # Coverage-guided, each decoder for SECONDS; atheris is in no lock, since it has wheels for few platforms.

@@ -62,6 +62,7 @@ def test_second_run_changes_nothing_but_the_keys(running: Server) -> None:
     assert refused.status_code == 401
 
 
+@pytest.mark.soak
 def test_run_that_was_broken_off_is_taken_up_without_doubles(running: Server) -> None:
     """As if the first run had ended before it could say that all is loaded: everything is sent again."""
     keys = demo(running)["keys"]

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from tenure.customers.books import books
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
@@ -114,6 +116,7 @@ def test_nothing_of_a_tangled_customer_is_left_and_nobody_else_changes(own: tupl
     assert books(Warehouse(Settings.load({"data": server.data}, {})).tenant(keys["app"])).balanced
 
 
+@pytest.mark.soak
 def test_who_comes_back_is_a_new_customer_everywhere(own: tuple[Server, Keys]) -> None:
     """The same names again: on the list, in the view, linked by what is said anew, and by nothing from before."""
     server, keys = own

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.harness import Server
-from tests.pages.site import VIEWER, Site, make_site, signed_in
+from tests.pages.site import VIEWER, Site, make_site, visit
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def site(server: Server) -> Site:
 @pytest.fixture
 def admin(chromium: Browser, site: Site) -> Iterator[Page]:
     """A browser in which the admin is signed in."""
-    page = signed_in(chromium, site)
+    page = visit(chromium, site)
     yield page
     page.context.close()
 
@@ -28,6 +28,6 @@ def admin(chromium: Browser, site: Site) -> Iterator[Page]:
 @pytest.fixture
 def viewer(chromium: Browser, site: Site) -> Iterator[Page]:
     """A browser in which the viewer is signed in."""
-    page = signed_in(chromium, site, VIEWER)
+    page = visit(chromium, site, VIEWER)
     yield page
     page.context.close()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tenure.control.database import connect
@@ -51,12 +52,35 @@ def make_site(server: Server) -> Site:
     return Site(server, keys, store)
 
 
-def signed_in(browser: Browser, site: Site, email: str = ADMIN, **options: Any) -> Page:
-    """A page of a new visitor who has signed in by the form."""
+_cookies: dict[tuple[str, str], list[Any]] = {}
+"""Of those who are signed in, by server and e-mail address."""
+
+
+def visit(browser: Browser, site: Site, email: str = ADMIN) -> Page:
+    """A page of somebody who is signed in from before, if the session is still good: signing in takes its time."""
+    known = _cookies.get((site.server.url, email), [])
+    jar = {one["name"]: one["value"] for one in known}
+    if not known or httpx.get(f"{site.server.url}/settings/account", cookies=jar, timeout=30).status_code != 200:
+        page = signed_in(browser, site, email)
+        _cookies[site.server.url, email] = page.context.cookies()
+        return page
+    page = new_page(browser, site)
+    page.context.add_cookies(known)
+    return page
+
+
+def new_page(browser: Browser, site: Site, **options: Any) -> Page:
+    """A page of a new visitor, watched."""
     context = browser.new_context(base_url=site.server.url, timezone_id="Europe/Berlin", locale="en-GB", **options)
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     watch(context)
+    return page
+
+
+def signed_in(browser: Browser, site: Site, email: str = ADMIN, **options: Any) -> Page:
+    """A page of a new visitor who has signed in by the form."""
+    page = new_page(browser, site, **options)
     page.goto("/sign-in")
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
