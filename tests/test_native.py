@@ -77,6 +77,7 @@ def test_duplicates_and_conflicts_are_told_at_once(server: Server, keys: Keys) -
     assert len(server.read("/v1/customers/u1/timeline", keys)["items"]) == 3
 
 
+@pytest.mark.soak
 def test_what_a_process_has_forgotten_the_warehouse_knows(new_server: Callable[..., Server]) -> None:
     """After a restart of everything, an event that was loaded before is a duplicate still."""
     server = new_server()

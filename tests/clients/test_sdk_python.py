@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tenure_client import AsyncClient, Client, Report, sign
 
 from tests.harness import Server, create_app
@@ -145,6 +146,7 @@ for n in range(900):
     assert found in (list(range(tracked)), list(range(tracked + 1)))
 
 
+@pytest.mark.soak
 def test_kill_of_the_server(new_server: Callable[..., Server]) -> None:
     """Events tracked while the server is killed and started again are each on the timeline once."""
     server = new_server()

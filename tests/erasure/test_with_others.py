@@ -83,6 +83,7 @@ def tangled(server: Server, keys: Keys, jane: Person, john: Person) -> list[str]
     return [*jane.identifiers, other, merged, f"anonymous_id:{by_hand['value']}"]
 
 
+@pytest.mark.soak
 def test_nothing_of_a_tangled_customer_is_left_and_nobody_else_changes(own: tuple[Server, Keys]) -> None:
     """Merged, split, linked with a note, in conflict, on the list, named by another: gone from answers and bytes."""
     server, keys = own

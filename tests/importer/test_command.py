@@ -122,6 +122,7 @@ def test_the_cdnow_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.soak
 def test_kill_and_resume(tmp_path: Path) -> None:
     """kill -9 again and again, between any two steps: started again it goes on, and not even a count differs."""
     data, file = tmp_path / "data", cdnow.log_file()

@@ -99,6 +99,7 @@ def test_one_event_from_its_name_to_its_customers(site: Site, admin: Page) -> No
     expect(admin).to_have_url(re.compile(r"/customers\?did=login"))
 
 
+@pytest.mark.soak
 def test_marks_are_explained_on_the_page_of_the_event(site: Site, viewer: Page) -> None:
     """A viewer reads since when it is silent, and how large the spike was; a year is shown by weeks."""
     viewer.goto(f"{site.app}/events/report_sent")

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tenure.control.database import connect
@@ -90,6 +91,7 @@ def test_a_viewer_cannot_create_an_app(site: Site, viewer: Page) -> None:
     expect(viewer).to_have_url(re.compile(f"/apps/{site.keys['app']}/"))
 
 
+@pytest.mark.soak
 def test_a_name_that_is_taken_is_said_beside_the_field(site: Site, admin: Page) -> None:
     """What was typed stays, and nothing is made."""
     taken = site.store.app(site.keys["app"]).name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.pages.site import Site, axe, calm, fits
@@ -76,6 +77,7 @@ def test_a_viewer_may_try_a_rule_and_not_apply_it(viewer: Page, site: Site) -> N
     assert refused.status_code == 403
 
 
+@pytest.mark.soak
 def test_a_rule_that_cannot_be_says_why(admin: Page, site: Site) -> None:
     """The form stays as it was, with what is wrong with it; a step that does not exist is refused."""
     quarantine(site, {"event": "odd", "uid": "u", "eventDate": "1.2.2026"})

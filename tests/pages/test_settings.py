@@ -238,6 +238,7 @@ def test_an_app_is_renamed(site: Site, admin: Page) -> None:
 
 
 @pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.soak
 def test_pages_of_settings_for_a_viewer(site: Site, viewer: Page, width: int) -> None:
     """A viewer sees every page, can change nothing on it, and is refused what a form of an admin would send."""
     viewer.set_viewport_size({"width": width, "height": 900})
