@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
+from clickhouse_connect.driver.client import Client
 
 from bench.pages import pages
 from bench.servers import Tenure, processor_seconds, tenure_server
@@ -120,10 +122,7 @@ def fill(data: Path) -> None:
     started = time.monotonic()
     with tenure_server(data, FILLING) as server:
         client, app = Warehouse(Settings.load({"data": data}, {})).client, server.keys["app"]
-        values = [f"cus_{number}" for number in range(CUSTOMERS)]
-        rows = [(app, identity_key(app, Identifier("customer_id", value)), "customer_id", value) for value in values]
-        columns = COLUMNS["identifier"]
-        client.insert("identifier", rows, column_names=list(columns), column_type_names=list(columns.values()))
+        identify(client, app, [f"cus_{number}" for number in range(CUSTOMERS)])
         for start in range(0, EVENTS, BLOCK):
             bound = {"app": app, "from": start, "customers": CUSTOMERS, "block": BLOCK}
             client.command(_EVENTS, bound, settings=LARGE_PARTS)
@@ -131,6 +130,13 @@ def fill(data: Path) -> None:
         client.command(_SEEN, settings=IN_ORDER)
         put_right(client, {app})
     print(f"{EVENTS:,} events of {CUSTOMERS:,} customers put into the tables in {time.monotonic() - started:.0f} s")
+
+
+def identify(client: Client, app: str, values: Sequence[str]) -> None:
+    """Customers by their ids, put into the table straight."""
+    rows = [(app, identity_key(app, Identifier("customer_id", value)), "customer_id", value) for value in values]
+    columns = COLUMNS["identifier"]
+    client.insert("identifier", rows, column_names=list(columns), column_type_names=list(columns.values()))
 
 
 def ask(http: httpx.Client, question: str) -> dict[str, list[object]]:

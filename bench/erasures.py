@@ -11,9 +11,8 @@ from pathlib import Path
 
 import httpx
 
+from bench.customers import identify
 from bench.servers import Tenure, tenure_server
-from tenure.identity import Identifier, identity_key
-from tenure.loader.columns import COLUMNS
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 
@@ -135,10 +134,7 @@ def fill(data: Path) -> None:
     started = time.monotonic()
     with tenure_server(data, FILLING) as server:
         client, app = Warehouse(Settings.load({"data": data}, {})).client, server.keys["app"]
-        values = [f"cus-{number}" for number in range(CUSTOMERS)]
-        rows = [(app, identity_key(app, Identifier("customer_id", value)), "customer_id", value) for value in values]
-        columns = COLUMNS["identifier"]
-        client.insert("identifier", rows, column_names=list(columns), column_type_names=list(columns.values()))
+        identify(client, app, [f"cus-{number}" for number in range(CUSTOMERS)])
         for start in range(0, EVENTS, BLOCK):
             bound = {"app": app, "from": start, "customers": CUSTOMERS, "block": BLOCK}
             client.command(_EVENTS, bound, settings={"max_threads": 2, "min_insert_block_size_bytes": 0})
