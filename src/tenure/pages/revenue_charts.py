@@ -10,6 +10,7 @@ from tenure.metrics.answers import ChurnRow, MrrRow, Rate
 from tenure.metrics.asked import DAY
 from tenure.pages.charts import Chart, Draw, Series, Value
 from tenure.pages.money_view import View
+from tenure.subscriptions.currency import UNKNOWN
 
 NAMES = {
     "opening": "Opening", "new": "New", "expansion": "Expansion", "reactivated": "Reactivated", "transfer": "Transfer",
@@ -107,7 +108,7 @@ def plans_churn_chart(rows: Sequence[ChurnRow], view: View, path: str) -> Chart:
 
 def row_currency(rows: Sequence[MrrRow | ChurnRow]) -> str:
     """The one of all rows."""
-    return rows[0].currency if rows else "XXX"
+    return rows[0].currency if rows else UNKNOWN
 
 
 def plan_name(plan: str | None) -> str:
