@@ -206,7 +206,7 @@ def followed(server: Server, keys: Keys) -> list[Any]:
         time.sleep(0.05)
     answers = [server.read("/v1/customers", keys, limit=1000, **asked)["items"] for asked in QUESTIONS]
     for item in itertools.chain.from_iterable(answers):
-        item.pop("health")  # a score is made in its own time
+        item.pop("health")  # made in its own time; the whole customer, which is compared too, has it at once
     return [stable(items) for items in answers]
 
 
