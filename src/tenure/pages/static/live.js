@@ -5,7 +5,7 @@ const MOST = 300;
 const list = document.getElementById('live');
 const state = document.getElementById('live-state');
 const pause = document.getElementById('live-pause');
-const held = [];
+const held = new Map();
 let source = null;
 let paused = false;
 let last = '';
@@ -34,14 +34,22 @@ function take(item) {
     htmx.process(item);
   } else if (!paused) {
     show(item);
-  } else if (held.push(item) > MOST) {
-    held.shift();
+  } else {
+    hold(item);
   }
+}
+
+/* What comes again while it is held, as a request does whose outcome is known by then, is held once. */
+function hold(item) {
+  const id = item.id || Symbol('nobody can tell it from others');
+  held.delete(id);
+  held.set(id, item);
+  if (held.size > MOST) held.delete(held.keys().next().value);
 }
 
 function tell() {
   if (paused) {
-    state.textContent = `Paused. ${held.length} came meanwhile.`;
+    state.textContent = `Paused. ${held.size} came meanwhile.`;
   } else if (!source || source.readyState === EventSource.CLOSED) {
     state.textContent = 'Not live: the server refused the connection. Too many live pages may be open; load this one again.';
   } else {
@@ -75,7 +83,10 @@ pause.addEventListener('click', () => {
   paused = !paused;
   pause.setAttribute('aria-pressed', String(paused));
   pause.textContent = paused ? 'Go on' : 'Pause';
-  if (!paused) held.splice(0).forEach(show);
+  if (!paused) {
+    held.forEach(show);
+    held.clear();
+  }
   tell();
 });
 
