@@ -73,6 +73,19 @@ def test_nothing_depends_on_what_is_loaded(store: Store, history: list[tuple[boo
         assert partition(waiting.facts(side, store.links)).customer(side) == expected.customer(side)
 
 
+def test_what_was_said_first_counts_though_it_waits(store: Store) -> None:
+    """A later request is loaded already, from another journal: whoever claimed first still owns the visitor."""
+    app = new_app(store)
+    claim = Identify(index=0, uid="u", anonymous_id="visitor")
+    other = Identify(index=0, email="e@example.com", anonymous_id="visitor")
+    again = msgspec.structs.replace(claim, index=1)
+    first, later = an_entry(1, app=app, identifies=[claim]), an_entry(2, app=app, identifies=[other, again])
+    store.links.add(rows.block([later]).links)
+    visitor, owner = Identifier("anonymous_id", "visitor"), Identifier("uid", "u")
+    facts = Unloaded(app, [first], store.erasures).facts(visitor, store.links)
+    assert partition(facts).customer(visitor) == (owner, visitor)
+
+
 def test_what_waits_is_read_in_the_journals(store: Store, tmp_path: Path) -> None:
     """After what is loaded, of this app alone, without what is erased; and as far as there is time for it."""
     app, other = (new_app(store) for _ in range(2))

@@ -54,7 +54,7 @@ def test_a_number_leads_to_its_subscriptions(book: Site, admin: Page) -> None:
     """Choose a period, see what moved MRR, click a movement, and its subscriptions add up to it; each leads to its
     customer."""
     admin.goto(f"{book.app}/revenue")
-    admin.get_by_label("From").fill("2025-01-01")
+    admin.get_by_label("From", exact=True).fill("2025-01-01")
     admin.get_by_label("To", exact=True).fill("2025-06-30")
     admin.get_by_role("button", name="Show").first.click()
     admin.get_by_label("What moved MRR").select_option("2025-03-31")

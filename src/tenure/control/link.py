@@ -64,6 +64,11 @@ class Link(NamedTuple):
         said = f"{self.key(self.one)}{self.key(self.other)}{self.how}/{self.source}/{self.verified:d}"
         return blake2b(said.encode(), digest_size=16, person=b"link").hexdigest()
 
+    def said_again(self, again: Link) -> Link:
+        """This fact, when it was said another time, too: as it was said first, and undone if either is."""
+        first, second = sorted((self, again), key=lambda link: link.evidence)
+        return first if first.undone_at is not None else first._replace(undone_at=second.undone_at)
+
     def key(self, side: Identifier) -> str:
         """The identity key of a side, in hex."""
         return identity_key(self.app, side).hex()

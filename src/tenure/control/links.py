@@ -58,9 +58,7 @@ class Links:
         """Record facts; of one that is there the earliest evidence is kept. Costs no write when all are known."""
         earliest: dict[str, Link] = {}
         for found in links:
-            kept = earliest.setdefault(found.id, found)
-            if found.evidence < kept.evidence:
-                earliest[found.id] = found
+            earliest[found.id] = earliest.get(found.id, found).said_again(found)
         news = {key: found for key, found in earliest.items() if self._is_news(key, found)}
         if not news:
             return

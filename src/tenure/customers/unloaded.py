@@ -70,7 +70,7 @@ class Unloaded:
             for said in self._with(new):
                 facts += links.every(said.entry, said.item, said.event_id)
             for fact in facts:
-                found.setdefault(fact.id, fact)
+                found[fact.id] = found.get(fact.id, fact).said_again(fact)
             new = {side for fact in facts for side in fact.pair} - reached
             reached |= new
         return list(found.values())
