@@ -81,7 +81,7 @@ class _Counted(NamedTuple):
 
 _COUNTS = """
 SELECT name, sum(of_day) AS total, sumMap([dialect], [of_day]), sumMapIf([day], [of_day], day >= {since:Int32})
-FROM (VOLUMES) GROUP BY name HAVING total > 0 ORDER BY name = {asked:String} DESC, total DESC, name LIMIT {limit:UInt32}
+FROM (VOLUMES) GROUP BY name HAVING total > 0 ORDER BY name = {only:String} DESC, total DESC, name LIMIT {limit:UInt32}
 """
 _VOLUMES = """
 SELECT name, toString(dialect) AS dialect, toInt32(day) AS day, sum(events) AS of_day
@@ -94,12 +94,12 @@ FROM event FINAL WHERE RECEIVED GROUP BY name, dialect, day
 _TIMES = """
 SELECT name, toUnixTimestamp64Milli(min(first)), toUnixTimestamp64Milli(max(last)),
     toUnixTimestamp64Milli(max(least(last, fromUnixTimestamp64Milli({now:Int64}))))
-FROM seen WHERE name != '' GROUP BY name
+FROM seen WHERE name != '' AND ONLY GROUP BY name
 """
 _TIMES_THEN = """
 SELECT name, toUnixTimestamp64Milli(min(occurred_at)), toUnixTimestamp64Milli(max(occurred_at)),
     toUnixTimestamp64Milli(max(least(occurred_at, fromUnixTimestamp64Milli({now:Int64}))))
-FROM event FINAL WHERE RECEIVED GROUP BY name
+FROM event FINAL WHERE RECEIVED AND ONLY GROUP BY name
 """
 _SENDERS = """
 SELECT name, uniqUpTo(SEVERAL)(customer_key) FROM TABLE WHERE name IN {names:Array(String)} AND CONDITION
@@ -107,8 +107,8 @@ SELECT name, uniqUpTo(SEVERAL)(customer_key) FROM TABLE WHERE name IN {names:Arr
 """.replace("SEVERAL", str(BROKEN_SENDERS))
 
 
-def event_names(tenant: Tenant, as_of: int | None = None, asked: str = "") -> EventNames:
-    """Every name, up to 10,000, of events received by `as_of` (milliseconds since 1970 UTC); `asked` first.
+def event_names(tenant: Tenant, as_of: int | None = None, only: str = "") -> EventNames:
+    """Every name, up to 10,000, of events received by `as_of` (milliseconds since 1970 UTC), or `only` one of them.
 
     By counts that are kept; with `as_of`, and while a customer is being erased, by all events. Raises Unavailable.
     """
@@ -116,17 +116,18 @@ def event_names(tenant: Tenant, as_of: int | None = None, asked: str = "") -> Ev
     straight = as_of is not None or tenant.hides
     received, parameters = received_by(as_of)
     today = now // DAY_MS
-    parameters |= {"now": now, "asked": asked, "limit": MAX_NAMES, "since": today - USUAL_DAYS - LOOKED_AT}
+    parameters |= {"now": now, "only": only, "limit": MAX_NAMES, "since": today - USUAL_DAYS - LOOKED_AT}
     volumes, times = (_VOLUMES_THEN, _TIMES_THEN) if straight else (_VOLUMES, _TIMES)
     rows = tenant.rows(_COUNTS.replace("VOLUMES", volumes).replace("RECEIVED", received), parameters)
-    seen = {name: found for name, *found in tenant.rows(times.replace("RECEIVED", received), parameters)}
-    found = [
+    times = times.replace("RECEIVED", received).replace("ONLY", "name = {only:String}" if only else "true")
+    seen = {name: found for name, *found in tenant.rows(times, parameters)}
+    counted = [
         _Counted(name, count, dict(zip(*by_dialect, strict=True)), dict(zip(*by_day, strict=True)))
         for name, count, by_dialect, by_day in rows
-        if name in seen  # else its first event is being loaded
     ]
+    found = [one for one in counted if one.name in seen]  # of others the first event is being loaded, or nobody asked
     silent = _silences(tenant, found, seen, now, as_of)
-    reviewed = review({counted.name: counted.by_dialect for counted in found})
+    reviewed = review({one.name: one.by_dialect for one in (counted if only else found)})
     items = [
         EventName(counted.name, counted.events, rfc3339(first), rfc3339(last), sorted(counted.by_dialect),
                   reviewed.advice.get(counted.name, []), _daily(counted.by_day, today), silent.get(counted.name),

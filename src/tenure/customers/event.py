@@ -19,6 +19,8 @@ from tenure.wire.times import DAY_MS, rfc3339
 MAX_DAYS: Final = 1_100
 """Three years."""
 EXAMPLES: Final = 5
+SENDERS: Final = 100
+"""Rows of senders that are looked at for them."""
 DOERS: Final = 10
 
 
@@ -57,9 +59,10 @@ FROM (SELECT customer, counts, lasts, indexOf(names, {name:String}) AS place FRO
 WHERE place > 0 ORDER BY at DESC, customer LIMIT {limit:UInt32}
 """
 _SHOWN = "SELECT customer, shown FROM customer FINAL WHERE customer IN {customers:Array(FixedString(16))}"
+# A key may have several rows until they are merged.
 _SENDERS = """
-SELECT customer_key, max(last) AS at, toUnixTimestamp64Milli(at) FROM seen WHERE name = {name:String}
-GROUP BY customer_key ORDER BY at DESC, customer_key LIMIT {limit:UInt32}
+SELECT customer_key, toUnixTimestamp64Milli(last) FROM seen WHERE name = {name:String}
+ORDER BY last DESC, customer_key LIMIT {limit:UInt32}
 """
 _EXAMPLES = f"""
 SELECT {COLUMNS} FROM event FINAL WHERE customer_key IN {{keys:Array(FixedString(16))}} AND name = {{name:String}}
@@ -70,8 +73,8 @@ ORDER BY event.occurred_at DESC, event_id DESC LIMIT {{limit:UInt32}}
 
 def find_event(tenant: Tenant, name: str) -> EventName:
     """What the catalogue says of a name. Raises NotFound and Unavailable."""
-    items = event_names(tenant, asked=name).items
-    if not items or items[0].name != name:
+    items = event_names(tenant, only=name).items
+    if not items:
         raise NotFound("this app has no event of that name", code="unknown_event")
     return items[0]
 
@@ -105,12 +108,16 @@ def doers(tenant: Tenant, name: str) -> Doers:
 
 def examples(tenant: Tenant, name: str) -> list[Item]:
     """The last five events. Raises Unavailable."""
-    senders = tenant.rows(_SENDERS, {"name": name, "limit": EXAMPLES})
+    rows = tenant.rows(_SENDERS, {"name": name, "limit": SENDERS})
+    lasts: dict[bytes, int] = {}
+    for key, last in rows:
+        lasts.setdefault(bytes(key), last)
+    senders = list(lasts.items())[:EXAMPLES]
     if not senders:
         return []
     # As many senders as there are examples: none is older than the last event of the last of them.
-    since = senders[-1][2] if len(senders) == EXAMPLES else -(2**52)
-    parameters = {"keys": [bytes(row[0]) for row in senders], "name": name, "since": since, "limit": EXAMPLES}
+    since = senders[-1][1] if len(senders) == EXAMPLES else rows[-1][1] if len(rows) == SENDERS else -(2**52)
+    parameters = {"keys": [key for key, _ in senders], "name": name, "since": since, "limit": EXAMPLES}
     return [item(row) for row in tenant.rows(_EXAMPLES, parameters)]
 
 

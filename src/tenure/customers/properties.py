@@ -2,11 +2,14 @@
 
 Events are kept by customer, so that those of one name lie scattered. Keys of customers are hashes: the first so many of
 those who did it, in the order of their keys, are a sample by chance, the same each time, and lie as close as they can.
+How far into all keys they reach tells how many customers did it (the k-minimum-values estimate: Bar-Yossef et al.,
+Counting Distinct Elements in a Data Stream, 2002; it is 2 % off, mostly).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -24,7 +27,7 @@ SAMPLE_EVENTS: Final = 50_000
 LEAST_SAMPLE: Final = 200
 """So many customers are read, however scattered they lie."""
 MOST_SAMPLE: Final = 4_000
-ROWS_READ: Final = 150_000
+ROWS_READ: Final = 100_000
 """About so many events of all names are read for it at the most."""
 PROPERTIES: Final = 40
 VALUES: Final = 6
@@ -43,6 +46,7 @@ class Sample(msgspec.Struct):
     until: date
     customers: int
     of_customers: int
+    """An estimate, where there are more than 4,000."""
     events: int
 
     @property
@@ -99,9 +103,11 @@ GROUP BY at HAVING sum(events) > 0 ORDER BY at DESC LIMIT 1
 """
 _SINCE, _UNTIL = "fromUnixTimestamp64Milli({since:Int64})", "fromUnixTimestamp64Milli({until:Int64})"
 _SENDERS = f"""
-SELECT count(), groupArraySorted({MOST_SAMPLE})(customer_key), (SELECT sum(events) FROM volume)
-FROM (SELECT DISTINCT customer_key FROM seen WHERE name = {{name:String}} AND last >= {_SINCE})
-"""  # noqa: S608 - the number is the one above; every value is bound, here and below
+SELECT groupArray(customer_key), (SELECT sum(events) FROM volume) FROM (
+    SELECT DISTINCT customer_key FROM seen WHERE name = {{name:String}} AND last >= {_SINCE}
+    ORDER BY customer_key LIMIT {{most:UInt32}}
+)
+"""  # noqa: S608 - every value is bound, here and below
 _SAMPLE = f"""
 SELECT occurred_at, properties FROM event FINAL
 WHERE customer_key IN {{keys:Array(FixedString(16))}} AND name = {{name:String}}
@@ -177,11 +183,19 @@ def _sample(tenant: Tenant, name: str) -> tuple[Sample, dict[str, Any]]:
     until = int(last[0][0])
     since = until - SAMPLE_DAYS + 1
     parameters = {"name": name, "since": since * DAY_MS, "until": (until + 1) * DAY_MS, "events": SAMPLE_EVENTS,
-                  "longest": LONGEST_VALUE}  # fmt: skip
-    ((senders, keys, every),) = tenant.rows(_SENDERS, parameters)
-    chosen = keys[: max(LEAST_SAMPLE, ROWS_READ * senders // max(1, every))]
+                  "longest": LONGEST_VALUE, "most": MOST_SAMPLE + 1}  # fmt: skip
+    ((keys, every),) = tenant.rows(_SENDERS, parameters)
+    keys = [bytes(key) for key in keys]
+    senders = len(keys) if len(keys) <= MOST_SAMPLE else estimated(keys)
+    chosen = keys[:MOST_SAMPLE][: max(LEAST_SAMPLE, ROWS_READ * senders // max(1, every))]
     days = EPOCH + timedelta(since), EPOCH + timedelta(until)
-    return Sample(*days, len(chosen), senders, 0), parameters | {"keys": [bytes(key) for key in chosen]}
+    return Sample(*days, len(chosen), senders, 0), parameters | {"keys": chosen}
+
+
+def estimated(keys: Sequence[bytes]) -> int:
+    """How many keys there are, given the smallest of them, sorted."""
+    reached = int.from_bytes(keys[-1]) / (1 << 8 * len(keys[-1]))
+    return round((len(keys) - 1) / reached)
 
 
 def _raw(value: str) -> msgspec.Raw:
