@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= tenure-data
 
+# What is imported is compiled once: the tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo install test check unit sdk lock bench screenshots soak fuzz clean
 
 demo: $(VENV)/.runtime
@@ -11,7 +14,9 @@ demo: $(VENV)/.runtime
 
 install: $(VENV)/.runtime
 
-test: check sdk unit
+test: $(VENV)/.dev
+	$(MAKE) --jobs=2 --output-sync=target check sdk
+	$(MAKE) unit
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -50,16 +55,17 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
 	$(BIN)/python -m fuzz --seconds $(SECONDS)
 
-# The runtime alone, then what developing needs beside it; both exactly as locked.
+# The runtime alone, then what developing needs beside it; both exactly as locked. Modules are compiled when they are
+# first imported: most never are.
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	PYTHON=$(PYTHON) scripts/system-packages python3-venv
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.lock
 	touch $@
 
 tests/clients/node/node_modules: tests/clients/node/package-lock.json

@@ -107,11 +107,12 @@ def calm(page: Page) -> None:
     assert not page.context.tenure_problems, page.context.tenure_problems  # type: ignore[attr-defined]
 
 
-def axe(page: Page) -> None:
-    """axe-core finds nothing wrong with the page as it is shown, by WCAG 2.2 A and AA. It is calm, too."""
+def axe(page: Page, only: str = "") -> None:
+    """axe-core finds nothing wrong with the page as it is shown, by WCAG 2.2 A and AA or by one rule. It is calm."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE.read_text())
-    found = page.evaluate("rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", RULES)
+    by = {"type": "rule", "values": [only]} if only else {"type": "tag", "values": RULES}
+    found = page.evaluate("by => axe.run(document, {runOnly: by, resultTypes: ['violations']})", by)
     wrong = [
         f"{one['id']} ({one['impact']}): {one['help']}: " + "; ".join(node["html"][:200] for node in one["nodes"][:5])
         for one in found["violations"]

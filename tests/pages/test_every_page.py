@@ -68,7 +68,7 @@ def test_every_page_is_for_everybody(page: Page, shown: Shown, name: str) -> Non
     assert page.locator("h1").count() == 1
     axe(page)
     page.emulate_media(color_scheme="dark")
-    axe(page)
+    axe(page, only="color-contrast")  # nothing else is different in the dark
     page.set_viewport_size({"width": 390, "height": 844})
     fits(page)
     calm(page)
