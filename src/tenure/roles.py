@@ -74,7 +74,7 @@ def loader(settings: Settings) -> None:
     canonical = Canonical(Warehouse(settings), store.links)
     threading.Thread(target=canonical.run, args=(stop,), daemon=True).start()
     customers = CustomerList(directory, Warehouse(settings), store.billing.of)
-    scorer = Scorer(Warehouse(settings), store.health.of, customers)
+    scorer = Scorer(Warehouse(settings), store.health.every, customers)
     scorer.start()
     loading = Loader(directory, warehouse, store, canonical, customers, settings.load_rows)
     max_bytes = settings.journal_max_mb * MEBIBYTE

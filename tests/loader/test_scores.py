@@ -12,7 +12,7 @@ from tenure.loader.customers import SCORED_AGAIN_MS
 from tenure.loader.profile import CustomerItem
 from tenure.loader.scores import Scorer
 from tenure.wire.times import DAY_MS
-from tests.loader.test_customers import Loading, entry, event
+from tests.loader.test_customers import APP, Loading, entry, event
 from tests.warehouse.conftest import Engine
 
 NOW = 1_780_000_000_000
@@ -25,7 +25,7 @@ class Scoring:
     def __init__(self, loading: Loading) -> None:
         self.loading = loading
         self.settings = HealthSettings()
-        self.scorer = Scorer(loading.warehouse, lambda _: self.settings, loading.following)
+        self.scorer = Scorer(loading.warehouse, lambda: {APP: self.settings}, loading.following)
 
     def score(self, now: int) -> Any:
         """Score until nothing is due; what the list says of the customer then."""

@@ -25,6 +25,13 @@ class HealthBook:
         with self._engine.begin() as db:
             return _of(db, app_id)
 
+    def every(self) -> dict[str, HealthSettings]:
+        """The settings of each app that said something, by its id."""
+        columns = health_settings.c
+        with self._engine.begin() as db:
+            rows = db.execute(select(columns.app_id, columns.settings)).all()
+        return {app: msgspec.json.decode(text, type=HealthSettings) for app, text in rows}
+
     def change(self, app_id: str, change: Callable[[HealthSettings], HealthSettings]) -> HealthSettings:
         """Make an app's settings into others, at once and alone; returns the new ones."""
         with self._writer.begin() as db:

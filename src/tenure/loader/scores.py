@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -36,6 +36,7 @@ RULES = "1"
 """Counts up when the same history gives another score, so that all are computed again."""
 STEP_CUSTOMERS, STEP_EVENTS = 400, 100_000
 """So many customers are scored together; fewer when their events are more, but one at least."""
+DEFAULTS = HealthSettings()
 LOOK_SECONDS = 2.0
 """How often it is looked for what is due, when nothing was."""
 REST, MOST_REST_SECONDS = 4, 5.0
@@ -85,9 +86,9 @@ class Scorer:
     """Scores the customers of all apps, in a thread of its own."""
 
     def __init__(
-        self, warehouse: Warehouse, settings: Callable[[str], HealthSettings], customers: CustomerList
+        self, warehouse: Warehouse, settings: Callable[[], Mapping[str, HealthSettings]], customers: CustomerList
     ) -> None:
-        """`settings` tells what an app says of its signals and weights."""
+        """`settings` tells what each app says of its signals and weights, where it said something."""
         self._warehouse = warehouse
         self._settings = settings
         self._customers = customers
@@ -110,12 +111,13 @@ class Scorer:
         Raises Unavailable, ClickHouseError and SQLAlchemyError; nothing is lost then.
         """
         now = time.time_ns() // 1_000_000 if now is None else now
-        hidings, due = self._customers.hidings, self._due(now)
+        every = self._settings()
+        hidings, due = self._customers.hidings, self._due(every, now)
         if not due:
             again, self._after = self._after != _START, _START
             return again
         for app in {one.app for one in due}:
-            settings = self._settings(app)
+            settings = every.get(app, DEFAULTS)
             of_app = [one for one in due if one.app == app]
             scores = self._scores(app, of_app, settings, now)
             with self._customers.writing(hidings) as may:
@@ -137,12 +139,14 @@ class Scorer:
             took = time.monotonic() - began
             rest = min(REST * took, MOST_REST_SECONDS) if more else LOOK_SECONDS
 
-    def _due(self, now: int) -> list[_Due]:
+    def _due(self, every: Mapping[str, HealthSettings], now: int) -> list[_Due]:
         """Who is due, after those of the step before, as many as are scored together."""
         apps = [app for (app,) in self._rows("SELECT DISTINCT app FROM customer", {}, None)]
         if not apps:
             return []
-        stamps = "".join(f"{app}\t{stamp(self._settings(app))}\n" for app in apps)
+        stamped = {app: stamp(settings) for app, settings in every.items()}
+        usual = stamp(DEFAULTS)
+        stamps = "".join(f"{app}\t{stamped.get(app, usual)}\n" for app in apps)
         sent = ExternalData(file_name="stamp", data=stamps.encode(), fmt="TSV", structure="app String, rules String")
         parameters = {"now": now, "app": self._after[0], "customer": self._after[1], "limit": STEP_CUSTOMERS}
         rows = [
