@@ -38,7 +38,8 @@ FROM (
 _FILLED = (
     """INSERT INTO first_copy SELECT event_id, app, precedence, receipt, position, toFixedString('', 8), customer_key,
     occurred_at FROM event""",
-    """INSERT INTO arrival SELECT app, receipt, 'event', position, 0, event_id, toFixedString('', 8), received_at,
+    """INSERT INTO arrival (* EXCEPT(path, key_prefix, verified))
+    SELECT app, receipt, 'event', position, 0, event_id, toFixedString('', 8), received_at,
     dialect, 'accepted', '' FROM event""",
     """INSERT INTO seen SELECT app, customer_key, name, count(), countIf(verified), min(occurred_at), max(occurred_at),
     now64(6) FROM event GROUP BY app, customer_key, name""",
@@ -59,9 +60,10 @@ def erasing(data: Path) -> None:
                 time.sleep(LEAD_SECONDS)
                 found = [erased(server, http, next(numbers)) for _ in range(ERASED)]
                 came = reached()
-                marked = [marked_seconds(server, http, asked) for asked, _, _ in found]
+                marked = [seconds_to(server, http, asked, "hidden") for asked, _, _ in found]
+                done = [seconds_to(server, http, asked, "done") for asked, _, _ in found]
             times = {"answered": [seconds for _, seconds, _ in found], "gone from answers": [one[2] for one in found],
-                     "rows marked": marked}  # fmt: skip
+                     "rows marked": marked, "out of every byte": done}  # fmt: skip
             told = (f"{what} p50 {sorted(spent)[ERASED // 2]:.2f} s, max {max(spent):.2f} s"
                     for what, spent in times.items())  # fmt: skip
             print(f"erasing at {came:,.0f} events/s: {'; '.join(told)} ({ERASED} customers)", flush=True)
@@ -94,13 +96,13 @@ def listed(server: Tenure, http: httpx.Client, name: str) -> bool:
     return bool(answer.json()["items"])
 
 
-def marked_seconds(server: Tenure, http: httpx.Client, erasure: str) -> float:
-    """Seconds from the request until the rows of an erasure are marked."""
+def seconds_to(server: Tenure, http: httpx.Client, erasure: str, phase: str) -> float:
+    """Seconds from the request until an erasure has come to a phase."""
     headers = {"Authorization": f"Bearer {server.keys['read_key']}"}
-    while "hidden" not in (reached := http.get(f"/v1/erasures/{erasure}", headers=headers).json()["reached"]):
+    while phase not in (reached := http.get(f"/v1/erasures/{erasure}", headers=headers).json()["reached"]):
         time.sleep(0.1)
-    asked, hidden = (datetime.fromisoformat(reached[phase]) for phase in ("requested", "hidden"))
-    return (hidden - asked).total_seconds()
+    asked, then = (datetime.fromisoformat(reached[name]) for name in ("requested", phase))
+    return (then - asked).total_seconds()
 
 
 @contextmanager
