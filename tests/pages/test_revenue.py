@@ -118,6 +118,11 @@ def test_the_cohorts_and_what_is_left_of_them(book: Site, admin: Page) -> None:
     with Path(download.value.path()).open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["mrr"] for line in lines] == [mrr for each in told for mrr in each["mrr"]]
+    with admin.expect_download() as download:
+        admin.get_by_role("button", name="Download PNG: Cohorts, by month").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    size, kept = (january.nth(place).get_by_role("link").get_attribute("href") for place in (0, 1))
+    assert size == kept
     january.nth(3).get_by_role("link").click()
     expect(admin.get_by_text("first MRR came in January 2025")).to_be_visible()
     rows = cells(admin.locator("main table"))

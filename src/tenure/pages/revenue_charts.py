@@ -57,16 +57,18 @@ def waterfall(row: MrrRow, view: View, path: str) -> Chart:
 
 
 def churn_chart(rows: Sequence[ChurnRow], view: View, path: str) -> Chart:
-    """The three rates, and the numbers that they are the quotients of."""
+    """The three rates, and the numbers that they are the quotients of. Each rate leads to who was lost, who are most of
+    each; what else is in it stands beside it."""
+    lost = _links(rows, "lost", view, path)
     rates = [
-        Series(title, [_rate(getattr(row, name)) for row in rows], "line", "percent", colour)
+        Series(title, [_rate(getattr(row, name)) for row in rows], "line", "percent", colour, links=lost)
         for colour, (name, title) in enumerate(RATES.items(), 1)
     ]
     counts = [
         Series("Customers", [row.customers for row in rows], "none", links=_links(rows, "opening", view, path)),
-        Series("Lost", [row.lost for row in rows], "none", links=_links(rows, "lost", view, path)),
-        Series("Voluntary", [row.voluntary for row in rows], "none"),
-        Series("Involuntary", [row.involuntary for row in rows], "none"),
+        Series("Lost", [row.lost for row in rows], "none", links=lost),
+        Series("Voluntary", [row.voluntary for row in rows], "none", links=lost),
+        Series("Involuntary", [row.involuntary for row in rows], "none", links=lost),
     ]
     said = {"opening": "opening", "churned": "lost", "contraction": "contracted", "expansion": "expanded"}
     amounts = [

@@ -2,6 +2,7 @@
 'use strict';
 
 const HEIGHTS = { small: 140, medium: 240, large: 340 };
+const MARGIN = 40;
 const plots = new Map();
 
 function colours() {
@@ -181,10 +182,15 @@ function legend(figure, data, index) {
 }
 
 function tools(figure) {
+  const title = figure.querySelector('figcaption').textContent.trim();
+  const actions = [['Download PNG', () => png(figure, title)], ['Download CSV', () => csv(figure, title)]];
+  figure.querySelector('details.table').before(buttons(actions, title));
+}
+
+function buttons(actions, title) {
   const bar = document.createElement('div');
   bar.className = 'tools';
-  const title = figure.querySelector('figcaption').textContent.trim();
-  for (const [name, act] of [['Download PNG', () => png(figure, title)], ['Download CSV', () => csv(figure, title)]]) {
+  for (const [name, act] of actions) {
     const button = document.createElement('button');
     button.type = 'button';
     button.textContent = name;
@@ -192,7 +198,7 @@ function tools(figure) {
     button.addEventListener('click', act);
     bar.append(button);
   }
-  figure.querySelector('details.table').before(bar);
+  return bar;
 }
 
 function save(blob, title, ending) {
@@ -203,22 +209,48 @@ function save(blob, title, ending) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-function png(figure, title) {
-  const drawn = plots.get(figure);
-  const palette = colours();
-  const source = drawn.ctx.canvas;
-  const margin = 40 * devicePixelRatio;
+/* A sheet of paper with a title, for what is so wide and high below it, in pixels of CSS. */
+function sheet(width, height, title) {
   const canvas = document.createElement('canvas');
-  canvas.width = source.width;
-  canvas.height = source.height + margin;
+  const palette = colours();
+  canvas.width = width * devicePixelRatio;
+  canvas.height = (height + MARGIN) * devicePixelRatio;
   const context = canvas.getContext('2d');
+  context.scale(devicePixelRatio, devicePixelRatio);
   context.fillStyle = palette.paper;
-  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.fillRect(0, 0, width, height + MARGIN);
   context.fillStyle = palette.text;
-  context.font = `600 ${15 * devicePixelRatio}px system-ui, sans-serif`;
-  context.fillText(title, 12 * devicePixelRatio, 26 * devicePixelRatio);
-  context.drawImage(source, 0, margin);
-  canvas.toBlob((blob) => save(blob, title, 'png'));
+  context.font = '600 15px system-ui, sans-serif';
+  context.fillText(title, 12, 26);
+  return context;
+}
+
+function png(figure, title) {
+  const source = plots.get(figure).ctx.canvas;
+  const [width, height] = [source.width / devicePixelRatio, source.height / devicePixelRatio];
+  const context = sheet(width, height, title);
+  context.drawImage(source, 0, MARGIN, width, height);
+  context.canvas.toBlob((blob) => save(blob, title, 'png'));
+}
+
+/* A table whose cells are coloured is a picture itself: each cell is painted where it stands. */
+function picture(table, title) {
+  const box = table.getBoundingClientRect();
+  const context = sheet(box.width, box.height, title);
+  context.textBaseline = 'middle';
+  for (const one of table.querySelectorAll('th, td')) {
+    const at = one.getBoundingClientRect();
+    const style = getComputedStyle(one);
+    const [x, y] = [at.left - box.left, at.top - box.top + MARGIN];
+    const right = ['right', 'end'].includes(style.textAlign);
+    context.fillStyle = style.backgroundColor;
+    context.fillRect(x, y, at.width, at.height);
+    context.fillStyle = getComputedStyle(one.querySelector('a') ?? one).color;
+    context.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+    context.textAlign = right ? 'right' : 'left';
+    context.fillText(one.textContent.trim(), right ? x + at.width - 6 : x + 6, y + at.height / 2);
+  }
+  context.canvas.toBlob((blob) => save(blob, title, 'png'));
 }
 
 /* A text that a spreadsheet would take for a formula gets an apostrophe before it. */
@@ -242,6 +274,12 @@ function begin(within) {
     figure.querySelector('details.table').open = false;
     draw(figure);
     tools(figure);
+  }
+  for (const table of within.querySelectorAll('table.heat:not([data-drawn])')) {
+    table.dataset.drawn = '';
+    const scrolling = table.closest('.scroll');
+    const title = scrolling.getAttribute('aria-label');
+    scrolling.after(buttons([['Download PNG', () => picture(table, title)]], title));
   }
 }
 
