@@ -185,7 +185,7 @@ def _sample(tenant: Tenant, name: str) -> tuple[Sample, dict[str, Any]]:
     parameters = {"name": name, "since": since * DAY_MS, "until": (until + 1) * DAY_MS, "events": SAMPLE_EVENTS,
                   "longest": LONGEST_VALUE, "most": MOST_SAMPLE + 1}  # fmt: skip
     ((keys, every),) = tenant.rows(_SENDERS, parameters)
-    keys = [bytes(key) for key in keys]
+    keys = sorted(bytes(key) for key in keys)
     senders = len(keys) if len(keys) <= MOST_SAMPLE else estimated(keys)
     chosen = keys[:MOST_SAMPLE][: max(LEAST_SAMPLE, ROWS_READ * senders // max(1, every))]
     days = EPOCH + timedelta(since), EPOCH + timedelta(until)
