@@ -129,7 +129,7 @@ def test_pages_show_everybody_once(server: Server, keys: Keys) -> None:
 
 def test_texts_and_attributes_are_sorted_by(server: Server, keys: Keys) -> None:
     """Names and identifiers as one sort, in any case; an attribute's numbers as numbers, before its texts."""
-    values = {"a": -20, "B": -3.5, "c": 0, "d": 7, "e": 1e20, "f": "10", "g": "Zoe", "h": "alpha", "i": None}
+    values = {"a": -20, "B": -3.5, "c": 0, "d": 7, "e": 1e20, "f": "10", "g": "Zoe", "h": r"a\', \"(al)\t", "i": None}
     send(server, keys, *[{"uid": uid, "traits": {"v": value}} for uid, value in values.items() if value is not None],
          {"uid": "i", "traits": {"name": "AARON"}})  # fmt: skip
     wait_listed(server, keys, 0, 9)
@@ -139,7 +139,7 @@ def test_texts_and_attributes_are_sorted_by(server: Server, keys: Keys) -> None:
     assert "".join(listed(server, keys, sort="-attribute:v")).replace("uid:", "") == "ghfedcBai"
     pages, cursor = "", {}
     while True:
-        page = server.read("/v1/customers", keys, sort="attribute:v", limit=2, **cursor)
+        page = server.read("/v1/customers", keys, sort="attribute:v", limit=1, **cursor)
         pages += "".join(item["id"] for item in page["items"]).replace("uid:", "")
         if page["next"] is None:
             break

@@ -17,7 +17,7 @@ class Cursor(NamedTuple):
     question: bytes
     absent: bool
     """Whether that customer has no value to be sorted by."""
-    value: int | str
+    value: int | str | tuple[bool, float, str]
     customer: bytes
 
     def text(self) -> str:
@@ -25,13 +25,13 @@ class Cursor(NamedTuple):
         return base64.urlsafe_b64encode(msgspec.msgpack.encode(tuple(self))).decode().rstrip("=")
 
     @classmethod
-    def parse(cls, text: str, question: bytes, kind: type[int] | type[str]) -> Cursor:
+    def parse(cls, text: str, question: bytes, kind: type) -> Cursor:
         """The inverse of `text`, with a value of a kind. Raises BadRequest, also for the cursor of another question."""
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
             found = msgspec.msgpack.decode(raw, type=cls)
             known = found.question == question
-            if known and (not isinstance(found.value, kind) or len(found.customer) != len(bytes(16))):
+            if known and not found._is_ours(kind):
                 raise ValueError("no cursor of ours")
         except (binascii.Error, ValueError, msgspec.DecodeError):
             raise BadRequest(
@@ -43,3 +43,7 @@ class Cursor(NamedTuple):
                 code="invalid_cursor",
             )  # fmt: skip
         return found
+
+    def _is_ours(self, kind: type) -> bool:
+        too_great = isinstance(self.value, int) and not -(2**63) <= self.value < 2**63
+        return isinstance(self.value, kind) and not too_great and len(self.customer) == len(bytes(16))

@@ -51,15 +51,14 @@ SORTS = {
 ATTRIBUTE = "attribute:"
 """A sort that begins so is by the attribute of that name: numbers, then texts."""
 
-# Both as texts that are in order as the values are: a double's bits, of negative ones reversed, in hexadecimal.
 _MINE = "attribute_values[indexOf(attribute_names, {sorted_by:String})]"
-_BITS = "reinterpretAsUInt64(assumeNotNull(number))"
-_NUMBER = f"hex(if(number < 0, bitNot({_BITS}), bitOr({_BITS}, toUInt64(9223372036854775808))))"
-_ORDERED = (
-    f"if(isNull(toFloat64OrNull({_MINE}) AS number), "
-    f"concat('1', leftUTF8(lowerUTF8(JSONExtractString({_MINE})), 64)), concat('0', leftPad({_NUMBER}, 16, '0')))"
-)
-_OF_ATTRIBUTE = Sort(_ORDERED, "indexOf(attribute_names, {sorted_by:String}) = 0", "String", "''")
+_OF_ATTRIBUTE = Sort(
+    f"(isNull(toFloat64OrNull({_MINE}) AS number)::Bool, ifNull(number, 0), "
+    f"if(isNull(number), leftUTF8(lowerUTF8(JSONExtractString({_MINE})), 64), ''))",
+    "indexOf(attribute_names, {sorted_by:String}) = 0", "Tuple(Bool, Float64, String)", "(false, 0, '')",
+)  # fmt: skip
+_KINDS = {"Int64": int, "String": str, _OF_ATTRIBUTE.type: tuple}
+"""What a cursor holds for each type of value."""
 
 
 class Customers(msgspec.Struct):
@@ -99,7 +98,7 @@ def customers(
     asked = msgspec.msgpack.encode((tenant.app, sort, msgspec.structs.replace(filters, now=0)))
     question = blake2b(asked, digest_size=8, person=b"customers").digest()
     if cursor is not None:
-        after = Cursor.parse(cursor, question, int if by.type == "Int64" else str)
+        after = Cursor.parse(cursor, question, _KINDS[by.type])
         where.append(_beyond(by.type, descending))
         parameters |= {"after_absent": after.absent, "after": after.value, "after_customer": after.customer}
     sql = _PAGE.format(

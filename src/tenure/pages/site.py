@@ -10,11 +10,10 @@ import structlog
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from tenure.control.store import Store
 from tenure.errors import Refused, Unavailable
@@ -43,6 +42,7 @@ from tenure.pages.start import add_start
 from tenure.pages.welcome import add_welcome
 from tenure.warehouse.client import Warehouse
 from tenure.web.identifier_path import KeepSlashes
+from tenure.web.safe_headers import SafeHeaders
 
 log = structlog.get_logger()
 
@@ -93,29 +93,18 @@ def build(intake: Intake, store: Store, warehouse: Warehouse, follower: Follower
     add_revenue(site)
     add_retention(site)
     add_behind(site)
-    site.mount(PREFIX, StaticFiles(directory=Path(str(STATIC))))
-    return SafeHeaders(BodyLimit(KeepSlashes(GZipMiddleware(site, minimum_size=1_000))))
+    site.mount(PREFIX, _Assets(directory=Path(str(STATIC))))
+    return SafeHeaders(BodyLimit(KeepSlashes(GZipMiddleware(site, minimum_size=1_000))), HEADERS)
 
 
-class SafeHeaders:
-    """Puts the site's headers on every response."""
+class _Assets(StaticFiles):
+    """Files whose address changes with their content."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application within does."""
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                if scope["path"].startswith(f"{PREFIX}/") and message["status"] == 200:
-                    headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        if response.status_code == 200:
+            response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+        return response
 
 
 def _add_errors(site: FastAPI) -> None:

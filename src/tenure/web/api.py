@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
@@ -40,6 +40,7 @@ from tenure.web.metrics import add_metrics
 from tenure.web.mrr_rules import add_mrr_rules
 from tenure.web.openapi import describe
 from tenure.web.parameters import AsOf, moment
+from tenure.web.safe_headers import SafeHeaders
 from tenure.web.subscriptions import add_subscriptions
 from tenure.web.survival import add_survival
 
@@ -65,6 +66,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     api.state.journals = intake.journal.journal.directory
     api.state.intake = intake
     _add_errors(api)
+    api.add_middleware(SafeHeaders, headers=SECURITY_HEADERS)
     api.add_middleware(KeepSlashes)
     _add_reading(api)
     add_events(api)
@@ -148,12 +150,6 @@ def _add_operating(api: FastAPI) -> None:
 
 
 def _add_errors(api: FastAPI) -> None:
-    @api.middleware("http")
-    async def secure(request: Request, call_next: Any) -> Response:
-        response: Response = await call_next(request)
-        response.headers.update(SECURITY_HEADERS)
-        return response
-
     @api.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> Response:
         return error_response(error)

@@ -39,7 +39,7 @@ class _Activity(NamedTuple):
     inactive_days: int | None
 
 
-def _activity(  # noqa: PLR0917 - query parameters, which are sent by name
+async def _activity(  # noqa: PLR0917 - query parameters, which are sent by name
     last_seen_after: Time = None,
     last_seen_before: Time = None,
     first_seen_after: Time = None,
@@ -70,7 +70,7 @@ class _Billing(NamedTuple):
     renews_before: int | None
 
 
-def _billing(  # noqa: PLR0917 - query parameters, which are sent by name
+async def _billing(  # noqa: PLR0917 - query parameters, which are sent by name
     status: Annotated[Status | None, Query(description="Pays so; `none`: has no subscription")] = None,
     plan: Annotated[str | None, Query(max_length=MAX_TEXT, description="Has a live subscription to this plan")] = None,
     past_due: Annotated[bool | None, Query(description="Has a bill that is late or was given up, or has none")] = None,
@@ -104,7 +104,7 @@ class _Doing(NamedTuple):
     health_below: int | None
 
 
-def _doing(  # noqa: PLR0917 - query parameters, which are sent by name
+async def _doing(  # noqa: PLR0917 - query parameters, which are sent by name
     did: Annotated[str | None, Query(max_length=NAME_LIMIT, description="Has events of this name")] = None,
     did_within_days: Annotated[Days, Query(description="… within so many days")] = None,
     did_at_least: Annotated[Count, Query(description="… at least so many times")] = None,
@@ -118,7 +118,7 @@ def _doing(  # noqa: PLR0917 - query parameters, which are sent by name
     )  # fmt: skip
 
 
-def segment(  # noqa: PLR0917 - query parameters, which are sent by name
+async def segment(  # noqa: PLR0917 - query parameters, which are sent by name
     activity: Annotated[_Activity, Depends(_activity)],
     doing: Annotated[_Doing, Depends(_doing)],
     q: Annotated[

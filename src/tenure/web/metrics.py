@@ -37,7 +37,7 @@ class Span(NamedTuple):
     last: date
 
 
-def span(
+async def span(
     period: Annotated[Period, Query(description="Weeks begin on Monday")] = "month",
     first: _From = None,
     last: _To = None,
@@ -83,7 +83,7 @@ def _asked(  # noqa: PLR0917 - query parameters, which are sent by name
     return asked
 
 
-def _page(
+async def _page(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="With `explain`: so many subscriptions")] = 100,
     cursor: Annotated[str | None, Query(description="`next` of the page before, with the same parameters")] = None,
 ) -> Page:

@@ -29,7 +29,7 @@ By = Annotated[str, Query(pattern=_BY, max_length=MAX_TEXT, description="none, p
 Days = Annotated[int, Query(ge=1, le=MAX_INTERVAL, description="Every so many days of a spell the curve is read off")]
 
 
-def spells(  # noqa: PLR0917 - query parameters, which are sent by name
+async def spells(  # noqa: PLR0917 - query parameters, which are sent by name
     segment: Segment,
     first: Annotated[str | None, Query(alias="from", description="Spells that began on this day or later")] = None,
     last: Annotated[
