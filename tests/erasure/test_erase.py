@@ -11,10 +11,15 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from tenure.control.database import connect
+from tenure.control.repairs import Match
+from tenure.control.store import Store
 from tenure.customers.books import Books, books
+from tenure.repair.steps import Step
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 from tests.erasure.bytes_of import holders
@@ -57,6 +62,14 @@ def are_counted(server: Server, keys: Keys) -> bool:
     return bool(server.read("/v1/events", keys) == server.read("/v1/events", keys, as_of=now))
 
 
+def note_down(server: Server, keys: Keys, person: Person) -> None:
+    """What those who use Tenure may have written of a person."""
+    store = Store(connect(Settings.load({"data": server.data}, {})))
+    store.saved_views.save(keys["app"], person.text("view"), urlencode({"attribute": f"email:eq:{person.email}"}))
+    match = Match("native", "/v1/ingest", "bad_field", "user")
+    store.repairs.add(keys["app"], match, [Step("default", "customer_id", person.customer_id)], "ann@example.com")
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + GONE_SECONDS
     while not condition():
@@ -72,6 +85,7 @@ def test_no_answer_and_no_byte_is_left(own: tuple[Server, Keys]) -> None:
     for person, requests in ((jane, sent), (john, requests_of(john))):
         send(server, keys, person, requests)
     server.wait_loaded()
+    note_down(server, keys, jane)
     assert set(holders(server, jane.planted)) == set(jane.planted)
     before, at_first = answers_about(server, keys, john), books_of(server, keys)
 
@@ -86,7 +100,7 @@ def test_no_answer_and_no_byte_is_left(own: tuple[Server, Keys]) -> None:
     assert done["identifiers"] == 6
     assert done["removed"]["warehouse"]["event"] == 10
     assert done["removed"]["warehouse"]["subscription_fact"] == 3  # two of them say what Windback's churn events do
-    assert done["removed"]["control"] == {"link": 5}
+    assert done["removed"]["control"] == {"link": 5, "saved_view": 1, "repair": 1}
     assert jane.mark not in json.dumps(done)
     assert list(done["reached"]) == ["requested", "unlinked", "loaded", "hidden", "purged", "scrubbed", "done"]
     assert set(outcomes(server, keys, jane.receipts)) == {"erased", "rejected"}

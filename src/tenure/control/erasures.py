@@ -18,6 +18,7 @@ from tenure.control.audit import record
 from tenure.control.database import forget_log, writing
 from tenure.control.link import BY_HAND, Link
 from tenure.control.links import Links
+from tenure.control.mentions import forget_mentions
 from tenure.control.partition import partition
 from tenure.control.tables import erased_key, erasure
 from tenure.errors import NotFound
@@ -201,8 +202,10 @@ class Erasures:
         self._links.forget(asked.app, asked.identifiers)
 
     def finish(self, asked: Erasure) -> bool:
-        """Forget the identifiers, and record that all is done; whether it could be, for readers may be in the way."""
+        """Forget the identifiers and what names them, and record that all is done; whether it could be, for readers may
+        be in the way."""
         with self._writer.begin() as db:
+            _record(db, asked.id, {"control": forget_mentions(db, asked.app, asked.id, asked.identifiers)})
             db.execute(update(erasure).where(erasure.c.id == asked.id).values(identifiers=None))
         if not forget_log(self._engine):
             return False

@@ -26,6 +26,7 @@ ACTIONS = {
         "view.save": "saved a view",
         "view.delete": "deleted a view",
         "repair.add": "repaired the quarantine",
+        "repair.forget": "forgot a repair rule",
     },
     "Keys": {
         "key.create": "made a key",
