@@ -12,7 +12,7 @@ from tenure_client import report
 from tenure_client.options import Options
 
 from tenure import telemetry
-from tenure.cli import cli
+from tenure.cli import command_line
 from tenure.importer import row
 from tenure.wire import codes, registry
 from tests.harness import Server
@@ -31,7 +31,7 @@ def commands() -> list[tuple[str, object]]:
         if not hasattr(command, "commands"):
             found.append((name, command))
 
-    walk(typer.main.get_command(cli), "tenure")
+    walk(typer.main.get_command(command_line()), "tenure")
     return found
 
 

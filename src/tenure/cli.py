@@ -8,36 +8,18 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
 
 from tenure import __version__, logs
-from tenure.commands.app import app_commands
 from tenure.commands.common import Data, Json, err, out, print_json, say
-from tenure.commands.erase import erase_command
-from tenure.commands.key import key_commands
-from tenure.commands.mrr import mrr_command
-from tenure.commands.signals import app_signals
-from tenure.commands.user import user_commands
 from tenure.control.audit import COMMAND_LINE, acting
-from tenure.demo.command import demo_command
 from tenure.errors import AlreadyRunning, PortInUse, SettingsInvalid, TenureError
-from tenure.importer.command import import_command
 from tenure.settings import Settings
 from tenure.welcome import first_link, wait_ready
-
-cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="Self-hosted event tracking for customer retention.")  # fmt: skip
-cli.add_typer(app_commands, name="app")
-cli.add_typer(key_commands, name="key")
-cli.add_typer(user_commands, name="user")
-
-app_commands.command("signals")(app_signals)
-app_commands.command("mrr")(mrr_command)
-cli.command("erase")(erase_command)
-cli.command("demo")(demo_command)
-cli.command("import")(import_command)
 
 DONE, FAILED, WRONG_USAGE, TAKEN = 0, 1, 2, 3
 
@@ -46,7 +28,7 @@ def main() -> None:
     """Run the command line; errors raised on purpose become one line and an exit code."""
     try:
         with acting(COMMAND_LINE):
-            cli()
+            command_line(sys.argv[1] if len(sys.argv) > 1 else None)()
     except SettingsInvalid as error:
         for problem in error.problems:
             err.print(f"setting: {problem}", style="red", markup=False)
@@ -59,13 +41,27 @@ def main() -> None:
         sys.exit(FAILED)
 
 
-@cli.command()
+def command_line(asked: str | None = None) -> typer.Typer:
+    """All commands; or, where one is `asked` for by its name, no others that take a while to import."""
+    made = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                       help="Self-hosted event tracking for customer retention.")  # fmt: skip
+    for name, place in ELSEWHERE.items():
+        if asked == name or asked not in (*ELSEWHERE, *HERE):
+            found = resolve_name(place)
+            if isinstance(found, typer.Typer):
+                made.add_typer(found, name=name)
+            else:
+                made.command(name)(found)
+    for name, command in HERE.items():
+        made.command(name)(command)
+    return made
+
+
 def version() -> None:
     """Print the version."""
     print(__version__)
 
 
-@cli.command()
 def serve(
     data: Data = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
@@ -91,7 +87,6 @@ def _welcome(settings: Settings) -> None:
         say(f"Open the pages, and make yourself the first account (this link is good once, for a day):\n\n  {link}\n")
 
 
-@cli.command("check")
 def check_command(data: Data = None, json: Json = False) -> None:
     """Look whether everything in the data directory is whole and the books balance; exit code 1 if not.
 
@@ -108,3 +103,14 @@ def check_command(data: Data = None, json: Json = False) -> None:
             out.print(f"{mark}  {finding.name}: {finding.seen}", highlight=False)
     if not all(finding.holds for finding in findings):
         raise typer.Exit(FAILED)
+
+
+ELSEWHERE = {
+    "app": "tenure.commands.app:app_commands",
+    "key": "tenure.commands.key:key_commands",
+    "user": "tenure.commands.user:user_commands",
+    "erase": "tenure.commands.erase:erase_command",
+    "demo": "tenure.demo.command:demo_command",
+    "import": "tenure.importer.command:import_command",
+}
+HERE: dict[str, Callable[..., None]] = {"version": version, "serve": serve, "check": check_command}

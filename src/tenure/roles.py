@@ -5,10 +5,14 @@ Each role imports what it is made of when it starts, so that no process holds in
 
 from __future__ import annotations
 
+import sys
+
+if not sys.stderr.isatty():  # structlog imports it for tracebacks on a terminal
+    sys.modules["rich"] = None  # type: ignore[assignment]
+
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING

@@ -27,7 +27,7 @@ from tenure.errors import AlreadyRunning, PortInUse
 from tenure.ingest.window_server import WindowServer
 from tenure.orphan import announce_parent
 from tenure.settings import Settings
-from tenure.warehouse.client import EngineAddress
+from tenure.warehouse.address import EngineAddress
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from tenure.cli import cli
+from tenure.cli import command_line
 from tenure.control.database import connect, migrate
 from tenure.control.store import Store
 from tenure.errors import TenureError
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     def typed(*arguments: str) -> Result:
-        done = CliRunner().invoke(cli, [*arguments, "--data", str(tmp_path)])
+        done = CliRunner().invoke(command_line(), [*arguments, "--data", str(tmp_path)])
         if isinstance(done.exception, TenureError):
             raise done.exception
         return done

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tenure.cli import cli
+from tenure.cli import command_line
 from tenure.control.billing import DEFAULT
 from tenure.control.database import connect, migrate
 from tenure.control.store import Store
@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def run(store: Store, tmp_path: Path) -> Run:
     def typed(*options: str) -> str:
-        done = CliRunner().invoke(cli, ["app", "mrr", "shop", *options, "--data", str(tmp_path)])
+        done = CliRunner().invoke(command_line(), ["app", "mrr", "shop", *options, "--data", str(tmp_path)])
         if isinstance(done.exception, TenureError):
             raise done.exception
         assert done.exit_code == 0, done.output

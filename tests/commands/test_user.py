@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tenure.cli import cli
+from tenure.cli import command_line
 from tenure.control.database import connect
 from tenure.control.store import Store
 from tenure.errors import Conflict
@@ -24,7 +24,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def user(data: Path, *arguments: str) -> str:
-    return CliRunner().invoke(cli, ["user", *arguments, "--data", str(data)], catch_exceptions=False).stdout
+    return CliRunner().invoke(command_line(), ["user", *arguments, "--data", str(data)], catch_exceptions=False).stdout
 
 
 def test_people_are_let_in_and_out(data: Path) -> None:

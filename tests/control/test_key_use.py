@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import DatabaseError
 from typer.testing import CliRunner
 
-from tenure.cli import cli
+from tenure.cli import command_line
 from tenure.control.database import connect, migrate
 from tenure.control.key_use import KeyUse
 from tenure.control.store import Store
@@ -96,7 +96,8 @@ def test_key_list_shows_it(tmp_path: Path) -> None:
     Keyring(store).authenticate(fresh["secret_key"], {"secret"})
     store.key_use.write()
     text, as_json = (
-        CliRunner().invoke(cli, ["key", "list", "--data", str(tmp_path), *more]).stdout for more in ([], ["--json"])
+        CliRunner().invoke(command_line(), ["key", "list", "--data", str(tmp_path), *more]).stdout
+        for more in ([], ["--json"])
     )
     assert [line.split("  ")[-1].split()[0] for line in text.splitlines()] == ["used", "no", "no", "no"]
     assert [row["used_at"] is not None for row in json.loads(as_json)] == [True, False, False, False]

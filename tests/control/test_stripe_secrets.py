@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tenure.cli import cli
+from tenure.cli import command_line
 from tenure.control.database import connect, migrate
 from tenure.control.store import Store
 from tenure.errors import NotFound, TenureError
@@ -71,7 +71,9 @@ def test_the_command_never_shows_a_secret(store: Store, tmp_path: Path) -> None:
     app = store.create_app("shop").id
 
     def typed(*arguments: str, stdin: str = "") -> str:
-        done = CliRunner().invoke(cli, ["app", "stripe", "shop", *arguments, "--data", str(tmp_path)], input=stdin)
+        done = CliRunner().invoke(
+            command_line(), ["app", "stripe", "shop", *arguments, "--data", str(tmp_path)], input=stdin
+        )
         assert done.exit_code == 0, done.output
         return done.output
 
@@ -83,5 +85,5 @@ def test_the_command_never_shows_a_secret(store: Store, tmp_path: Path) -> None:
     shown += typed("--revoke", "whsec_0") + typed()
     assert shown.endswith("whsec_0…  revoked  no use known\n")
     assert FIRST not in shown
-    both = CliRunner().invoke(cli, ["app", "stripe", "shop", "--add", "--list", "--data", str(tmp_path)])
+    both = CliRunner().invoke(command_line(), ["app", "stripe", "shop", "--add", "--list", "--data", str(tmp_path)])
     assert isinstance(both.exception, TenureError)

@@ -29,7 +29,8 @@ from tenure.loader.canonical import Canonical
 from tenure.loader.customers import CustomerList
 from tenure.loader.loader import Loader
 from tenure.settings import Settings
-from tenure.warehouse.client import EngineAddress, Warehouse
+from tenure.warehouse.address import EngineAddress
+from tenure.warehouse.client import Warehouse
 from tenure.warehouse.migrate import migrate as migrate_warehouse
 from tests.warehouse.conftest import Engine
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from tenure.commands.common import Data, Json, err, last_use, open_store, print_json, say
+from tenure.commands.common import AppName, Data, Json, err, last_use, open_store, print_json, say
+from tenure.commands.mrr import mrr_command
+from tenure.commands.signals import app_signals
 from tenure.control.policy import DIALECTS, MAX_PER_MINUTE, Policy, origin
 from tenure.errors import TenureError
 
 app_commands = typer.Typer(no_args_is_help=True, help="Apps: each has its own keys, events and customers.")
-
-AppName = Annotated[str, typer.Argument(metavar="APP", help="The app: its id or its name.")]
 
 
 @app_commands.command("create")
@@ -137,3 +137,7 @@ def _print_limits(app_id: str, policy: Policy, json: bool) -> None:
     for dialect, per_minute in limits.items():
         own = "" if dialect in policy.limits else "  (default)"
         say(f"{dialect:14}{'no limit' if per_minute is None else f'{per_minute} a minute'}{own}")
+
+
+app_commands.command("signals")(app_signals)
+app_commands.command("mrr")(mrr_command)

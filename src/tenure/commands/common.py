@@ -14,6 +14,7 @@ from tenure.settings import Settings
 from tenure.wire.times import rfc3339
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory (or TENURE_DATA).", show_default=False)]
+AppName = Annotated[str, typer.Argument(metavar="APP", help="The app: its id or its name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from tenure.commands.common import Data, Json, open_store, print_json, say
+from tenure.commands.common import AppName, Data, Json, open_store, print_json, say
 from tenure.control.billing import Billing
 from tenure.errors import BadRequest, TenureError
 from tenure.subscriptions import declared
@@ -16,7 +16,7 @@ from tenure.subscriptions.currency import Rates
 
 
 def mrr_command(
-    app: Annotated[str, typer.Argument(metavar="APP", help="The app: its id or its name.")],
+    app: AppName,
     *,
     switches: Annotated[
         list[str] | None, typer.Option("--set", metavar="SWITCH=VALUE", help="Such as cancel=request; may be repeated.")

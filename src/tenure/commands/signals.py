@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from tenure.commands.app import AppName
-from tenure.commands.common import Data, Json, open_store, print_json, say
+from tenure.commands.common import AppName, Data, Json, open_store, print_json, say
 from tenure.errors import TenureError
 from tenure.health.settings import HealthSettings, changed
 from tenure.health.signals import SIGNS

@@ -10,12 +10,12 @@ import secrets
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from importlib import import_module
 from itertools import islice
 from threading import Lock
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, Select, and_, bindparam, delete, func, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tenure.control.audit import record
 from tenure.control.database import writing
@@ -185,8 +185,8 @@ class Links:
         return [found for key, found in news.items() if key not in kept or found.evidence < kept[key]]
 
     def _upsert(self) -> Any:
-        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        wanted = insert(link)
+        dialect = import_module(f"sqlalchemy.dialects.{self._engine.dialect.name}")  # each is large, and one is needed
+        wanted = dialect.insert(link)
         evidence = ("received_at", "receipt", "position")
         new, old = (tuple_(*(side[name] for name in evidence)) for side in (wanted.excluded, link.c))
         return wanted.on_conflict_do_update(

@@ -6,18 +6,15 @@ What reads for an app goes through `Tenant`, which makes ClickHouse itself filte
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
-import msgspec
 from clickhouse_connect.driver import options
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -25,6 +22,7 @@ from clickhouse_connect.driver.external import ExternalData
 
 from tenure.errors import Unavailable
 from tenure.settings import Settings
+from tenure.warehouse.address import EngineAddress
 
 # We hand over lists. To see that they are not data frames the client would import what makes data frames: 60 MB.
 vars(options).update(pd=None, np=None)
@@ -49,36 +47,6 @@ FEW_KEYS = 100
 _KEYS = "{keys:Array(FixedString(16))}"
 
 _APP_ID = re.compile(r"app_[0-9a-f]{16}")
-
-
-class EngineAddress(msgspec.Struct, frozen=True):
-    """Where the embedded engine of a running `tenure serve` listens, and the secret of this start."""
-
-    port: int
-    secret: str
-
-    @classmethod
-    def path(cls, data: Path) -> Path:
-        """The file, readable by the owner only, by which commands beside a running server find its engine."""
-        return data / "run" / "engine.json"
-
-    def write(self, data: Path) -> None:
-        """Leave the address for commands that run beside the server."""
-        path = self.path(data)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(self))
-
-    @classmethod
-    def find(cls, data: Path, environ: Mapping[str, str] = os.environ) -> EngineAddress | None:
-        """From the supervisor's environment in a role, from the file elsewhere; None when there is neither."""
-        if "TENURE_ENGINE_PORT" in environ:
-            return cls(int(environ["TENURE_ENGINE_PORT"]), environ["TENURE_ENGINE_SECRET"])
-        try:
-            return msgspec.json.decode(cls.path(data).read_bytes(), type=cls)
-        except FileNotFoundError:
-            return None
 
 
 class Target(NamedTuple):

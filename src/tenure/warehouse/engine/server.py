@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ def run(data_dir: Path, listener: socket.socket, secret: str, memory_limit_mb: i
         # chDB takes its time zone from the environment when it is loaded.
         os.environ["TZ"] = "UTC"
         time.tzset()
+        sys.modules["pyarrow"] = None  # type: ignore[assignment] # chDB loads it where it can: 36 MB that nobody uses
         from tenure.warehouse.engine.database import Database
         from tenure.warehouse.engine.interface import Interface
 
