@@ -14,6 +14,7 @@
     │   └── Unavailable       503  cannot take it now; a retry after `retry_after` seconds can succeed
     ├── SettingsInvalid       one or more settings are wrong; holds all of them
     ├── AlreadyRunning        another `tenure serve` holds the data directory
+    ├── CopiedWithoutLinks    the data directory is a copy that the engine cannot open
     ├── PortInUse             the address to listen on is taken
     └── ImportInvalid         a file or a column mapping that `tenure import` cannot use
 
@@ -135,6 +136,10 @@ class SettingsInvalid(TenureError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class CopiedWithoutLinks(TenureError):
+    """The data directory is a copy that the engine cannot open."""
 
 
 class AlreadyRunning(TenureError):

@@ -75,9 +75,9 @@ def loader(settings: Settings) -> None:
     directory = settings.journal_directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = Store(connect(settings))
-    canonical = Canonical(Warehouse(settings), store.links)
-    threading.Thread(target=canonical.run, args=(stop,), daemon=True).start()
     customers = CustomerList(directory, Warehouse(settings), store.billing.of)
+    canonical = Canonical(Warehouse(settings), store.links, customers.links_written)
+    threading.Thread(target=canonical.run, args=(stop,), daemon=True).start()
     scorer = Scorer(Warehouse(settings), store.health.every, customers)
     scorer.start()
     loading = Loader(directory, warehouse, store, canonical, customers, settings.load_rows)

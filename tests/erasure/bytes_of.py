@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -32,7 +33,8 @@ def holders(server: Server, texts: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _files(data: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(data.rglob("*")):
+    walked = os.walk(data)  # unlike `rglob` it goes on when a directory is removed meanwhile
+    for path in sorted(Path(directory, name) for directory, _, names in walked for name in names):
         try:
             if path.is_file():
                 yield str(path.relative_to(data)), path.read_bytes()

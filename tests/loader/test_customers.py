@@ -59,8 +59,8 @@ class Loading:
 
     def start(self) -> None:
         """As after a crash: with what is on disk only."""
-        canonical = Canonical(self.warehouse, self.store.links)
         self.following = CustomerList(self.journals, self.warehouse, lambda app: self.billing(app))  # noqa: PLW0108
+        canonical = Canonical(self.warehouse, self.store.links, self.following.links_written)
         self.loader = Loader(self.journals, self.warehouse, self.store, canonical, self.following, 20_000)
 
     def empty(self) -> None:
@@ -213,6 +213,37 @@ def test_customers_that_become_one_and_part_again(loading: Loading) -> None:
     assert [item for item in parted.items if item.id != "uid:c"] == [
         item for item in before.items if item.id != "uid:c"
     ]
+
+
+def test_what_there_is_to_be_made_is_known_at_once(loading: Loading) -> None:
+    """The loader says what was stored, and whoever writes canonical customers that they did."""
+    following, app = loading.following, loading.store.create_app("known at once").id
+    loading.load(HISTORY)
+    assert following._is_awaited()
+    loading.follow()
+    assert not following._is_awaited()
+    one, other = Identifier("uid", "a"), Identifier("uid", "b")
+    loading.store.links.add([Link(app, one, other, CARRIED, "native", True, 1, "0" * 32, 0)])
+    loading.loader._canonical.follow()
+    assert following._is_awaited()
+    loading.follow()
+    assert not following._is_awaited()
+
+
+def test_what_another_process_linked_is_found_in_time(loading: Loading) -> None:
+    """Nobody tells of it; it is looked for."""
+    loading.load(HISTORY)
+    loading.follow()
+    loading.following.start()
+    try:
+        loading.link("a", "a", 1)
+        loading.link("c", "a", 1)
+        deadline = time.monotonic() + 20
+        while len(customers(loading.warehouse.tenant(APP), Filter()).items) > 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        loading.following.stop()
 
 
 def test_canonical_customers_of_links_that_are_forgotten_meanwhile(

@@ -42,6 +42,13 @@ class Engine:
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[str]:
+        """Start, and wait until it answers."""
+        self.launch()
+        self.until(lambda: self.request("GET", "/ping").status == 200)
+        return self.process
+
+    def launch(self) -> None:
+        """Start without waiting."""
         arguments = [str(self.data), str(self.listener.fileno()), str(MEMORY_LIMIT_MB)]
         with self.output.open("a") as output:
             self.process = subprocess.Popen(
@@ -55,8 +62,6 @@ class Engine:
         assert self.process.stdin
         with self.process.stdin as stdin:
             stdin.write(SECRET + "\n")
-        self.until(lambda: self.request("GET", "/ping").status == 200)
-        return self.process
 
     def until(self, condition: Callable[[], Any]) -> None:
         """Ask again and again, until `condition` is true."""

@@ -7,6 +7,7 @@ import base64
 import gzip
 import io
 import json
+import shutil
 import signal
 import socket
 import stat
@@ -563,6 +564,23 @@ def test_one_engine_to_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         engine_server._locked(lock).__enter__()
     with engine_server._locked(lock):
         pass
+
+
+def test_a_copy_with_links_followed_says_what_is_wrong(own_engine: Any, tmp_path: Path) -> None:
+    """And what to do; a copy that keeps them opens."""
+    with own_engine.client() as client:
+        client.command("CREATE TABLE kept (id UInt64) ENGINE = MergeTree ORDER BY id")
+    own_engine.stop()
+    followed, kept = tmp_path / "followed", tmp_path / "kept"
+    shutil.copytree(own_engine.data, followed, symlinks=False)
+    shutil.copytree(own_engine.data, kept, symlinks=True)
+    own_engine.data = kept
+    own_engine.start()
+    own_engine.stop()
+    own_engine.data = followed
+    own_engine.launch()
+    assert own_engine.process.wait(30) == 1
+    assert "copy the data directory again, with cp -a" in own_engine.output.read_text()
 
 
 def test_a_stop_lets_statements_finish_and_a_start_finds_the_data(own_engine: Any) -> None:

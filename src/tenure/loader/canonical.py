@@ -7,7 +7,7 @@ says where to go on after a crash. The revision at which it stopped is done agai
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -39,9 +39,11 @@ Rows = list[tuple[str, bytes, bytes, int]]
 class Canonical:
     """Writes the canonical customer of each linked identifier. Safe to share between threads."""
 
-    def __init__(self, warehouse: Warehouse, links: Links) -> None:
+    def __init__(self, warehouse: Warehouse, links: Links, written: Callable[[], None]) -> None:
+        """`written` is told when rows were written."""
         self._warehouse = warehouse
         self._links = links
+        self._tell = written
         self._place: tuple[int, str] | None = None
         self._following = threading.Lock()
 
@@ -92,3 +94,4 @@ class Canonical:
             self._warehouse.client.insert(
                 "canonical", rows, column_names=list(COLUMNS), column_type_names=list(COLUMNS.values())
             )
+            self._tell()

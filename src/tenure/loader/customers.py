@@ -34,6 +34,8 @@ log = structlog.get_logger()
 STEP_KEYS = 5_000
 """So many keys are looked at together."""
 FOLLOW_SECONDS = 0.5
+LOOK_SECONDS = 2.0
+"""How often it is looked for what another process wrote, or comes by itself, when nothing is known to be done."""
 DUE_SECONDS = 10.0
 """How often it is looked for ledgers that change by themselves, or were made by other rules."""
 REST, REST_WHEN_BUSY = 2, 20
@@ -125,7 +127,7 @@ class Through(msgspec.Struct):
 
 class CustomerList:
     """The list of customers of all apps, and what of it has to be made again. It is followed in a thread of its own;
-    `touch`, `hiding` and `busy` are for the loader's."""
+    `touch`, `hiding` and `busy` are for the loader's, `links_written` is for whoever writes `canonical`."""
 
     def __init__(self, directory: Path, warehouse: Warehouse, billing: Callable[[str], Billing]) -> None:
         """`billing` tells how an app counts MRR."""
@@ -143,6 +145,8 @@ class CustomerList:
         """Held while rows are written, and while a customer is hidden."""
         self.hidings = 0
         """Grows when rows are hidden: what was computed from them before must not be written."""
+        self.writes = 0
+        """Grows when rows were written."""
         self._version = self._started = time.time_ns() // 1_000
         self._written, self._through = Through.read(self._file), Through.read(self._file)
         self._anew = self._written == Through()
@@ -150,6 +154,8 @@ class CustomerList:
         self._relinked: set[tuple[str, bytes, int]] = set()
         self._touched: set[Place] = set()
         self._linked: set[Place] = set()
+        self._has_new_links = False
+        """Rows of `canonical` may be there that were not looked at."""
 
     def start(self) -> None:
         """Follow from now on."""
@@ -165,6 +171,10 @@ class CustomerList:
         with self._lock:
             self._touched.update(places)
             self._through.changed = max(changed, self._through.changed)
+
+    def links_written(self) -> None:
+        """Rows of `canonical` were written."""
+        self._has_new_links = True
 
     @contextmanager
     def hiding(self) -> Iterator[None]:
@@ -213,7 +223,8 @@ class CustomerList:
         ended = took = 0.0
         while not self._stopping.wait(FOLLOW_SECONDS):
             began = time.monotonic()
-            if began - ended < min(took * (REST_WHEN_BUSY if self.busy else REST), LONGEST_REST_SECONDS):
+            rest = min(took * (REST_WHEN_BUSY if self.busy else REST), LONGEST_REST_SECONDS)
+            if began - ended < (rest if self._is_awaited() else max(rest, LOOK_SECONDS)):
                 continue
             try:
                 self.follow()
@@ -222,6 +233,11 @@ class CustomerList:
                 self._warehouse.forget()
             ended = time.monotonic()
             took = ended - began
+
+    def _is_awaited(self) -> bool:
+        """Whether it is known that something is to be made. What is not known, as after a crash, is found in time."""
+        with self._lock:
+            return bool(self._has_new_links or self._behind or self._touched or self._linked)
 
     def _finish(self, through: Through) -> None:
         """All is made: note it. What a list that was made anew did not come to is of nobody any more."""
@@ -253,8 +269,11 @@ class CustomerList:
 
     def _look_at_links(self) -> None:
         """Rows of one version may come one after the other, so those of the last are remembered."""
+        self._has_new_links = False
         version = self._through.version
         found = self._rows(_RELINKED, {"version": version, "limit": STEP_KEYS})
+        if len(found) >= STEP_KEYS:
+            self._has_new_links = True
         latest = max((row[2] for row in found), default=version)
         places = {(app, bytes(key), at) for app, key, at in found}
         with self._lock:
@@ -276,6 +295,7 @@ class CustomerList:
                 self._insert("ledger", ledger.COLUMNS, rows.of_ledger)
                 self._insert("customer", COLUMNS, rows.of_list)
                 self._ledgers.remember(rows.ledgers)
+                self.writes += 1
         return True
 
     def _rows_of(self, app: str, keys: set[bytes], linked: set[bytes]) -> _Rows:

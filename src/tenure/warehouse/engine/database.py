@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 # them), and `classify_query`. So this module, and only this one, uses the layer below.
 from chdb import _chdb
 
+from tenure.errors import CopiedWithoutLinks
 from tenure.warehouse.engine.statement import Statement, names
 
 log = logging.getLogger(__name__)
@@ -113,10 +114,14 @@ class Database:
     def __init__(self, path: Path, memory_limit_mb: int) -> None:
         """Open `path`, created when it is missing.
 
-        Raises DatabaseError if the directory cannot be opened.
+        Raises DatabaseError if the directory cannot be opened, CopiedWithoutLinks where it is known why.
         """
         if "?" in str(path):
             raise ValueError(f"chDB cannot open a directory with a question mark in its name: {path}")
+        database = path / "metadata" / _DEFAULT_DATABASE
+        if database.is_dir() and not database.is_symlink():  # chDB itself would say nothing but that it cannot
+            message = f"{path} was copied with symbolic links followed; copy the data directory again, with cp -a"
+            raise CopiedWithoutLinks(message)
         self.scratch = path / "scratch"
         rmtree(self.scratch, ignore_errors=True)  # what a killed predecessor left
         self.scratch.mkdir(parents=True)
