@@ -71,6 +71,7 @@ class Customers(msgspec.Struct):
 _PAGE = """
 SELECT customer, {absent} AS absent, if(absent, {default}, {value}) AS value, {shown} FROM customer FINAL
 WHERE {where} ORDER BY absent, value {direction}, customer LIMIT {{limit:UInt32}}
+SETTINGS merge_tree_min_rows_for_concurrent_read = 16384, merge_tree_min_bytes_for_concurrent_read = 0
 """
 _ALL = "SELECT {shown} FROM customer FINAL WHERE {where} SETTINGS max_threads = 1"
 _COUNT = "SELECT count() FROM customer FINAL WHERE {where}"

@@ -306,6 +306,8 @@ def _options(path: Path, memory_limit_mb: int) -> dict[str, int | Path]:
         # As a server has it; chDB would take `1 + 1` for a query.
         "implicit_select": 0,
         "max_threads": min(4, os.cpu_count() or 1),
+        # By default it takes a thread for each free GiB, so that an engine of ours would never take a second one.
+        "max_threads_min_free_memory_per_thread": limit // 32,
         "max_execution_time": 300,
         "max_memory_usage": limit // 2,
         "max_bytes_before_external_group_by": limit // 4,
