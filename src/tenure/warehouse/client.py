@@ -82,6 +82,8 @@ class Warehouse:
         self._client: Client | None = None
         self._connecting = threading.Lock()
         self.remembered = Remembered()
+        self.is_embedded = settings.warehouse_url is None
+        """Whether it is the engine of a `tenure serve`, with few threads, and not a server of ClickHouse."""
 
     @property
     def client(self) -> Client:
@@ -107,7 +109,7 @@ class Warehouse:
                 **target(self._settings)._asdict(),
                 autogenerate_session_id=False,  # a session admits one statement at a time; we have threads
                 dedicated_pool=True,  # so that `forget` closes its connections
-                compress=self._settings.warehouse_url is not None,  # not worth its time within one machine
+                compress=not self.is_embedded,  # not worth its time within one machine
                 connect_timeout=5,
                 send_receive_timeout=120,
             )
@@ -157,6 +159,7 @@ class Tenant:
             filters |= {table: f"{filters[table]} AND {key} NOT IN ({keys})" for table, key in HIDDEN_BY.items()}
         self._filter = "{" + ", ".join(f"'{table}': '{condition}'" for table, condition in filters.items()) + "}"
         self.app = app
+        self.is_embedded = warehouse.is_embedded
         self.hides = bool(ids)
         """Whether somebody is hidden: then counts over all customers say too much."""
 
