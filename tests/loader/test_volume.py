@@ -87,7 +87,7 @@ def test_an_erasure_takes_off_what_it_removes_once(loading: Loading) -> None:
         mark(client, asked)
         assert loading.volumes() == loading.stored()
     assert {name for _, name, *_ in loading.volumes()} == {"login"}
-    for step in removal.rewrite(client, asked):
+    for step in removal.rewrite(client, [asked]):
         while not step():
             pass
     assert client.query("SELECT DISTINCT name FROM volume").result_rows == [("login",)]

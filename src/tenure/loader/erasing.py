@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ class Recount:
         """When that was done (microseconds): a row of the list whose making began later knows nothing of what went."""
 
 
-Phases = dict[str, Callable[[Erasure], None]]
+Phases = dict[str, Callable[[list[Erasure]], None]]
+"""What carries on all erasures that have come to a phase."""
 
 
 class Erasing:
@@ -65,9 +67,9 @@ class Erasing:
         self._canonical = canonical
         self._customers = customers
         self._stopping = threading.Event()
-        hiding: Phases = {erasures.UNLINKED: self._wait_until_loaded, erasures.LOADED: self._hide}
+        hiding: Phases = {erasures.UNLINKED: self._wait_until_loaded, erasures.LOADED: self._hide_all}
         clearing: Phases = {
-            erasures.HIDDEN: self._purge,
+            erasures.HIDDEN: self._purge_all,
             erasures.PURGED: self._scrub_journals,
             erasures.SCRUBBED: self._finish,
         }
@@ -148,8 +150,9 @@ class Erasing:
         retry = POLL_SECONDS
         while not self._stopping.wait(retry):
             try:
-                for asked in self._store.pending(*phases):
-                    self._carry_on(asked, phases)
+                for phase, carry_on in phases.items():
+                    if found := self._store.pending(phase):
+                        carry_on(found)
                 if erasures.PURGED in phases and self._is_scrub_due():
                     self._came_again.clear()
                     if self._store.count():
@@ -161,19 +164,22 @@ class Erasing:
                 log.warning("erasure not carried on; will try again", error=type(error).__name__, retry_seconds=retry)
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
 
-    def _carry_on(self, asked: Erasure, phases: Phases) -> None:
-        for phase in list(phases)[list(phases).index(asked.phase) :]:
-            phases[phase](self._store.find(asked.app, asked.id))  # its identifiers may have become more
-        reached = self._store.find(asked.app, asked.id).phase
-        log.info("erasure carried on", erasure=asked.id, app=asked.app, phase=reached)
+    def _reach(self, asked: Erasure, phase: str) -> None:
+        self._store.reach(asked, phase)
+        log.info("erasure carried on", erasure=asked.id, app=asked.app, phase=phase)
 
-    def _wait_until_loaded(self, asked: Erasure) -> None:
-        """What was in the journals when it was asked for has passed the loader, which sorts it out."""
+    def _wait_until_loaded(self, found: list[Erasure]) -> None:
+        """What was in the journals when they were asked for has passed the loader, which sorts it out."""
         last = last_positions(self._directory)
         self._wait_for(
             lambda: all(Loaded.read(self._directory).positions.get(journal, 0) >= last[journal] for journal in last)
         )
-        self._store.reach(asked, erasures.LOADED)
+        for asked in found:
+            self._reach(asked, erasures.LOADED)
+
+    def _hide_all(self, found: list[Erasure]) -> None:
+        for asked in found:
+            self._hide(asked)
 
     def _hide(self, asked: Erasure) -> None:
         """Make the warehouse show nothing of the customer. What came since the request is a new customer's."""
@@ -184,7 +190,7 @@ class Erasing:
         self._recount(places)
         with self._customers.hiding():
             removal.delist(client, asked)
-            self._store.reach(asked, erasures.HIDDEN)
+            self._reach(asked, erasures.HIDDEN)
         self._customers.touch(places, 0)
 
     def _do(self, steps: Iterable[removal.Step]) -> None:
@@ -203,6 +209,14 @@ class Erasing:
             self._recounts.remove(recount)
         return recount.counted_at or 0
 
+    def _purge_all(self, found: list[Erasure]) -> None:
+        """Free the warehouse's files of them: each takes its rows out, and the files are written anew once for all."""
+        for asked in found:
+            self._purge(asked)
+        self._do(removal.rewrite(self._warehouse.client, found))
+        for asked in found:
+            self._reach(asked, erasures.PURGED)
+
     def _purge(self, asked: Erasure) -> None:
         client = self._warehouse.client
         self._store.record(asked, {"warehouse": removal.count_carrying(client, asked)})
@@ -214,9 +228,7 @@ class Erasing:
         found = removal.quarantined(client, asked)
         self._store.record(asked, {"warehouse": {"quarantine": len(found)}})
         self._do(removal.remove_quarantined(client, asked, found))
-        self._do(removal.rewrite(client, asked))
         self._store.record(asked, {"journal": {"damaged": self._remove_damaged(asked)}})
-        self._store.reach(asked, erasures.PURGED)
 
     def _remove_damaged(self, asked: Erasure) -> int:
         """Remove damaged rows that were set aside and hold an identifier."""
@@ -229,7 +241,7 @@ class Erasing:
                 removed += 1
         return removed
 
-    def _scrub_journals(self, asked: Erasure) -> None:
+    def _scrub_journals(self, found: list[Erasure]) -> None:
         number = self._ask_for_scrub()
 
         def is_done() -> bool:
@@ -237,8 +249,9 @@ class Erasing:
             return all(scrubbed >= number for *_, scrubbed in self._journals())
 
         self._wait_for(is_done)
-        self._store.record(asked, {"journal": {"files rewritten": len(self._journals())}})
-        self._store.reach(asked, erasures.SCRUBBED)
+        for asked in found:
+            self._store.record(asked, {"journal": {"files rewritten": len(self._journals())}})
+            self._reach(asked, erasures.SCRUBBED)
 
     def _is_scrub_due(self) -> bool:
         return self._came_again.is_set() and time.monotonic() - self._scrubbed_at > SCRUB_AGAIN_SECONDS
@@ -249,8 +262,10 @@ class Erasing:
         self._scrubbed_at = time.monotonic()
         return self._scrub
 
-    def _finish(self, asked: Erasure) -> None:
-        self._wait_for(lambda: self._store.finish(asked))
+    def _finish(self, found: list[Erasure]) -> None:
+        for asked in found:
+            self._wait_for(partial(self._store.finish, asked))
+            log.info("erasure carried on", erasure=asked.id, app=asked.app, phase=erasures.DONE)
 
     def _journals(self) -> list[tuple[str, int, int]]:
         """(id, last position, scrubs done) of each journal."""

@@ -211,10 +211,11 @@ def remove_quarantined(client: Client, asked: Erasure, found: Sequence[str]) -> 
         yield _deleting(client, asked, "quarantine", _ROW, rows=rows)
 
 
-def rewrite(client: Client, asked: Erasure) -> Iterator[Step]:
-    """Write every personal table anew without what is marked, and wait until the old files are gone."""
-    ids = "erasure IN ({erasure:FixedString(16)}, {others:FixedString(16)})"
-    _delete(client, asked, PREPARED, ids, wait=True, others=_others(asked))
+def rewrite(client: Client, found: Sequence[Erasure]) -> Iterator[Step]:
+    """Write every personal table anew without what is marked of these, and wait until the old files are gone."""
+    for asked in found:
+        ids = "erasure IN ({erasure:FixedString(16)}, {others:FixedString(16)})"
+        _delete(client, asked, PREPARED, ids, wait=True, others=_others(asked))
     tables = [*PERSONAL, PREPARED]
     for name in tables:
         client.command(f"ALTER TABLE {name} MODIFY SETTING {_SETTINGS}")
