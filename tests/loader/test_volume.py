@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -52,10 +52,14 @@ def loading(running: Loading) -> Loading:
     return running
 
 
-def mark(client: Client, asked: Erasure) -> None:
-    for step in removal.mark(client, asked):
+def work_off(steps: Iterable[removal.Step]) -> None:
+    for step in steps:
         while not step():
             pass
+
+
+def mark(client: Client, asked: Erasure) -> None:
+    work_off(removal.mark(client, [asked]))
 
 
 def test_any_order_and_repetition_gives_the_volumes_of_what_is_stored(loading: Loading) -> None:
@@ -87,10 +91,26 @@ def test_an_erasure_takes_off_what_it_removes_once(loading: Loading) -> None:
         mark(client, asked)
         assert loading.volumes() == loading.stored()
     assert {name for _, name, *_ in loading.volumes()} == {"login"}
-    for step in removal.rewrite(client, [asked]):
-        while not step():
-            pass
+    work_off(removal.rewrite(client, [asked]))
     assert client.query("SELECT DISTINCT name FROM volume").result_rows == [("login",)]
+
+
+def test_an_event_that_names_two_who_are_erased_is_taken_off_once(loading: Loading) -> None:
+    """It is a third customer's, and gone with either; both are erased together."""
+    loading.load(HISTORY)
+    named = msgspec.structs.replace(event("b", "9", 5_000), customer_id="office", email="c@example.com")
+    loading.load([entry(9, named)])
+    client = loading.warehouse.client
+    found = [new_erasure(APP, [Identifier("uid", "b")]), new_erasure(APP, [Identifier("email", "c@example.com")])]
+    for asked in found:
+        removal.prepare(client, asked)
+        removal.note(client, asked)
+    work_off(removal.mark(client, found))
+    assert loading.volumes() == loading.stored()
+    work_off(removal.remove_carrying(client, found))
+    assert loading.volumes() == loading.stored()
+    work_off(removal.rewrite(client, found))
+    assert client.query("SELECT count() FROM event WHERE email != '' OR uid = 'b'").result_rows == [(0,)]
 
 
 @pytest.mark.parametrize("table", ["volume", "event", "first_copy"])

@@ -33,6 +33,9 @@ log = structlog.get_logger()
 FIRST_PAUSE_SECONDS, POLL_SECONDS, LAST_RETRY_SECONDS = 0.02, 0.25, 5.0
 SCRUB_AGAIN_SECONDS = 10.0
 """Between two scrubs because of erased elements that were sent again."""
+TOGETHER = 20
+"""So many erasures are carried on at once: a table is gone through once for all of them. ClickHouse refuses a thousand
+changes that wait."""
 SHORTEST_NAME = 4
 """Bytes of an identifier that is looked for in a damaged row: what is shorter is anywhere."""
 
@@ -67,9 +70,9 @@ class Erasing:
         self._canonical = canonical
         self._customers = customers
         self._stopping = threading.Event()
-        hiding: Phases = {erasures.UNLINKED: self._wait_until_loaded, erasures.LOADED: self._hide_all}
+        hiding: Phases = {erasures.UNLINKED: self._wait_until_loaded, erasures.LOADED: self._hide}
         clearing: Phases = {
-            erasures.HIDDEN: self._purge_all,
+            erasures.HIDDEN: self._purge,
             erasures.PURGED: self._scrub_journals,
             erasures.SCRUBBED: self._finish,
         }
@@ -151,7 +154,7 @@ class Erasing:
         while not self._stopping.wait(retry):
             try:
                 for phase, carry_on in phases.items():
-                    if found := self._store.pending(phase):
+                    if found := self._store.pending(phase)[:TOGETHER]:
                         carry_on(found)
                 if erasures.PURGED in phases and self._is_scrub_due():
                     self._came_again.clear()
@@ -177,20 +180,18 @@ class Erasing:
         for asked in found:
             self._reach(asked, erasures.LOADED)
 
-    def _hide_all(self, found: list[Erasure]) -> None:
-        for asked in found:
-            self._hide(asked)
-
-    def _hide(self, asked: Erasure) -> None:
-        """Make the warehouse show nothing of the customer. What came since the request is a new customer's."""
+    def _hide(self, found: list[Erasure]) -> None:
+        """Make the warehouse show nothing of these customers. What came since the requests is new customers'."""
         client = self._warehouse.client
-        self._store.record(asked, {"warehouse": removal.count(client, asked)})
-        self._do(removal.mark(client, asked))
-        places = {(asked.app, key) for key in asked.keys}
+        for asked in found:
+            self._store.record(asked, {"warehouse": removal.count(client, asked)})
+        self._do(removal.mark(client, found))
+        places = {(asked.app, key) for asked in found for key in asked.keys}
         self._recount(places)
-        with self._customers.hiding():
-            removal.delist(client, asked)
-            self._reach(asked, erasures.HIDDEN)
+        for asked in found:
+            with self._customers.hiding():
+                removal.delist(client, asked)
+                self._reach(asked, erasures.HIDDEN)
         self._customers.touch(places, 0)
 
     def _do(self, steps: Iterable[removal.Step]) -> None:
@@ -209,26 +210,30 @@ class Erasing:
             self._recounts.remove(recount)
         return recount.counted_at or 0
 
-    def _purge_all(self, found: list[Erasure]) -> None:
-        """Free the warehouse's files of them: each takes its rows out, and the files are written anew once for all."""
+    def _purge(self, found: list[Erasure]) -> None:
+        """Free the warehouse's files of these customers."""
+        client = self._warehouse.client
         for asked in found:
-            self._purge(asked)
-        self._do(removal.rewrite(self._warehouse.client, found))
+            self._store.record(asked, {"warehouse": removal.count_carrying(client, asked)})
+        others = {asked.id: removal.note_others(client, asked) for asked in found}
+        self._do(removal.remove_carrying(client, found))
+        if places := set().union(*others.values()):
+            counted_at = self._recount(places)
+            for asked in found:
+                if others[asked.id]:
+                    self._do(removal.remove_replaced(client, asked, others[asked.id], counted_at))
+        for asked in found:
+            self._purge_quarantine(asked)
+            self._store.record(asked, {"journal": {"damaged": self._remove_damaged(asked)}})
+        self._do(removal.rewrite(client, found))
         for asked in found:
             self._reach(asked, erasures.PURGED)
 
-    def _purge(self, asked: Erasure) -> None:
+    def _purge_quarantine(self, asked: Erasure) -> None:
         client = self._warehouse.client
-        self._store.record(asked, {"warehouse": removal.count_carrying(client, asked)})
-        others = removal.note_others(client, asked)
-        self._do(removal.remove_carrying(client, asked))
-        if others:
-            counted_at = self._recount(others)
-            self._do(removal.remove_replaced(client, asked, others, counted_at))
-        found = removal.quarantined(client, asked)
-        self._store.record(asked, {"warehouse": {"quarantine": len(found)}})
-        self._do(removal.remove_quarantined(client, asked, found))
-        self._store.record(asked, {"journal": {"damaged": self._remove_damaged(asked)}})
+        elements = removal.quarantined(client, asked)
+        self._store.record(asked, {"warehouse": {"quarantine": len(elements)}})
+        self._do(removal.remove_quarantined(client, asked, elements))
 
     def _remove_damaged(self, asked: Erasure) -> int:
         """Remove damaged rows that were set aside and hold an identifier."""

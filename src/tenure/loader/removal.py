@@ -44,7 +44,9 @@ SELECT app, receipt, 'identify', position, part, toFixedString('', 16), toFixedS
     'erased', '' FROM identify FINAL WHERE """
 _VOLUMES = """
 SELECT app, name, dialect, toDate32(occurred_at) AS day, -count() FROM event FINAL
-WHERE CONDITION AND event_id NOT IN (SELECT event_id FROM erased_event WHERE erasure = {erasure:FixedString(16)})
+WHERE CONDITION AND event_id NOT IN (
+    SELECT event_id FROM erased_event WHERE erasure IN (SELECT erasure FROM erasing)
+)
 GROUP BY app, name, dialect, day
 """
 _OF_EVENTS = "event_id IN (SELECT event_id FROM erased_event WHERE erasure = {erasure:FixedString(16)})"
@@ -100,13 +102,13 @@ def note(client: Client, asked: Erasure) -> None:
     _note(client, asked, of_customer)
 
 
-def mark(client: Client, asked: Erasure) -> Iterator[Step]:
-    """Take the customer's rows out of all answers: they are marked, and in the files still."""
+def mark(client: Client, found: Sequence[Erasure]) -> Iterator[Step]:
+    """Take the rows of these customers out of all answers: they are marked, and in the files still."""
     conditions = {name: of_customer(table) for name, table in KEYED.items() if table.times}
     conditions["event"] = f"({conditions['event']}) OR {_OF_EVENTS}"
     conditions["first_copy"] = _OF_EVENTS
     for name, condition in conditions.items():
-        yield _deleting(client, asked, name, condition)
+        yield _deleting(client, found, name, condition)
     yield lambda: not _waiting(client, "identifier")
 
 
@@ -126,16 +128,17 @@ def count_carrying(client: Client, asked: Erasure) -> dict[str, int]:
     }
 
 
-def remove_carrying(client: Client, asked: Erasure) -> Iterator[Step]:
-    """Remove the rows that carry one of the identifiers, whatever customer they are kept under."""
-    _note(client, asked, carrying)
+def remove_carrying(client: Client, found: Sequence[Erasure]) -> Iterator[Step]:
+    """Remove the rows that carry one of their identifiers, whatever customer they are kept under."""
+    for asked in found:
+        _note(client, asked, carrying)
     for name in BY_IDENTIFY:  # before the elements themselves, by which they are found
-        yield _deleting(client, asked, name, _OF_IDENTIFIES)
+        yield _deleting(client, found, name, _OF_IDENTIFIES)
     for name, table in KEYED.items():
         if table.identifiers:
-            yield _deleting(client, asked, name, carrying(table))
+            yield _deleting(client, found, name, carrying(table))
     for name in BY_EVENT:
-        yield _deleting(client, asked, name, _OF_EVENTS)
+        yield _deleting(client, found, name, _OF_EVENTS)
 
 
 def note_others(client: Client, asked: Erasure) -> set[Place]:
@@ -164,7 +167,7 @@ def remove_replaced(client: Client, asked: Erasure, others: set[Place], version:
     for table in ("customer", "ledger"):
         sql = f"SELECT count() FROM {table} FINAL WHERE {_STALE}"  # noqa: S608 - as above
         yield lambda: client.query(sql, parameters).result_rows[0][0] == 0  # noqa: B023 - before the next is made
-        yield _deleting(client, asked, table, _STALE, **parameters)
+        yield _deleting(client, [asked], table, _STALE, **parameters)
 
 
 def _others(asked: Erasure) -> bytes:
@@ -184,8 +187,8 @@ def _note(client: Client, asked: Erasure, condition: Callable[[Keyed], str]) -> 
 
 
 def _take_off(client: Client, asked: Erasure, condition: Callable[[Keyed], str]) -> None:
-    """Take what is about to be written down off the volumes. What is written down has been; and what a crash keeps from
-    being written down is kept out by the token the next time."""
+    """Take what is about to be written down off the volumes. What is written down has been, maybe for another customer
+    who is being erased; and what a crash keeps from being written down is kept out by the token the next time."""
     sql = _VOLUMES.replace("CONDITION", condition(KEYED["event"]))
     if rows := client.query(sql, _parameters(asked)).result_rows:
         columns, token = COLUMNS["volume"], f"{asked.id}/{len(asked.keys)}/{condition.__name__}"
@@ -208,7 +211,7 @@ def remove_quarantined(client: Client, asked: Erasure, found: Sequence[str]) -> 
     """Remove these elements; their arrivals say that they are erased."""
     for rows in _pieces(found, ROWS):
         client.command(_ERASED_REFUSALS, {"app": asked.app, "rows": rows})
-        yield _deleting(client, asked, "quarantine", _ROW, rows=rows)
+        yield _deleting(client, [asked], "quarantine", _ROW, rows=rows)
 
 
 def rewrite(client: Client, found: Sequence[Erasure]) -> Iterator[Step]:
@@ -238,8 +241,14 @@ def _clean_up(client: Client, table: str) -> None:
         client.command(f"SYSTEM START CLEANUP {table}")
 
 
-def _deleting(client: Client, asked: Erasure, table: str, condition: str, **more: Any) -> Step:
-    return _changing(client, table, lambda: _delete(client, asked, table, condition, wait=False, **more))
+def _deleting(client: Client, found: Sequence[Erasure], table: str, condition: str, **more: Any) -> Step:
+    """ClickHouse goes through the table once for all that were begun together."""
+
+    def begin() -> None:
+        for asked in found:
+            _delete(client, asked, table, condition, wait=False, **more)
+
+    return _changing(client, table, begin)
 
 
 def _masking(client: Client, table: str) -> Step:
