@@ -116,4 +116,4 @@ def _cluster(db: sa.Connection, tables: sa.MetaData, links: list[dict[str, objec
 
 def downgrade() -> None:
     """Links in the older form would lose what is undone; there is no way back."""
-    raise NotImplementedError("0003 cannot be undone; restore a backup of the control database")
+    raise RuntimeError("0003 cannot be undone; restore a backup of the control database")
