@@ -42,6 +42,13 @@ def normal(kind: str, value: str) -> str:
     return value
 
 
+def fold(text: str) -> str:
+    """The form in which texts are searched: without case, and composed."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
 def identifiers(item: Event | Identify) -> list[Identifier]:
     """The customer identifiers that an event or identify carries, strongest first. Never empty."""
     found = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Final
 from urllib.parse import parse_qsl
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from tenure.control import audit
 from tenure.control.tables import repair, saved_view
-from tenure.identity import Identifier
+from tenure.identity import Identifier, fold
 from tenure.repair.steps import Step
 
 SHORTEST: Final = 4
@@ -49,16 +48,12 @@ def forget_mentions(db: Connection, app_id: str, erasure_id: str, identifiers: I
 
 def mentioning(values: Iterable[str]) -> Callable[[str], bool]:
     """Tells whether a text names one of these values: in whatever case, and not as a part of a longer identifier."""
-    folded = {_fold(value) for value in values}
+    folded = {fold(value) for value in values}
     within = "|".join(re.escape(value) for value in sorted(folded) if len(value) >= SHORTEST)
     word = re.compile(rf"(?<![\w@+.-])(?:{within})(?![\w@+-]|\.\w)") if within else None
 
     def mentions(text: str) -> bool:
-        found = _fold(text)
+        found = fold(text)
         return found in folded or (word is not None and word.search(found) is not None)
 
     return mentions
-
-
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tenure.errors import BadRequest
-from tenure.identity import CHURN_EVENT_ID, KINDS
-from tenure.loader.profile import fold, seconds
+from tenure.identity import CHURN_EVENT_ID, KINDS, fold
+from tenure.loader.profile import seconds
 from tenure.wire.times import DAY_MS, EARLIEST
 
 MAX_ATTRIBUTES = 10

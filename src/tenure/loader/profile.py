@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tenure.health.score import Band, band
-from tenure.identity import CHURN_EVENT_ID, KINDS
+from tenure.identity import CHURN_EVENT_ID, KINDS, fold
 from tenure.loader import ledger
 from tenure.loader.ledger import BillingItem
 from tenure.wire.times import EARLIEST, LATEST, rfc3339
@@ -138,13 +137,6 @@ class Known(NamedTuple):
     attributes: Mapping[str, str]
     billing: ledger.Columns = NO_BILLING
     scored: Scored = NOT_SCORED
-
-
-def fold(text: str) -> str:
-    """The form in which search compares: without case, and composed."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def row(app: str, customer: bytes, version: int, about: Known) -> tuple[Any, ...]:
