@@ -7,7 +7,7 @@ DATA ?= tenure-data
 # What is imported is compiled once: the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo install test check unit sdk lock bench screenshots soak fuzz clean
+.PHONY: demo install test check unit sdk lock bench screenshots prove soak fuzz clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenure demo --serve --data $(DATA)
@@ -26,7 +26,7 @@ check: $(VENV)/.dev
 # More workers than processors: most tests wait for a server most of the time.
 WORKERS ?= 3
 unit: $(VENV)/.dev tests/clients/node/node_modules tests/browser/node/node_modules sdk/js/dist
-	scripts/system-packages redis-server postgresql chromium
+	scripts/system-packages redis-server postgresql chromium strace e2fsprogs fuse3 cc
 	$(BIN)/pytest --ignore=tests/soak -m "not soak" -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=20
 
 # Tenure's own clients, each against sdk/contract.
@@ -44,10 +44,18 @@ screenshots: $(VENV)/.dev
 	scripts/system-packages chromium
 	$(BIN)/python -m scripts.screenshots
 
+# Kills, power cuts, faults, flips and clocks against a running server, in half an hour; needs Linux and root.
+# Writes its results into docs/guarantees.md.
+prove: $(VENV)/.dev
+	scripts/system-packages strace e2fsprogs fuse3 cc
+	$(BIN)/python -m prove --publish
+
 soak: $(VENV)/.dev tests/clients/node/node_modules
+	scripts/system-packages strace e2fsprogs fuse3 cc
 	$(BIN)/pytest -m soak tests
 	TENURE_TEST_KILLS=100 $(BIN)/pytest tests/crash tests/soak
 	TENURE_TEST_SUBSCRIPTIONS=100000 TENURE_TEST_EXAMPLES=1000 $(BIN)/pytest tests/loader tests/subscriptions tests/wire tests/health tests/control
+	$(BIN)/python -m prove --scale 10 --publish
 
 # Coverage-guided, each decoder for SECONDS; atheris is in no lock, since it has wheels for few platforms.
 SECONDS ?= 600

@@ -17,6 +17,7 @@ from bench.customers import listing
 from bench.erasures import erasing
 from bench.mrr import revenue
 from bench.servers import Tenure, decoding_server, load, resident, tenure_server
+from bench.start import starting
 
 SECONDS = 8
 BATCH = 100
@@ -30,9 +31,10 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000_000, help="events in the warehouse when memory is read")
     parser.add_argument("--data", type=Path, help="where to put the data directory (default: a temporary one)")
     parts = {"customers": listing, "mrr": revenue, "erasures": erasing}
-    parser.add_argument("--only", choices=("events", *parts), help="one part alone (default: all)")
+    parser.add_argument("--only", choices=("events", "start", *parts), help="one part alone (default: all)")
     wanted = parser.parse_args()
     parts = {"events": lambda data: events(data, wanted.events)} | parts
+    parts["start"] = lambda data: starting(data, wanted.events)
     with tempfile.TemporaryDirectory(dir=wanted.data) as directory:
         for name, part in parts.items():
             if wanted.only in (None, name):
@@ -152,8 +154,11 @@ def stored(server: Tenure) -> int:
 
 
 def get(server: Tenure, path: str) -> httpx.Response:
-    """Ask the read API."""
-    return httpx.get(server.url + path, headers={"Authorization": f"Bearer {server.keys['read_key']}"}, timeout=60)
+    """Ask the read API, again while the warehouse is not up: events are taken before it is."""
+    headers = {"Authorization": f"Bearer {server.keys['read_key']}"}
+    while (answer := httpx.get(server.url + path, headers=headers, timeout=60)).status_code == 503:
+        time.sleep(0.05)
+    return answer
 
 
 def data_of(server: Tenure) -> Path:

@@ -14,7 +14,7 @@ from bench.servers import Tenure, processor_seconds, tenure_server
 from bench.steady import LISTED, delays
 from tenure.identity import Identifier, identity_key
 from tenure.loader.columns import COLUMNS
-from tenure.loader.volume import put_right
+from tenure.loader.volume import Volumes
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 
@@ -128,7 +128,7 @@ def fill(data: Path) -> None:
             client.command(_EVENTS, bound, settings=LARGE_PARTS)
         client.command(_FACTS, settings=LARGE_PARTS)
         client.command(_SEEN, settings=IN_ORDER)
-        put_right(client, {app})
+        Volumes().put_right(client, {app})
     print(f"{EVENTS:,} events of {CUSTOMERS:,} customers put into the tables in {time.monotonic() - started:.0f} s")
 
 

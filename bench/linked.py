@@ -14,7 +14,7 @@ import httpx
 from bench.__main__ import get, middle, wait_until_loaded
 from bench.servers import Tenure, tenure_server
 from tenure.control.database import connect
-from tenure.control.link import CARRIED, Link
+from tenure.control.link import API, CARRIED, LARGE, Link
 from tenure.control.links import Links
 from tenure.identity import Identifier
 from tenure.receipt import new
@@ -51,6 +51,8 @@ def main() -> None:
 
 def fill(links: Links, app: str, wanted: int) -> int:
     """Two links a customer (customer id, uid, e-mail), and one customer of 2,500 identifiers; returns how many."""
+    many = Identifier("customer_id", "many")
+    links.add([Link(app, many, many, LARGE, API, True, 1, "large")])
     links.add(link(app, "many", "uid", f"many{n}") for n in range(MANY - 1))
     written, started = 0, time.monotonic()
     for start in count(0, BLOCK // 2):

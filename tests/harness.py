@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from tenure.conservation import Ledger, books
 from tenure.control.database import connect, migrate
+from tenure.control.received import ReceivedLedger
 from tenure.control.store import Store
+from tenure.errors import Unavailable
 from tenure.settings import Settings
+from tenure.warehouse.client import Warehouse
+from tenure.warehouse.migrate import migrations
 
 READY_SECONDS = 60
 LOADED_SECONDS = 60
@@ -36,10 +42,15 @@ def tenure(*arguments: str, data: Path, stdin: str = "", environment: dict[str, 
         input=stdin,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         timeout=120,
         env=os.environ | (environment or {}),
     )
+    try:
+        done.check_returncode()
+    except subprocess.CalledProcessError as error:
+        error.add_note(f"{done.stdout[-3_000:]}\n{done.stderr[-3_000:]}")
+        raise
     return done.stdout
 
 
@@ -65,9 +76,11 @@ class Server:
         self.http = httpx.Client(base_url=self.url, timeout=30)
 
     def start(self) -> None:
-        """Start and wait until events are accepted."""
+        """Start and wait until events are accepted, and questions answered by a warehouse of its own."""
         self.launch()
         self.wait_ready()
+        if "TENURE_WAREHOUSE_URL" not in self.environment:
+            self.wait_readable()
 
     def launch(self) -> None:
         """Start without waiting."""
@@ -92,6 +105,21 @@ class Server:
             time.sleep(0.05)
         raise AssertionError(f"not ready after {READY_SECONDS} s:\n{self.log.read_text()}")
 
+    def wait_readable(self) -> None:
+        """Wait until the warehouse answers and has all its tables, which is later than `/readyz`."""
+        warehouse = Warehouse(Settings.load({"data": self.data}, self.environment))
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process is None or self.process.poll() is None, self.log.read_text()
+            with contextlib.suppress(Unavailable, ClickHouseError):
+                applied = warehouse.client.query("SELECT DISTINCT number FROM schema_migration").result_rows
+                if {number for number, *_ in migrations()} <= {row[0] for row in applied}:
+                    warehouse.forget()
+                    return
+            warehouse.forget()
+            time.sleep(0.05)
+        raise AssertionError(f"no answers after {READY_SECONDS} s:\n{self.log.read_text()}")
+
     def stop(self) -> int:
         """SIGTERM, and wait for the end; returns the exit code."""
         assert self.process is not None
@@ -101,10 +129,9 @@ class Server:
         return code
 
     def kill_tree(self) -> None:
-        """kill -9 of the supervisor and every role at once."""
+        """kill -9 of the supervisor, every role and every http worker at once."""
         assert self.process is not None
-        parents = [self.process.pid, *self.roles().values()]
-        for pid in [*parents, *[child for parent in parents for child in children(parent)]]:
+        for pid in [self.process.pid, *self.roles().values(), *self.workers()]:
             kill(pid)
         self.process.wait(30)
         self.process = None
@@ -118,6 +145,26 @@ class Server:
             if "tenure.roles" in command:
                 found[command[command.index("tenure.roles") + 1]] = pid
         return found
+
+    def workers(self) -> list[int]:
+        """Process ids of the http workers, also of those that have outlived the http role that forked them."""
+        assert self.process is not None
+        mine = f"TENURE_PARENT_PID={self.process.pid}"
+        of_role = self.roles().get("http")
+        return [
+            pid
+            for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+            if _command(pid)[-2:] == ["http", ""] and pid != of_role and mine in _environment(pid)
+        ]
+
+    def kill_worker(self) -> int:
+        """kill -9 of an http worker, as soon as one runs; returns its process id."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not (workers := self.workers()):
+            assert time.monotonic() < deadline, f"no http worker:\n{self.log.read_text()[-5000:]}"
+            time.sleep(0.01)
+        kill(workers[0])
+        return workers[0]
 
     def kill_role(self, name: str) -> None:
         """kill -9 of one role, as soon as it runs."""
@@ -169,7 +216,14 @@ def children(pid: int) -> list[int]:
 def _command(pid: int) -> list[str]:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _environment(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_text().split("\0")
+    except (FileNotFoundError, ProcessLookupError):
         return []
 
 
@@ -186,3 +240,9 @@ def whisperr_events(start: int, count: int) -> dict[str, Any]:
             for number in range(start, start + count)
         ]
     }
+
+
+def ledger_of(data: Path, app: str) -> Ledger:
+    """The books of an app: what was acknowledged, held against the warehouse."""
+    settings = Settings.load({"data": data}, {})
+    return books(Warehouse(settings).client, settings.journal_directory, ReceivedLedger(connect(settings)), app)

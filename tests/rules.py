@@ -105,6 +105,7 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
              ("whisperr", "native"), "The other dialects have no such field."),
         Rule("identify-lenient", "A bad optional value of an identify is dropped and recorded; the rest counts.",
              WHISPERR, "The other dialects have no identify."),
+        Rule("placeholders", "A placeholder such as `undefined` identifies nobody: it links nothing, and we say so."),
         Rule("user-id-wins", "With a user id, the anonymous id is kept but does not identify.", WHISPERR,
              "In the other dialects all identifiers count."),
     ),
@@ -121,6 +122,8 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
              ("churnkey", "windback", "customerscore", "native"), "Whisperr's window is narrower."),
         Rule("time-window", "From 30 days ago to 5 minutes ahead, to the millisecond.", WHISPERR,
              "The other dialects have no window."),
+        Rule("dated-ahead", "What is too new is told to the client as rejected, and kept to be replayed.", WHISPERR,
+             "The other dialects store it."),
         Rule("milliseconds", "Times are kept in UTC with milliseconds; what is finer is cut off."),
     ),
     "Batches": (
@@ -175,6 +178,9 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
         Rule("conflict", "The same message id with other content: the first copy counts, the receipt says conflict.",
              ("whisperr", "native"), "The other dialects have no message ids."),
         Rule("idempotency-key", "An `Idempotency-Key` (up to 255 characters) makes any request repeatable."),
+        Rule("trust", "A verified event takes the place of an unverified one with the same message id, in either "
+             "order; message ids of one vendor are not those of another, nor of the native form.",
+             ("whisperr", "native"), "The other dialects have no message ids."),
         Rule("anonymous", "Events before the login are kept under the anonymous id, and follow its identify.",
              ("whisperr", "native"), "The other dialects have no anonymous ids."),
         Rule("client-whisperr-python", "The published Python client (`whisperr`) delivers, unmodified.", WHISPERR,

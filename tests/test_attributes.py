@@ -132,7 +132,9 @@ def test_whisperr_traits_and_channels(server: Server, keys: Keys) -> None:
         {"address": "a@b.c", "channel": "email", "opted_in": True, "verified": True},
         {"address": "+1", "channel": "sms"},
     ]
-    assert [channel["value"] for channel in found["unverified_channels"]] == [{"address": "t", "channel": "push"}]
+    assert [channel["value"] for channel in found["unverified_channels"]] == [
+        {"address": "t", "channel": "push", "kind": "fcm"}
+    ]
     assert [change["verified"] for change in found["history"]["plan"]] == [False, True]
 
 

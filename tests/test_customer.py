@@ -51,7 +51,8 @@ def test_activity_counts_windows_and_their_change(server: Server, keys: Keys) ->
     assert activity["count"] == 14
     assert activity["verified_share"] == pytest.approx(13 / 14)
     assert activity["last_7_days"] == login["last_7_days"]
-    assert activity["first_seen"] == login["first_seen"] < login["last_seen"] < activity["last_seen"]
+    assert activity["first_seen"] == login["first_seen"] < login["last_seen"] == activity["last_seen"]
+    assert (activity["dated_ahead"], planned["first_seen"], planned["last_seen"]) == (1, None, None)
 
 
 def test_all_four_dialects_and_our_own_make_one_view(server: Server, keys: Keys) -> None:

@@ -257,7 +257,7 @@ def test_the_documented_answer(server: Server, keys: Keys) -> None:
     wait_listed(server, keys, 4)
     shown = json.loads(page.split("```json")[1].split("```")[0])
     answer = server.read("/v1/customers", keys, q="jane", did="login")
-    linked = {"identifiers", "identifier_count", "health"}  # the e-mail and the score are there a moment later
+    linked = {"identifiers", "identifier_count", "health", "last_received"}  # or are there a moment later
     assert [{k: v for k, v in item.items() if k not in linked} for item in answer["items"]] == [
         {k: v for k, v in item.items() if k not in linked} for item in shown["items"]
     ]

@@ -10,6 +10,7 @@ import pytest
 
 from tenure import delivery as module
 from tenure.delivery import Delivery
+from tenure.entry import Record
 from tenure.errors import AlreadyRunning, Unavailable
 from tenure.journal import Journal, Loaded, readers
 from tenure.settings import Settings
@@ -46,7 +47,7 @@ def load_everything(directory: Path) -> None:
 
 def test_a_full_journal_is_waited_for(settings: Settings) -> None:
     """An append that does not fit goes on when the loader has made room; meanwhile it is told what waits."""
-    delivery = Delivery(settings)
+    delivery = Delivery(settings, "test")
     waited: list[int] = []
 
     def waits(entries: int) -> None:
@@ -54,32 +55,32 @@ def test_a_full_journal_is_waited_for(settings: Settings) -> None:
         load_everything(settings.journal_directory)
 
     for number in range(5):
-        delivery.append([(f"{number:032x}", bytes(600_000))], waits)
+        delivery.append([Record(f"{number:032x}", bytes(600_000))], waits)
     assert waited == [1, 1, 1, 1]
     delivery.close()
 
 
 def test_what_never_fits_is_an_error(settings: Settings) -> None:
     """Entries larger than the journal may be are not waited for."""
-    delivery = Delivery(settings)
+    delivery = Delivery(settings, "test")
     with pytest.raises(Unavailable, match="journal is full"):
-        delivery.append([("0" * 32, bytes(1_100_000))], lambda _: None)
+        delivery.append([Record("0" * 32, bytes(1_100_000))], lambda _: None)
     delivery.close()
 
 
 def test_drain_waits_for_every_journal(settings: Settings) -> None:
     """Entries that a killed import left in a journal that a server took over are waited for; later ones are not."""
     other = Journal.claim(settings.journal_directory, 2**20)
-    other.append([("1" * 32, b"left"), ("2" * 32, b"behind")])
-    delivery = Delivery(settings)
-    delivery.append([("3" * 32, b"own")], lambda _: None)
+    other.append([Record("1" * 32, b"left"), Record("2" * 32, b"behind")])
+    delivery = Delivery(settings, "test")
+    delivery.append([Record("3" * 32, b"own")], lambda _: None)
     waited: list[int] = []
 
     def waits(entries: int) -> None:
         waited.append(entries)
         if len(waited) == 2:
             load_everything(settings.journal_directory)
-            other.append([("4" * 32, b"after")])
+            other.append([Record("4" * 32, b"after")])
 
     delivery.drain(waits)
     assert waited == [3, 3]
@@ -93,14 +94,16 @@ def test_a_server_that_stops_is_replaced(settings: Settings, monkeypatch: pytest
     calls: list[str] = []
 
     class Free:
+        failed_engine_starts = 0
+
         def __init__(self, settings: Settings, *, with_http: bool) -> None:
             pass
 
         def __getattr__(self, name: str) -> Callable[[], None]:
             return lambda: calls.append(name)
 
-    delivery = Delivery(settings)
-    delivery.append([("3" * 32, b"own")], lambda _: None)
+    delivery = Delivery(settings, "test")
+    delivery.append([Record("3" * 32, b"own")], lambda _: None)
     monkeypatch.setattr(module, "Supervisor", Free)
     later = threading.Timer(0.2, load_everything, [settings.journal_directory])
     later.start()

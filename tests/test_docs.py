@@ -49,7 +49,9 @@ def test_every_command_and_flag_is_documented(name: str, command: object) -> Non
 def metric_names() -> list[str]:
     found = []
     for value in vars(telemetry).values():
-        if hasattr(value, "_type") and hasattr(value, "_name"):
+        if isinstance(value, telemetry.Measured):
+            found.append(value.name)
+        elif hasattr(value, "_type") and hasattr(value, "_name"):
             found.append(value._name + ("_total" if value._type == "counter" else ""))
     return sorted(found)
 

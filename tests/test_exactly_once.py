@@ -106,7 +106,7 @@ def test_apps_see_only_their_own(server: Server, keys: Keys) -> None:
     )
     server.wait_loaded()
     stranger = {"Authorization": f"Bearer {create_app(server.data, 'stranger')['read_key']}"}
-    assert server.http.get("/v1/events", headers=stranger).json() == {"items": [], "similar": []}
+    assert server.http.get("/v1/events", headers=stranger).json() == {"items": [], "similar": [], "identifiers": []}
     assert server.http.get("/v1/customers/user_0/timeline", headers=stranger).status_code == 404
     assert server.http.get(f"/v1/receipts/{answer.headers['tenure-receipt']}", headers=stranger).status_code == 404
 

@@ -115,7 +115,7 @@ def test_client_that_stops_half_way_leaves_nothing(server: Server, keys: Keys) -
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.sendall(request.encode())
     server.wait_loaded()
-    assert server.read("/v1/events", keys) == {"items": [], "similar": []}
+    assert server.read("/v1/events", keys) == {"items": [], "similar": [], "identifiers": []}
 
 
 def conversation(server: Server, *sent: bytes, until: bytes) -> bytes:

@@ -231,7 +231,7 @@ def test_tracker_key_of_another_app_is_403(server: Server, keys: Keys, endpoint:
     message = "trackerKey does not belong to the key in the header"
     check_error(endpoint, answer, 403, "wrong_tracker", message, field="trackerKey")
     server.wait_loaded()
-    assert server.read("/v1/events", keys) == {"items": [], "similar": []}
+    assert server.read("/v1/events", keys) == {"items": [], "similar": [], "identifiers": []}
 
 
 @rule("body-form")

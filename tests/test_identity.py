@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,8 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure import entry
+from tenure.entry import Entry
 from tenure.event import Changes, Event, Identify
-from tenure.identity import Identifier, content_hash, element_ids, event_ids, identifiers, identity_key, normal
+from tenure.identity import (
+    Identifier,
+    Sender,
+    content_hash,
+    element_ids,
+    event_ids,
+    event_names,
+    family,
+    identifiers,
+    identity_key,
+    normal,
+)
 
 APP = "app_0000000000000001"
 text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -22,7 +35,12 @@ def an_event(**fields: object) -> Event:
 
 
 def ids(*events: Event, receipt: str = "r1", key: str | None = None, app: str = APP) -> list[bytes]:
-    return event_ids(app, "churnkey", events, receipt, key)
+    return event_ids(request(*events, receipt=receipt, idempotency_key=key, app=app))
+
+
+def request(*events: Event, **more: Any) -> Entry:
+    said = {"app": APP, "receipt": "r1", "received_at": 1, "dialect": "churnkey", "verified": True, "key_prefix": "sk"}
+    return Entry(**(said | more), events=list(events))
 
 
 @pytest.mark.rule("message-id", "whisperr", "native")
@@ -60,6 +78,42 @@ def test_idempotency_key_makes_a_request_repeatable() -> None:
     event = an_event(occurred_at=None, precise=False)
     assert ids(event, receipt="r1", key="k") == ids(event, receipt="r2", key="k")
     assert ids(event, key="k") != ids(event, key="l")
+
+
+@given(
+    st.sampled_from(["native", "import", "churnkey", "windback", "customerscore", "whisperr", "stripe"]), st.booleans()
+)
+def test_senders_share_ids_within_a_family_and_a_trust_alone(dialect: str, verified: bool) -> None:
+    """Native requests and imports are one family, every vendor is one; what is not verified has ids of its own."""
+    senders = [
+        (of, trusted) for of in ("native", "import", "churnkey", "whisperr", "stripe") for trusted in (True, False)
+    ]
+    for message_id in ("1", None):
+        event = an_event(message_id=message_id)
+        (own,) = event_ids(request(event, dialect=dialect, verified=verified))
+        for of, trusted in senders:
+            same = trusted == verified and (family(of) == family(dialect) if message_id else of == dialect)
+            assert (event_ids(request(event, dialect=of, verified=trusted)) == [own]) == same
+
+
+def test_a_signed_element_is_verified_and_an_idempotency_key_is_of_its_api_key() -> None:
+    """Whatever key it came with; the same Idempotency-Key of another API key is another request."""
+    signed, plain = an_event(message_id="m", signed=True), an_event(message_id="m")
+    assert event_ids(request(signed, verified=False)) == event_ids(request(plain))
+    late = an_event(occurred_at=None, precise=False)
+    keyed = [event_ids(request(late, idempotency_key="k", key=key)) for key in ("a", "a", "b")]
+    assert keyed[0] == keyed[1] != keyed[2]
+
+
+def test_a_verified_native_copy_keeps_the_id_of_older_releases() -> None:
+    """Everybody else has one of their own, and the old one only where it is theirs already."""
+    (native,) = event_names(request(an_event(message_id="m"), dialect="native"))
+    assert native.own == native.old == bytes.fromhex("f240bfd36ff986171040f0123a6f48cd")
+    (vendor,) = event_names(request(an_event(message_id="m"), dialect="whisperr"))
+    assert vendor.own != vendor.old == native.old
+    assert vendor.of(True, Sender("whisperr", True)) == vendor.old
+    assert native.of(True, Sender("whisperr", True)) not in (native.old, vendor.own)
+    assert vendor.of(True, Sender("", None)) == vendor.old
 
 
 @given(text, text, text, text)
@@ -112,7 +166,7 @@ def test_without_a_billing_id_everything_is_as_it_was() -> None:
     """Ids and content hashes are those of the version before, and what it left in a journal is read."""
     assert content_hash(APP, "churnkey", EVENT).hex() == "7b9e67ff39dd1fb4"
     assert ids(EVENT)[0].hex() == "6b1045f2319b76178e6523696a8443eb"
-    assert element_ids(APP, "churnkey", [IDENTIFY], "r1")[0].hex() == "16ba28190cbb5eb1f76255893922ecdc"
+    assert element_ids(request(identifies=[IDENTIFY]))[0].hex() == "16ba28190cbb5eb1f76255893922ecdc"
     kept = entry.decode(bytes.fromhex(BEFORE_BILLING_IDS))
     assert (kept.events, kept.identifies) == ([EVENT], [IDENTIFY])
 
@@ -122,4 +176,4 @@ def test_a_billing_id_is_part_of_the_content() -> None:
     one, other = (an_event(billing_id=value) for value in ("cus_1", "cus_2"))
     assert len({content_hash(APP, "d", event) for event in (one, other, an_event())}) == 3
     said = [msgspec.structs.replace(IDENTIFY, billing_id=value) for value in (None, "cus_1", "cus_2")]
-    assert len({element_ids(APP, "d", [identify], "r1")[0] for identify in said}) == 3
+    assert len({element_ids(request(identifies=[identify]))[0] for identify in said}) == 3

@@ -173,7 +173,7 @@ def test_readers_wait_out_a_restart_of_the_engine(new_server: NewServer) -> None
     """A question asked while the engine is being started again is answered when it is back."""
     server = new_server()
     keys = create_app(server.data)
-    assert server.read("/v1/events", keys) == {"items": [], "similar": []}
+    assert server.read("/v1/events", keys) == {"items": [], "similar": [], "identifiers": []}
     server.kill_role("engine")
     deadline = time.monotonic() + 60
     while True:
@@ -210,8 +210,10 @@ def test_damaged_journal_row_is_set_aside_and_costs_nothing_else(new_server: New
     assert "tenure_journal_damaged_total 1.0" in server.http.get("/metrics").text
 
 
-def test_check_finds_a_whole_installation_whole(server: Server, keys: dict[str, str]) -> None:
+def test_check_finds_a_whole_installation_whole(new_server: Callable[..., Server]) -> None:
     """`tenure check` beside a running server: every finding holds, and the books of an app are spelt out."""
+    server = new_server()  # on which nobody else has made something wrong
+    keys = create_app(server.data)
     batch = whisperr_events(0, 4)
     for _ in range(2):
         server.http.post("/v1/events/batch", headers={"X-API-Key": keys["publishable_key"]}, json=batch)

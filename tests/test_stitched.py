@@ -30,11 +30,12 @@ FIRST = (LAST - timedelta(days=1)).replace(day=1)
 """The first days of this month and the two before."""
 
 Keys = dict[str, str]
-STEPS = ("opening", "new", "expansion", "contraction", "churned", "reactivated", "transfer", "closing")
+STEPS = ("opening", "new", "expansion", "contraction", "churned", "reactivated", "transfer", "paused", "resumed",
+         "closing")  # fmt: skip
 MRR = [
-    ("0.00", "30.00", "0.00", "0.00", "0.00", "0.00", "0.00", "30.00"),
-    ("30.00", "0.00", "20.00", "0.00", "-20.00", "0.00", "0.00", "30.00"),
-    ("30.00", "10.00", "90.00", "0.00", "0.00", "30.00", "0.00", "160.00"),
+    ("0.00", "30.00", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "30.00"),
+    ("30.00", "0.00", "20.00", "0.00", "-20.00", "0.00", "0.00", "0.00", "0.00", "30.00"),
+    ("30.00", "10.00", "90.00", "0.00", "0.00", "30.00", "0.00", "0.00", "0.00", "160.00"),
 ]
 
 
@@ -223,7 +224,7 @@ def test_doubled_missing_and_late_webhooks_end_in_the_same(server: Server, live:
     headers = {"Authorization": f"Bearer {keys['secret_key']}"}
     change = {"rules": {"reactivation_days": 7}}
     assert server.http.put("/v1/metrics/rules", json=change, headers=headers).status_code == 200
-    anew = ("30.00", "40.00", "90.00", "0.00", "0.00", "0.00", "0.00", "160.00")
+    anew = ("30.00", "40.00", "90.00", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "160.00")
     until(lambda: months(server, keys), [*MRR[:2], anew])
     assert months(server, live) == MRR
 

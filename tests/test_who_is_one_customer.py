@@ -299,11 +299,14 @@ def test_any_identifier_can_be_linked_merged_and_split(server: Server, keys: Key
 
 
 def test_a_customer_of_2500_identifiers(server: Server, keys: Keys) -> None:
-    """All are listed and merged away and back, and the timeline has the events of all."""
+    """Once it is said to be so large all are listed, merged away and back, and the timeline has the events of all."""
     for start in range(0, 2_500, 500):
         native(server, keys, *[event(customer_id="c", uid=f"u{n}") for n in range(start, start + 500)])
     native(server, keys, event(uid="other"))
     server.wait_loaded()
+    assert values(server, keys, "u2499") == ["u2499"]
+    account = {"identifier": {"kind": "customer_id", "value": "c"}, "note": "a university"}
+    assert changed(server, keys, "/v1/identifiers/large", account)["large"]
     before = of(server, keys, "u2499")
     assert len(before["identifiers"]) == 2_501
     assert timeline(server, keys, "u7", limit=1_000).count(b'"event_id"') == 1_000

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from tenure.control.database import connect
+from tenure.control.received import ReceivedLedger
+from tenure.entry import Record
 from tenure.errors import AlreadyRunning, Unavailable
-from tenure.journal import Journal, Loaded, readers
+from tenure.free_space import Disk, SpaceGuard
+from tenure.journal import Journal, Loaded, readers, restore_clock
+from tenure.journal.node import node_of
 from tenure.settings import MEBIBYTE, Settings
 from tenure.supervisor import Supervisor
+from tenure.warehouse.engine_failure import OpenFailure
 
 TEND_SECONDS = 0.5
 POLL_SECONDS = 0.1
+FAILED_STARTS = 5
+"""Of the engine, in a row, after which nothing is waited for."""
 
 Waits = Callable[[int], None]
 """Called again and again while entries, so many, are waited for."""
@@ -28,11 +40,16 @@ class Running:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._supervisor: Supervisor | None = None
+        self._warehouse = settings.data / "warehouse"
+        self._failures: set[int] = set()
+        """When the engine failed to start, each time since it last did, as far as it could say so."""
 
     def tend(self) -> None:
-        """Keep them running. Cheap to call often."""
+        """Keep them running. Cheap to call often. Raises Unavailable when the engine cannot be started."""
         if self._supervisor is not None:
             self._supervisor.tend()
+        self._check_engine()
+        if self._supervisor is not None:
             return
         supervisor = Supervisor(self._settings, with_http=False)
         try:
@@ -40,6 +57,24 @@ class Running:
         except AlreadyRunning:
             return  # a server has the directory
         self._supervisor = supervisor
+
+    def _check_engine(self) -> None:
+        """Give up when it has failed to start again and again, here or in the server that has the directory."""
+        failure = OpenFailure.path(self._warehouse)
+        try:
+            self._failures.add(failure.stat().st_mtime_ns)
+        except OSError:
+            self._failures.clear()
+        own = 0 if self._supervisor is None else self._supervisor.failed_engine_starts
+        if max(own, len(self._failures)) < FAILED_STARTS:
+            return
+        found = OpenFailure.read(self._warehouse)
+        reason = "its process ends or hangs" if found is None else found.text
+        raise Unavailable(
+            f"the engine failed to start {FAILED_STARTS} times: {reason}. What was read is kept and is loaded once it "
+            "starts; `tenure check` says more, and `tenure restore-parts` may mend it",
+            code="engine_unavailable",
+        )
 
     def __enter__(self) -> Self:
         self.tend()
@@ -57,21 +92,33 @@ class Running:
 class Delivery:
     """Appends entries and sees to it that they are loaded."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, source: str, first: int = 0) -> None:
+        """Deliver the entries of a source from the number `first` on.
+
+        A source gives the same entries in the same order each time. Those that are in a journal since an earlier
+        attempt are left out, so that each is counted as received once.
+        """
         self._directory = settings.journal_directory
-        self._journal = Journal.claim(self._directory, settings.journal_max_mb * MEBIBYTE)
+        self._ledger = ReceivedLedger(connect(settings))
+        self._journal = Journal.claim(self._directory, settings.journal_max_mb * MEBIBYTE, self._ledger.position)
+        restore_clock(self._directory)
+        self._source = source
+        self._next = first
+        self._delivered = max(first, *_delivered(self._directory, source))
         self._running = Running(settings)
+        self._space = SpaceGuard(Disk.JOURNAL, self._directory, settings.min_free_mb)
         self._tended_at = 0.0
 
-    def append(self, entries: Sequence[tuple[str, bytes]], waits: Waits) -> None:
-        """Put (receipt, payload) pairs on disk; while the journal is full, wait for the loader.
+    def append(self, entries: Sequence[Record], waits: Waits) -> None:
+        """Put the next entries of the source on disk; while the journal is full, wait for the loader.
 
-        Raises Unavailable when the disk refuses, or when the journal could not hold them even when empty.
+        Raises Unavailable when the disk refuses or is nearly full, or when they would not fit into an empty journal.
         """
+        known, self._next = max(0, self._delivered - self._next), self._next + len(entries)
         while True:
             self.tend()
             try:
-                self._journal.append(entries)
+                self._journal.append(entries[known:], (self._source, self._next))
                 return
             except Unavailable as error:
                 if error.code != "journal_full" or not self._journal.rows:
@@ -96,6 +143,7 @@ class Delivery:
         if time.monotonic() - self._tended_at < TEND_SECONDS:
             return
         self._prune()
+        self._journal.disk_full = self._space.reason if self._space.look() else None
         self._running.tend()
         self._tended_at = time.monotonic()
 
@@ -115,6 +163,9 @@ class Delivery:
         while self._journal.prune():
             pass
         self._journal.scrub()
+        with suppress(Unavailable, SQLAlchemyError):  # the next time, then
+            if (changes := self._journal.changes()) is not None:
+                self._ledger.write(changes, node_of(self._directory))
 
     def _last_positions(self) -> dict[str, int]:
         """The position of the last entry of every journal that holds entries to load."""
@@ -131,3 +182,12 @@ class Delivery:
         """How many entries before these positions are still to load."""
         positions = Loaded.read(self._directory).positions
         return sum(max(0, position - positions.get(journal, 0)) for journal, position in last.items())
+
+
+def _delivered(directory: Path, source: str) -> list[int]:
+    """How many entries of a source are in each journal."""
+    found = []
+    for reader in readers(directory):
+        found.append(reader.delivered(source))
+        reader.close()
+    return found

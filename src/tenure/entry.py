@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tenure import receipt as receipts
 from tenure.event import Decoded, Event, Identify, Refusal
 
 
@@ -27,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     receipt: str
     """UUIDv7 as 32 hex digits: unique, and ordered by time."""
     received_at: int
-    """Microseconds since 1970 UTC."""
+    """Microseconds since 1970 UTC, by the wall clock as it was."""
     dialect: str
     verified: bool
     """Sent with a secret key, or signed."""
@@ -40,6 +41,27 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The path of the operation; empty where there was none (an import) and in entries of older versions."""
     replay: Replay | None = None
     """What the entry is the replay of."""
+    order: int = 0
+    """The reading of the hybrid clock (`clock`) when the entry was made: of two entries the one with less was received
+    first. 0 in entries of older versions, which are ordered by `received_at`."""
+    key: str = ""
+    """The id of the API key; empty where there was none (an import) and in entries of older versions."""
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether something of it is not verified, and so counts for nothing."""
+        signed = [event.signed for event in self.events] + [identify.signed for identify in self.identifies]
+        return not self.verified and not all(signed)
+
+    @property
+    def ordered_at(self) -> int:
+        """Its place in the order of receipt, in microseconds."""
+        return self.order or self.received_at
+
+    @property
+    def first_ordered_at(self) -> int:
+        """The place in that order at which what is in it came here first: for a replay before `ordered_at`."""
+        return self.ordered_at if self.replay is None else receipts.time_of(self.replay.receipt)
 
     @property
     def sent_at(self) -> int:
@@ -58,6 +80,8 @@ def of(
     key_prefix: str,
     idempotency_key: str | None = None,
     path: str = "",
+    order: int = 0,
+    key: str = "",
 ) -> Entry:
     """The entry of a request that decodes to this."""
     return Entry(
@@ -72,7 +96,47 @@ def of(
         identifies=decoded.identifies,
         refusals=decoded.refusals,
         path=path,
+        order=order,
+        key=key,
     )
+
+
+class Tally(msgspec.Struct, frozen=True, gc=False):
+    """How many elements of each kind an entry brings: received, as the books count it, and what `arrival` will have."""
+
+    app: str
+    received_at: int
+    """Microseconds since 1970 UTC."""
+    events: int
+    identifies: int
+    quarantined: int
+    """Refusals that the response did not report."""
+    rejected: int
+    """Refusals that the response reported."""
+    receipt_sum: int
+    """The last 32 bits of the receipt for each element: of two sets of elements with equal counts, it tells whether
+    they are the same."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """An entry as the journal takes it. Without a tally it is not counted as received (again)."""
+
+    receipt: str
+    payload: bytes
+    tally: Tally | None = None
+
+
+def tally(entry: Entry) -> Tally:
+    """Count the elements of an entry."""
+    events, identifies, refusals = len(entry.events), len(entry.identifies), len(entry.refusals)
+    rejected = sum(refusal.reported for refusal in entry.refusals) if refusals else 0
+    receipts = int(entry.receipt[24:], 16) * (events + identifies + refusals)
+    return Tally(entry.app, entry.received_at, events, identifies, refusals - rejected, rejected, receipts)
+
+
+def record(entry: Entry) -> Record:
+    """The entry as the journal takes it."""
+    return Record(entry.receipt, _encoder.encode(entry), tally(entry))
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -8,12 +8,15 @@
     │   ├── NotFound          404  no such thing (or none that this key may see)
     │   ├── MethodNotAllowed  405
     │   ├── Conflict          409  what is asked for does not fit what is so already
+    │   │   └── Ambiguous          a bare id that several customers have; names each
     │   ├── TooLarge          413  the body, as sent or inflated, is over the limit
     │   ├── UnsupportedEncoding 415  a Content-Encoding that we do not know
     │   ├── RateLimited       429  too many requests; a retry after `retry_after` seconds succeeds
     │   └── Unavailable       503  cannot take it now; a retry after `retry_after` seconds can succeed
     ├── SettingsInvalid       one or more settings are wrong; holds all of them
     ├── AlreadyRunning        another `tenure serve` holds the data directory
+    ├── NotDurable            a table of the warehouse would lose what it took at a power cut
+    ├── DataUnusable          the data directory or the control database cannot be read or written
     ├── CopiedWithoutLinks    the data directory is a copy that the engine cannot open
     ├── PortInUse             the address to listen on is taken
     └── ImportInvalid         a file or a column mapping that `tenure import` cannot use
@@ -23,6 +26,8 @@ never holds a key or a value out of the body.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class TenureError(Exception):
@@ -43,9 +48,12 @@ class Refused(TenureError):
         field: str | None = None,
         index: int | None = None,
         retry_after: int | None = None,
+        details: Mapping[str, object] | None = None,
     ) -> None:
+        """`details` stand beside the message in the answer."""
         super().__init__(message)
         self.message = message
+        self.details = details or {}
         if code is not None:
             self.code = code
         self.field = field
@@ -96,6 +104,16 @@ class Conflict(Refused):
     code = "conflict"
 
 
+class Ambiguous(Conflict):
+    """A bare id that several customers have: `customers` are theirs, each as `kind:value`."""
+
+    code = "ambiguous_id"
+
+    def __init__(self, customers: list[str]) -> None:
+        super().__init__(f"several customers have that id; say which one is meant: {', '.join(customers)}")
+        self.customers = customers
+
+
 class TooLarge(Refused):
     """The body, as sent or inflated, is over the limit."""
 
@@ -138,12 +156,20 @@ class SettingsInvalid(TenureError):
         self.problems = problems
 
 
+class NotDurable(TenureError):
+    """A table of the warehouse would lose what it took at a power cut."""
+
+
 class CopiedWithoutLinks(TenureError):
     """The data directory is a copy that the engine cannot open."""
 
 
 class AlreadyRunning(TenureError):
     """Another `tenure serve` holds the data directory."""
+
+
+class DataUnusable(TenureError):
+    """The data directory or the control database cannot be read or written; the message says what to do."""
 
 
 class PortInUse(TenureError):

@@ -93,6 +93,8 @@ class Identify(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fa
     """The same for the user `user_id`."""
     billing_id: str | None = None
     """As in `Event`."""
+    sequence: int | None = None
+    """The sender's own count, where it has one: of two of one time the one with the larger is later."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -123,10 +125,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A signature that came with an element, not checked yet."""
 
     index: int
-    subject: str
-    """The identifier that was signed, exactly as sent."""
+    subjects: tuple[str, ...]
+    """What it proves the customer by, when one of these was signed: exactly as sent."""
     auth_hash: str
     """HMAC-SHA256 of the subject, keyed with a secret key of the app, in hex."""
+    others: tuple[str, ...] = ()
+    """What may have been signed too: it is right then, and proves nothing of the customer."""
+    is_required: bool = True
+    """Whether the element is refused when nothing of all that was signed; otherwise it is kept as unverified."""
 
 
 class Decoded(msgspec.Struct, kw_only=True):

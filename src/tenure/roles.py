@@ -11,7 +11,6 @@ if not sys.stderr.isatty():  # structlog imports it for tracebacks on a terminal
     sys.modules["rich"] = None  # type: ignore[assignment]
 
 import os
-import signal
 import socket
 import threading
 import time
@@ -21,18 +20,19 @@ import structlog
 
 from tenure import logs
 from tenure.errors import TenureError, Unavailable
-from tenure.orphan import announce_parent, exit_with_parent
+from tenure.orphan import exit_with_parent
+from tenure.role_process import OPENED, inherited_channel, tell
 from tenure.settings import MEBIBYTE, Settings
+from tenure.stop_signals import on_stop
 from tenure.telemetry import ROLE_STARTS
 
 if TYPE_CHECKING:
+    from tenure.control.store import Store
     from tenure.warehouse.client import Warehouse
+    from tenure.warehouse.damage import Damage
 
 log = structlog.get_logger()
 
-WORKER_STOP_SECONDS = 10
-"""How long a worker may go on with its requests at a stop. One that is told to stop while it is still starting does not
-hear it, and is ended after this time."""
 ENGINE_THREADS = 4
 """Statements that the embedded engine runs at the same time; more wait. Each may take a share of its memory."""
 
@@ -43,7 +43,25 @@ def engine(settings: Settings) -> None:
 
     listener = socket.socket(fileno=int(os.environ["TENURE_ENGINE_FD"]))
     secret = os.environ["TENURE_ENGINE_SECRET"]
-    run(settings.data / "warehouse", listener, secret, settings.engine_memory_mb, ENGINE_THREADS)
+    channel = inherited_channel()
+    run(
+        settings.data / "warehouse",
+        listener,
+        secret,
+        settings.engine_memory_mb,
+        ENGINE_THREADS,
+        report=lambda found: _report(settings, found),
+        opened=lambda: tell(channel, OPENED),
+    )
+
+
+def _report(settings: Settings, damages: list[Damage]) -> None:
+    """Make incidents of damage in the warehouse. What that needs is imported when there is damage."""
+    from tenure.control.database import connect
+    from tenure.control.store import Store
+    from tenure.loader.part_incidents import report
+
+    report(Store(connect(settings)).incidents, damages)
 
 
 def estimator(_: Settings) -> None:
@@ -58,6 +76,10 @@ def loader(settings: Settings) -> None:
     """The loader: migrates the warehouse, then loads the journals until it is told to stop."""
     from tenure.control.database import connect
     from tenure.control.store import Store
+    from tenure.deep_check import DeepChecking
+    from tenure.free_space import warehouse_guard
+    from tenure.journal import restore_clock
+    from tenure.loader.bookkeeping import Bookkeeping
     from tenure.loader.canonical import Canonical
     from tenure.loader.customers import CustomerList
     from tenure.loader.loader import Loader
@@ -66,60 +88,53 @@ def loader(settings: Settings) -> None:
     from tenure.warehouse.client import Warehouse
 
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_stop(lambda *_: stop.set())
     warehouse = Warehouse(settings)
-    while not _migrate(warehouse):
+    store = Store(connect(settings))
+    while not _migrate(warehouse, store):
         if stop.wait(0.2):
             return
     directory = settings.journal_directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = Store(connect(settings))
+    restore_clock(directory, store.erasures.last_ordered_at())
     customers = CustomerList(directory, Warehouse(settings), store.billing.of)
     canonical = Canonical(Warehouse(settings), store.links, customers.links_written)
     threading.Thread(target=canonical.run, args=(stop,), daemon=True).start()
     scorer = Scorer(Warehouse(settings), store.health.every, customers)
     scorer.start()
-    loading = Loader(directory, warehouse, store, canonical, customers, settings.load_rows)
+    space = warehouse_guard(settings)
+    loading = Loader(directory, warehouse, store, canonical, customers, settings.load_rows, space)
     max_bytes = settings.journal_max_mb * MEBIBYTE
-    replaying = Replaying(directory, max_bytes, Warehouse(settings), store.repairs, stop)
+    replaying = Replaying(directory, max_bytes, Warehouse(settings), store, stop)
     threading.Thread(target=replaying.run, daemon=True).start()
+    keeping = Bookkeeping(directory, Warehouse(settings), store, stop)
+    threading.Thread(target=keeping.run, daemon=True).start()
+    deep = DeepChecking(settings, Warehouse(settings), store, stop)
+    threading.Thread(target=deep.run, daemon=True).start()
+    log.info("loader ready")
     loading.run(stop, settings.load_interval_ms / 1_000, settings.drain_seconds)
     scorer.stop()
 
 
 def http(settings: Settings) -> None:
-    """The http workers, under granian."""
-    from granian import Granian
-    from granian.constants import HTTPModes, Interfaces
-    from granian.log import LogLevels
+    """The fork server of the http workers."""
+    from tenure.fork_server import run
 
-    announce_parent(os.environ)
-    Granian(
-        "tenure.app:http",
-        factory=True,
-        interface=Interfaces.ASGI,
-        address=settings.host,
-        port=settings.port,
-        workers=settings.http_workers,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=1024,
-        respawn_failed_workers=True,
-        respawn_interval=0.2,
-        workers_kill_timeout=min(WORKER_STOP_SECONDS, settings.drain_seconds),
-        log_level=LogLevels.warning,
-    ).serve()
+    run(settings)
 
 
-def _migrate(warehouse: Warehouse) -> bool:
+def _migrate(warehouse: Warehouse, store: Store) -> bool:
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
-    from tenure.loader.backfill import STEPS
+    from tenure.loader import former_addresses
+    from tenure.loader.backfill import STEPS, read_subscriptions_anew
     from tenure.warehouse.migrate import migrate
 
     try:
-        applied = migrate(warehouse.client, STEPS)
+        steps = {**STEPS, former_addresses.NUMBER: former_addresses.step(store.links, {app.id for app in store.apps()})}
+        applied = migrate(warehouse.client, steps, os.sync if warehouse.is_embedded else lambda: None)
+        if read_subscriptions_anew(warehouse.client):
+            log.info("read again what events say of subscriptions")
     except (Unavailable, ClickHouseError) as error:
         log.info("waiting for the warehouse", reason=str(error).splitlines()[0][:200])
         warehouse.forget()
@@ -130,13 +145,16 @@ def _migrate(warehouse: Warehouse) -> bool:
 
 
 ROLES = {"engine": engine, "loader": loader, "http": http, "estimator": estimator}
+FORKS = "http"
+"""The role that forks. It must not have a thread, and sees by its channel that the supervisor is gone."""
 
 
 def main(name: str) -> None:
     """Be one role until told to stop."""
     settings = Settings.load()
     logs.configure(settings, name)
-    exit_with_parent()
+    if name != FORKS:
+        exit_with_parent()
     started = time.monotonic()
     ROLE_STARTS.labels(name).inc()
     try:

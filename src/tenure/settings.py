@@ -54,14 +54,25 @@ class Settings(BaseModel):
     engine_memory_mb: Annotated[int, Field(ge=256)] = Field(
         384, description="Memory in MiB at which the embedded engine refuses to take more for queries and merges."
     )
+    engine_start_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        60, description="How long the embedded engine may take to open; after it, it is ended and started again."
+    )
     journal_max_mb: Annotated[int, Field(ge=1)] = Field(
         4096, description="Size in MiB of accepted requests not yet loaded, per worker, after which ingest answers 503."
+    )
+    min_free_mb: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="Free space in MiB on the warehouse's disk below which loading stops; ingest stops at a quarter of "
+        "it. By default a tenth of the disk, from 16 to 1024 and never more than a quarter of the disk.",
     )
     load_rows: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
         20_000, description="Rows that the loader inserts in one block at the most."
     )
     load_interval_ms: Annotated[int, Field(ge=10, le=60_000)] = Field(
         750, description="Time between two blocks of the loader, in milliseconds, while they are small."
+    )
+    deep_check_mb_per_second: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        20, description="Rate in MiB/s at which a check of every byte reads the warehouse."
     )
     drain_seconds: Annotated[int, Field(ge=1, le=600)] = Field(
         30, description="How long a stop waits for requests to finish and for the journal to be loaded."
@@ -104,7 +115,9 @@ class Settings(BaseModel):
     def local_url(self) -> str:
         """Where a client on this machine finds the server."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        if ":" in host:
+            return f"http://[{host.replace('%', '%25')}]:{self.port}"
+        return f"http://{host}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -154,12 +167,14 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
 
 INTERNAL = frozenset(
     {
+        "TENURE_CHANNEL_FD",
         "TENURE_ENGINE_FD",
         "TENURE_ENGINE_PORT",
         "TENURE_ENGINE_SECRET",
         "TENURE_ESTIMATOR_FD",
         "TENURE_ESTIMATOR_PORT",
         "TENURE_ESTIMATOR_SECRET",
+        "TENURE_HTTP_FD",
         "TENURE_LIMITER_PORT",
         "TENURE_LIMITER_SECRET",
         "TENURE_PARENT_PID",

@@ -7,108 +7,41 @@ requests that limit each key's rate.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
+import errno
 import os
 import secrets
 import select
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import IO
 
 import structlog
 
-from tenure.control.database import connect, migrate
-from tenure.errors import AlreadyRunning, PortInUse
+from tenure.data_directory import explained, lock_data
+from tenure.errors import PortInUse
+from tenure.http_workers import HttpWorkers
 from tenure.ingest.window_server import WindowServer
 from tenure.orphan import announce_parent
+from tenure.role_process import EngineRole, Role, RoleOnDemand
+from tenure.served import Served, forget
 from tenure.settings import Settings
+from tenure.stop_signals import on_stop
 from tenure.warehouse.address import EngineAddress
 
 log = structlog.get_logger()
 
-START_ORDER = ("engine", "loader", "http")
-STOP_ORDER = ("http", "estimator", "loader", "engine")
-FIRST_RESTART_SECONDS, LAST_RESTART_SECONDS = 0.1, 2.0
-STEADY_SECONDS = 10.0
-"""A role that ran this long before it died is restarted without delay."""
+STOP_ORDER = ("estimator", "loader", "engine")
+"""After the http workers: first what answers, then what loads, then what keeps."""
+WORKER_STOP_SECONDS = 10
+"""How long a worker may go on with its requests at a stop."""
+HEAD_START_SECONDS = 3.0
+"""How long the engine and the loader wait at most until events are accepted. They need the same processors."""
+LISTEN_SECONDS = 1.0
+"""How long a port that is taken is tried again: the processes of a server that was killed may be about to end."""
+BACKLOG = 1024
 POLL_SECONDS = 0.05
-
-
-class Role:
-    """One role's process, and when it may be started again."""
-
-    def __init__(self, name: str, environment: dict[str, str], descriptors: tuple[int, ...]) -> None:
-        self.name = name
-        self._environment = environment
-        self._descriptors = descriptors
-        self._process: subprocess.Popen[bytes] | None = None
-        self._started_at = 0.0
-        self._wait = FIRST_RESTART_SECONDS
-        self._due = 0.0
-
-    def start(self) -> None:
-        """Start the process."""
-        self._started_at = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tenure.roles", self.name],
-            env=self._environment,
-            pass_fds=self._descriptors,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # a Ctrl-C reaches the supervisor alone, which stops the roles in order
-        )
-        log.info("role started", started=self.name, pid=self._process.pid)
-
-    def wanted(self) -> bool:
-        """Whether the process is to run."""
-        return True
-
-    def tend(self) -> None:
-        """Start the process again if it has died and its time has come."""
-        now = time.monotonic()
-        if self._process is not None:
-            code = self._process.poll()
-            if code is None:
-                return
-            if code == 0 and not self.wanted():
-                self._process = None
-                return
-            steady = now - self._started_at > STEADY_SECONDS
-            self._wait = FIRST_RESTART_SECONDS if steady else min(self._wait * 2, LAST_RESTART_SECONDS)
-            self._due = now + self._wait
-            self._process = None
-            log.error("role died", died=self.name, code=code, restart_seconds=self._wait)
-        elif now >= self._due and self.wanted():
-            self.start()
-
-    def stop(self, seconds: float) -> None:
-        """Ask the process to end and wait for it; after `seconds`, end it."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            log.warning("role did not stop in time; killed", killed=self.name)
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-
-class RoleOnDemand(Role):
-    """A role that runs while somebody asks it: it is started when a connection waits, and ends by itself."""
-
-    def __init__(self, name: str, environment: dict[str, str], listener: socket.socket) -> None:
-        super().__init__(name, environment, (listener.fileno(),))
-        self._listener = listener
-
-    def wanted(self) -> bool:
-        """Whether a connection waits."""
-        return bool(select.select([self._listener], [], [], 0)[0])
 
 
 class Supervisor:
@@ -121,85 +54,150 @@ class Supervisor:
         self._settings = settings
         self._with_http = with_http
         self._roles: dict[str, Role] = {}
+        self._waiting: list[Role] = []
+        """Roles that start once events are accepted."""
+        self._head_start_ends = 0.0
+        self._http: HttpWorkers | None = None
         self._stopping = False
         self._lock: IO[bytes] | None = None
-        self._listener: socket.socket | None = None
-        self._asked: socket.socket | None = None
+        self._listeners: dict[str, socket.socket] = {}
         self._windows: WindowServer | None = None
 
     def start(self) -> None:
-        """Take the data directory and start the roles. Raises AlreadyRunning and PortInUse."""
+        """Take the data directory and start the roles. Raises AlreadyRunning, DataUnusable and PortInUse."""
+        if self._with_http:
+            on_stop(self._stop)  # from the start: `run` sees it
         self._lock = lock_data(self._settings.data)
-        if self._with_http:
-            check_port(self._settings.host, self._settings.port)
-        migrate(connect(self._settings))
-        environment = os.environ | self._settings.to_environment() | {"PROMETHEUS_MULTIPROC_DIR": self._fresh_metrics()}
-        environment["TENURE_DATA"] = str(self._settings.data.resolve())
-        announce_parent(environment)
-        environment.pop("TENURE_CONFIG", None)  # its values are in the environment now
-        descriptors: tuple[int, ...] = ()
-        if self._settings.warehouse_url is None:
-            self._listener, address = self._listen_for_engine()
-            descriptors = (self._listener.fileno(),)
-            environment |= {
-                "TENURE_ENGINE_FD": str(self._listener.fileno()),
-                "TENURE_ENGINE_PORT": str(address.port),
-                "TENURE_ENGINE_SECRET": address.secret,
-            }
-        if self._with_http and self._settings.rate_limit_url is None:
-            environment |= self._start_windows()
-        if self._with_http:
-            self._asked = socket.create_server(("127.0.0.1", 0))
-            environment |= {
-                "TENURE_ESTIMATOR_FD": str(self._asked.fileno()),
-                "TENURE_ESTIMATOR_PORT": str(self._asked.getsockname()[1]),
-                "TENURE_ESTIMATOR_SECRET": secrets.token_urlsafe(32),
-            }
-            self._roles["estimator"] = RoleOnDemand("estimator", environment, self._asked)
-        for name in START_ORDER:
-            if (name == "engine" and self._listener is None) or (name == "http" and not self._with_http):
-                continue
-            self._roles[name] = Role(name, environment, descriptors if name == "engine" else ())
-            self._roles[name].start()
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
 
     def run(self) -> None:
-        """Tend the roles until SIGTERM or SIGINT, then stop them."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        """Tend the roles until SIGTERM, SIGINT or SIGHUP, then stop them."""
         while not self._stopping:
             self.tend()
-            time.sleep(POLL_SECONDS)
+            self._wait()
         log.info("stopping")
         self.stop()
         log.info("stopped")
 
     def tend(self) -> None:
-        """Start again what has died."""
+        """Start again what has died, and at a start what waits for its turn."""
+        if self._http is not None:
+            self._http.tend()
+        if self._waiting and (self._accepts_events() or time.monotonic() > self._head_start_ends):
+            for role in self._waiting:
+                self._roles[role.name] = role
+                role.start()
+            self._waiting = []
         for role in self._roles.values():
             role.tend()
 
+    @property
+    def failed_engine_starts(self) -> int:
+        """How often in a row the engine could not be started."""
+        engine = self._roles.get("engine")
+        return engine.failed_starts if isinstance(engine, EngineRole) else 0
+
     def stop(self) -> None:
         """Stop the roles: first what takes events in, then what loads them, then what keeps them."""
+        self._waiting = []
+        if self._http is not None:
+            self._close("http")  # what connects now is refused, and does not wait for an answer in vain
+            self._http.stop(min(WORKER_STOP_SECONDS, self._settings.drain_seconds))
         for name in STOP_ORDER:
             if name in self._roles:
                 self._roles[name].stop(self._settings.drain_seconds + 5)
-        EngineAddress.path(self._settings.data).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            EngineAddress.path(self._settings.data).unlink(missing_ok=True)
+            forget(self._settings.data)
         if self._windows is not None:
             self._windows.stop()
-        for listener in (self._listener, self._asked):
-            if listener is not None:
-                listener.close()
+        for name in list(self._listeners):
+            self._close(name)
         if self._lock is not None:
             self._lock.close()
+
+    def _start(self) -> None:
+        """The order is that of a quick start: the http role imports while the control database is looked at here."""
+        environment = os.environ | self._settings.to_environment()
+        with explained(self._settings.data):
+            environment |= {
+                "PROMETHEUS_MULTIPROC_DIR": self._fresh_metrics(),
+                "TENURE_DATA": str(self._settings.data.resolve()),
+            }
+            forget(self._settings.data)  # what a killed predecessor left
+        announce_parent(environment)
+        environment.pop("TENURE_CONFIG", None)  # its values are in the environment now
+        if self._settings.warehouse_url is None:
+            environment |= self._listen_for_engine()
+        if self._with_http:
+            environment |= self._listen_for_http()
+            http = Role("http", environment, (self._listeners["http"].fileno(),))
+            self._http = HttpWorkers(http, self._settings.http_workers)
+            self._http.start()
+        self._migrate()
+        if self._settings.warehouse_url is None:
+            descriptors = (self._listeners["engine"].fileno(),)
+            self._waiting.append(EngineRole(environment, descriptors, self._settings.engine_start_seconds))
+        self._waiting.append(Role("loader", environment))
+        if self._with_http:
+            self._roles["estimator"] = RoleOnDemand("estimator", environment, self._listeners["estimator"])
+            self._head_start_ends = time.monotonic() + HEAD_START_SECONDS
+        self.tend()
+
+    def _migrate(self) -> None:
+        from tenure.control.database import connect, migrate  # a tenth of a second, for which the http role waits not
+
+        engine = connect(self._settings)
+        migrate(engine)
+        engine.dispose()
+
+    def _accepts_events(self) -> bool:
+        return self._http is not None and self._http.any_ready
+
+    def _wait(self) -> None:
+        """Wait for a moment, or until an http worker says something or dies."""
+        channels = self._http.channels if self._http is not None else []
+        select.select(channels, [], [], POLL_SECONDS)
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
-    def _listen_for_engine(self) -> tuple[socket.socket, EngineAddress]:
-        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        address = EngineAddress(listener.getsockname()[1], secrets.token_urlsafe(32))
-        address.write(self._settings.data)
-        return listener, address
+    def _close(self, name: str) -> None:
+        if name in self._listeners:
+            self._listeners.pop(name).close()
+
+    def _listen(self, name: str) -> int:
+        """Listen on loopback, at a port that the system chooses; returns it."""
+        self._listeners[name] = socket.create_server(("127.0.0.1", 0), backlog=128)
+        return int(self._listeners[name].getsockname()[1])
+
+    def _listen_for_engine(self) -> dict[str, str]:
+        address = EngineAddress(self._listen("engine"), secrets.token_urlsafe(32))
+        with explained(EngineAddress.path(self._settings.data)):
+            address.write(self._settings.data)
+        return {
+            "TENURE_ENGINE_FD": str(self._listeners["engine"].fileno()),
+            "TENURE_ENGINE_PORT": str(address.port),
+            "TENURE_ENGINE_SECRET": address.secret,
+        }
+
+    def _listen_for_http(self) -> dict[str, str]:
+        """Listen for what the http workers answer, themselves or by the limiter and the estimator."""
+        self._listeners["http"] = listen(self._settings.host, self._settings.port)
+        with explained(self._settings.data):
+            Served(self._settings.url).write(self._settings.data)
+        port = self._listen("estimator")
+        variables = {
+            "TENURE_HTTP_FD": str(self._listeners["http"].fileno()),
+            "TENURE_ESTIMATOR_FD": str(self._listeners["estimator"].fileno()),
+            "TENURE_ESTIMATOR_PORT": str(port),
+            "TENURE_ESTIMATOR_SECRET": secrets.token_urlsafe(32),
+        }
+        return variables if self._settings.rate_limit_url is not None else variables | self._start_windows()
 
     def _start_windows(self) -> dict[str, str]:
         listener, secret = socket.create_server(("127.0.0.1", 0)), secrets.token_urlsafe(32)
@@ -210,39 +208,25 @@ class Supervisor:
     def _fresh_metrics(self) -> str:
         directory = self._settings.data / "run" / "metrics"
         shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(mode=0o700, parents=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return str(directory.resolve())
 
 
-def lock_data(data: Path) -> IO[bytes]:
-    """Take the data directory for this process; raises AlreadyRunning when another has it."""
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = (data / "serve.lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise AlreadyRunning(
-            f"another `tenure serve` is running on {data}; stop it, or choose another --data"
-        ) from None
-    return file
-
-
-def is_locked(data: Path) -> bool:
-    """Whether a `tenure serve` is running on a data directory."""
-    try:
-        lock_data(data).close()
-    except AlreadyRunning:
-        return True
-    return False
-
-
-def check_port(host: str, port: int) -> None:
-    """Raises PortInUse unless the address can be listened on."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def listen(host: str, port: int) -> socket.socket:
+    """The socket that all http workers accept from. Raises PortInUse."""
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while True:
         try:
-            probe.bind((host, port))
+            return _listener(host, port)
         except OSError as error:
-            raise PortInUse(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
+            if time.monotonic() > deadline or error.errno != errno.EADDRINUSE:
+                message = f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port"
+                raise PortInUse(message) from None
+        time.sleep(POLL_SECONDS)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    if ":" in host:
+        dual = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=dual)
+    return socket.create_server((host, port), backlog=BACKLOG)

@@ -97,7 +97,7 @@ def test_rates_are_to_one_currency(store: Store, run: Run, rates: Callable[[str]
         (["--set", "reactivation_days=-1"], "reactivation_days must be a whole number of 0 or more, or null"),
         (["--set", "cancle=request"], "there is no such switch; there are cancel, discounts"),
         (["--set", "cancel"], "write SWITCH=VALUE"),
-        (["--currency", "eur"], "currency must be the three capital letters"),
+        (["--currency", "euro"], "currency must be the three letters"),
         (["--currency", "EUR", "--no-currency"], "not both"),
     ],
 )
@@ -112,7 +112,7 @@ def test_wrong_settings_are_refused(store: Store, run: Run, options: list[str], 
     ("text", "message"),
     [
         ("currency,rate\nUSD,1\n", "must name the columns currency, day, rate"),
-        ("currency,day,rate\nUSD,2026-01-01,1\nusd,2026-01-01,1\n", "line 3: currency must be"),
+        ("currency,day,rate\nUSD,2026-01-01,1\n$$$,2026-01-01,1\n", "line 3: currency must be"),
         ("currency,day,rate\nUSD,2026-02-30,1\n", "line 2: there is no such day"),
         ("currency,day,rate\nUSD,01.02.2026,1\n", "line 2: day must be"),
         ("currency,day,rate\nUSD,2026-01-01,0.000\n", "line 2: rate must be more than 0"),

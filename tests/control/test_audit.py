@@ -12,9 +12,11 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 
-from tenure.control.audit import Entry, act_as, acting, record
+from tenure.control.actor import act_as, acting
+from tenure.control.audit import Entry, record
 from tenure.control.database import connect, migrate
 from tenure.control.erasures import new_erasure
+from tenure.control.incidents import Incident, Kind
 from tenure.control.link import API, MERGE, Link
 from tenure.control.people import ADMIN, VIEWER
 from tenure.control.repairs import Match
@@ -56,8 +58,18 @@ def _revoke(store: Store, app: str) -> None:
     store.revoke_key(store.list_keys(app)[0].id)
 
 
+def _trust(store: Store, app: str) -> None:
+    publishable = next(key for key in store.list_keys(app) if key.kind == "publishable")
+    store.trust_key(publishable.id, trusted=True)
+
+
 def _request(store: Store, app: str) -> None:
     store.erasures.request(new_erasure(app, [ONE]))
+
+
+def _accept(store: Store, app: str) -> None:
+    store.incidents.report(Incident(kind=Kind.JOURNAL_LOST, place="0", text="Lost.", app=app))
+    store.incidents.accept(store.incidents.open()[0].id)
 
 
 def _delete_view(store: Store, app: str) -> None:
@@ -84,6 +96,7 @@ CHANGES: dict[str, tuple[str, Callable[[Store, str], Any]]] = {
     "create_key": ("key.create", lambda store, app: store.create_key(app, "secret")),
     "create_keys": ("key.create", lambda store, app: store.create_keys(app)),
     "import_key": ("key.import", lambda store, app: store.import_key(app, "secret", "k" * 20)),
+    "trust_key": ("key.trust", _trust),
     "rotate_key": ("key.rotate", lambda store, app: store.rotate_key(store.list_keys(app)[0].id)),
     "revoke_key": ("key.revoke", _revoke),
     "links.add": ("link.add", lambda store, app: store.links.add([_link(app)])),
@@ -111,18 +124,24 @@ CHANGES: dict[str, tuple[str, Callable[[Store, str], Any]]] = {
     "repairs.add": ("repair.add", lambda store, app: store.repairs.add(app, MATCH, [Step("drop", "x")], "ann")),
     "rename_app": ("app.rename", lambda store, _: store.rename_app(store.app("another").id, "renamed")),
     "people.disable": ("person.disable", lambda store, _: store.people.disable(_bob(store))),
+    "incidents.accept": ("incident.accept", _accept),
     "people.enable": ("person.enable", lambda store, _: store.people.enable(_bob(store))),
 }  # fmt: skip
 """Every public method of the Store and its parts that changes something, in an order in which they can be called; and
 the action of its entry."""
 
 QUIET = {
+    "received.write": "counts of a journal",
+    "incidents.write_waiting": "nobody did it: what was found wrong, or right again",
     "links.forget": "a part of an erasure, whose request and end are recorded",
+    "links.remember_gone": "a part of an erasure",
+    "backfills.finish": "nobody did it but an upgrade",
     "erasures.record": "a part of an erasure",
     "erasures.reach": "a part of an erasure, and the end of one is recorded",
     "erasures.extend": "a part of an erasure",
     "erasures.unlink": "a part of an erasure",
     "erasures.with_links": "a part of an erasure",
+    "erasures.follow_clock": "nobody did it but the clock",
     "repairs.begin": "a part of a repair, whose request is recorded",
     "repairs.count": "a part of a repair",
     "repairs.finish": "a part of a repair",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def test_of_several_processes_the_latest_use_counts(settings: Settings, store: S
     early.write()
     assert used(store) == {"secret": at, "publishable": None, "tracker": None, "read": None}
     assert store.revision() == before
+
+
+def test_a_use_noted_while_the_clock_was_ahead_is_replaced(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the first one that is noted when it is right; one that another process noted a moment later stays."""
+    store.create_key(store.create_app("a").id, "secret")
+    (key,) = store.list_keys()
+    use, now = KeyUse(connect(settings)), time.time_ns()
+    for shift, shown in ((86_400, 86_400), (5, 5), (0, 5)):
+        monkeypatch.setattr(time, "time_ns", lambda shift=shift: now + shift * 1_000_000_000)
+        use.note(key.id)
+        use.write()
+        assert used(store)["secret"] == now // 1_000_000 + shown * 1_000
 
 
 def test_what_cannot_be_written_is_kept(settings: Settings, store: Store) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from tenure.control.database import connect, migrate, writing
-from tenure.control.link import API, CARRIED, MERGE, Link
+from tenure.control.link import API, CARRIED, LARGE, MERGE, Link
 from tenure.control.links import Links
 from tenure.control.partition import partition
 from tenure.control.store import Store
@@ -42,6 +42,11 @@ def uid(value: str) -> Identifier:
 
 def carried(app: str, one: str, other: str, at: int = 1) -> Link:
     return Link(app, Identifier("customer_id", one), uid(other), CARRIED, "native", True, at, f"{at:032x}")
+
+
+def large(app: str, value: str) -> Link:
+    own = Identifier("customer_id", value)
+    return Link(app, own, own, LARGE, API, True, 1, f"large {value}")
 
 
 def test_all_facts_are_found_from_any_identifier(store: Store, app: str) -> None:
@@ -123,12 +128,29 @@ def test_what_is_forgotten_was_never_said(store: Store, app: str) -> None:
     said = [carried(app, "c1", "u1"), carried(app, "c1", "u2"), carried(app, "c2", "u2")]
     store.links.add(said)
     store.links.forget(app, [Identifier("customer_id", "c1"), uid("u1")])
-    assert store.links.facts(app, uid("u2")) == said[2:]
+    assert [fact for fact in store.links.facts(app, uid("u2")) if fact.joins] == said[2:]
     assert store.links.known(app, [side for link in said for side in link.pair]) == set(said[2].pair)
     store.links.forget(app, said[2].pair)
     assert [found for found in store.links.changed_after(0, "", 100_000) if found.app == app] == []
     store.links.add(said)
     assert sorted(store.links.facts(app, uid("u1"))) == sorted(said)
+
+
+def test_who_was_erased_goes_on_to_count(store: Store, app: str) -> None:
+    """Of 11 ids that one joined, erasing any leaves the others apart; what is kept of who is gone is a hash."""
+    shop = Identifier("customer_id", "shop")
+    said = [carried(app, "shop", f"u{n}", n + 1) for n in range(11)]
+    store.links.add(said)
+    store.links.forget(app, [uid("u3")])
+    assert len(store.links.customers(app, shop).customer(shop)) == 1
+    (note,) = [fact for fact in store.links.facts(app, shop) if not fact.joins]
+    assert note.other.value == identity_key(app, uid("u3")).hex()
+    store.links.add(said[3:4])
+    assert partition(store.links.facts(app, shop)).held == {shop}
+    store.links.forget(app, [shop, *(uid(f"u{n}") for n in range(11))])
+    assert store.links.facts(app, shop) == []
+    store.links.add(said[:10])
+    assert len(store.links.customers(app, shop).customer(shop)) == 11
 
 
 def test_every_change_takes_the_next_revision(store: Store, app: str) -> None:
@@ -154,7 +176,8 @@ def test_every_change_takes_the_next_revision(store: Store, app: str) -> None:
 
 
 def test_2500_identifiers_are_one_customer(store: Store, app: str) -> None:
-    """As many as that, one event at a time, are found as one."""
+    """As many as that, one event at a time, are found as one, where a person says that the account is so large."""
+    store.links.add([large(app, "c")])
     for start in range(0, 2_500, 500):
         store.links.add(carried(app, "c", f"u{n}") for n in range(start, start + 500))
     assert len(partition(store.links.facts(app, uid("u7"))).customer(uid("u1"))) == 2_501
@@ -185,6 +208,7 @@ def test_links_of_an_older_database_are_kept(new_settings: Callable[[], Settings
 def test_a_large_cluster_that_is_remembered_follows_its_facts(store: Store, app: str) -> None:
     """What is remembered of it is asked for again after a link, an undoing and a forgetting, by whichever process."""
     owner = Identifier("customer_id", "many")
+    store.links.add([large(app, "many")])
     whole = [carried(app, "many", f"u{n}", n + 1) for n in range(200)]
     store.links.add(whole[:-1])
     for _ in range(2):

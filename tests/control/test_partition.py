@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.control.link import API, BY_HAND, CARRIED, MERGE, PROMOTION, SAME_ID, Link
-from tenure.control.partition import partition, strength
+from tenure.control.link import API, BY_HAND, CARRIED, MERGE, PROMOTION, SAME_ID, Link, strength
+from tenure.control.partition import partition
 from tenure.identity import Identifier
 
 APP = "app_0000000000000001"

@@ -55,8 +55,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.later = 0
-        now = people._now
-        monkeypatch.setattr(people, "_now", lambda: now() + self.later)
+        for module in (people, throttle):
+            monkeypatch.setattr(module, "_now", lambda now=module._now: now() + self.later)
 
 
 @pytest.fixture
@@ -173,6 +173,29 @@ def test_guesses_are_counted(them: People, ann: Person, monkeypatch: pytest.Monk
         them.check_password(bob.email, PASSWORD)
 
 
+def test_guesses_counted_while_the_clock_was_ahead_lock_nobody_out(
+    them: People, ann: Person, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is right; those that are made then count, and nobody is told to wait longer than the window."""
+    monkeypatch.setattr(throttle, "MOST_OF_ONE", 3)
+    monkeypatch.setattr(throttle, "MOST_OF_ALL", 4)
+
+    def guess() -> type[Exception]:
+        with pytest.raises((Unauthenticated, RateLimited)) as refused:
+            them.check_password(ann.email, OTHER)
+        return refused.type
+
+    clock.later = DAY
+    assert [guess() for _ in range(4)] == [Unauthenticated] * 3 + [RateLimited]
+    clock.later = 0
+    assert them.check_password(ann.email, PASSWORD) == ann
+    assert [guess() for _ in range(4)] == [Unauthenticated] * 3 + [RateLimited]
+    clock.later = -500
+    with pytest.raises(RateLimited) as refused:
+        them.check_password(ann.email, PASSWORD)
+    assert 0 < (refused.value.retry_after or 0) <= throttle.WINDOW_SECONDS
+
+
 def test_guesses_at_the_same_time_count_too(them: People, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads that guess together have not many more guesses than one."""
     monkeypatch.setattr(throttle, "MOST_OF_ONE", 3)
@@ -223,6 +246,31 @@ def test_session_slides_and_ends(them: People, ann: Person, clock: Clock) -> Non
     clock.later += 14 * DAY
     assert them.session(other) is None
     assert them.sessions(ann.id) == []
+
+
+def test_session_opened_while_the_clock_was_ahead_lasts_no_longer(them: People, ann: Person, clock: Clock) -> None:
+    """It counts as opened when it is used first once the clock is right, and slides as others do."""
+    clock.later = 400 * DAY
+    token = them.open_session(ann, "")
+    clock.later = 0
+    found = them.session(token)
+    assert found is not None
+    assert (found.seen_at - found.created_at, found.expires_at - found.created_at) == (0, 14 * DAY)
+    for day in range(13, 90, 13):
+        clock.later = day * DAY
+        assert them.session(token) is not None
+    clock.later = 91 * DAY
+    assert them.session(token) is None
+
+
+def test_link_made_while_the_clock_was_ahead_is_good_no_longer(them: People, clock: Clock) -> None:
+    """It would be for days, or years; the next one replaces it."""
+    clock.later = 400 * DAY
+    token = them.sign_in_link(None)
+    clock.later = 0
+    with pytest.raises(Unauthenticated):
+        them.redeem(token, "ann@example.com", PASSWORD)
+    assert them.redeem(them.sign_in_link(None), "ann@example.com", PASSWORD).role == ADMIN
 
 
 def test_token_is_all_that_names_a_session(them: People, ann: Person) -> None:

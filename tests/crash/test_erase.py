@@ -12,12 +12,12 @@ import pytest
 from tenure.control.database import connect
 from tenure.control.erasures import HIDDEN, LOADED, PHASES, PURGED, REQUESTED, SCRUBBED, UNLINKED, Erasures
 from tenure.control.store import Store
-from tenure.customers.books import books
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 from tests.erasure.bytes_of import holders
 from tests.erasure.person import RECOGNISED, Person, bearer, certificate_when_done, erase, outcomes, requests_of, send
 from tests.harness import Server, create_app, whisperr_events
+from tests.warehouse_books import books
 
 VICTIMS, KILLED_IN = ["tree"], [LOADED, HIDDEN]
 """In CI the tree, which is both of the others too, in the phases that take longest; in `make soak` all, in each."""

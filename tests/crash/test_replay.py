@@ -13,13 +13,13 @@ import pytest
 from tenure.control.database import connect
 from tenure.control.repairs import Match, Repair
 from tenure.control.store import Store
-from tenure.customers.books import books
 from tenure.errors import TenureError
 from tenure.repair.steps import Step
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 from tests.crash.test_kill import KILLS
-from tests.harness import Server, create_app
+from tests.harness import Server, create_app, ledger_of
+from tests.warehouse_books import books
 
 REQUESTS, ELEMENTS = 20, 90
 BULK = "/v1/api/events/bulk"
@@ -49,6 +49,7 @@ def test_a_repair_survives_kills(new_server: Callable[..., Server]) -> None:
     assert (second.total, second.replayed) == (0, 0)
     assert counts(tenant) == (sent, sent, 0, REQUESTS * ELEMENTS)
     assert books(tenant).balanced
+    assert ledger_of(server.data, keys["app"]).balanced
     names = {row["name"]: row["count"] for row in server.read("/v1/events", keys)["items"]}
     assert names == {"good": REQUESTS, "misnamed": REQUESTS * ELEMENTS}
     element = server.read(f"/v1/receipts/{receipts[0]}", keys)["elements"][5]

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.customers import naming, spelling
+from tenure import spelling
+from tenure.customers import naming
 from tenure.customers.catalogue import EventNames
 from tenure.wire.fields import NAME_LIMIT
 from tests.harness import Server
@@ -311,5 +312,5 @@ def test_catalogue_with_advice(server: Server, keys: dict[str, str]) -> None:
     assert [advice.code for advice in by_name["featureUsed"].advice] == ["near_duplicate", "not_snake_case"]
     assert [advice.suggestion for advice in by_name["user_123_clicked"].advice] == ["user_clicked"]
     schemas = server.http.get("/openapi.json").json()["components"]["schemas"]
-    assert {"items", "similar"} == schemas["EventNames"]["properties"].keys()
+    assert {"items", "similar", "identifiers"} == schemas["EventNames"]["properties"].keys()
     assert {"code", "message", "suggestion"} == schemas["Advice"]["properties"].keys()

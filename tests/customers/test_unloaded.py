@@ -16,7 +16,7 @@ from tenure.control.erasures import new_erasure
 from tenure.control.partition import partition
 from tenure.control.store import Store
 from tenure.customers.unloaded import Unloaded, unloaded
-from tenure.entry import Entry, encode
+from tenure.entry import Entry, Record, record
 from tenure.event import Event, Identify
 from tenure.identity import Identifier
 from tenure.journal import Journal, Loaded
@@ -95,8 +95,8 @@ def test_what_waits_is_read_in_the_journals(store: Store, tmp_path: Path) -> Non
     entries = [an_entry(number, app=of, events=[Event(index=0, name="seen", **who)])
                for number, (of, who) in enumerate([(app, one), (other, one), (app, two), (app, old)], 1)]  # fmt: skip
     journal = Journal.claim(tmp_path, 10_000_000)
-    journal.append([(entry.receipt, encode(entry)) for entry in entries])
-    journal.append([("f" * 32, app.encode() + b" and no entry")])
+    journal.append([record(entry) for entry in entries])
+    journal.append([Record("f" * 32, app.encode() + b" and no entry")])
     Loaded({journal.id: 1}).write(tmp_path)
     waiting, whole = unloaded(tmp_path, app, store.erasures, 60)
     assert whole

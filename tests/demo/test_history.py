@@ -87,11 +87,7 @@ def test_volume_and_mix_of_dialects(year: Year) -> None:
 
 def test_retries_are_the_only_duplicates(year: Year) -> None:
     """Each event has an id of its own, and its second copy the same one."""
-    ids = Counter(
-        event_id
-        for _, entry in year.taken
-        for event_id in event_ids(APP, entry.dialect, entry.events, entry.receipt, None)
-    )
+    ids = Counter(event_id for _, entry in year.taken for event_id in event_ids(entry))
     retried = sum(len(entry.events) for request, entry in year.taken if request.retry)
     assert retried > 500
     assert len(ids) == len(year.events())
@@ -156,7 +152,7 @@ def test_recurring_revenue_is_what_the_lives_say(year: Year) -> None:
     returned, causes = 0, set()
     for account in year.history.accounts:
         found = account_of(stated[account.customer_id], Rules())
-        now = standing(found, END - HOUR)
+        now = standing(found, END - HOUR, Rules())
         assert now is not None
         amount = now.mrr[OWN].get("USD", Fraction(0)) / 100
         expected = paid_at(account.life, END - HOUR)

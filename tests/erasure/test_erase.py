@@ -18,7 +18,6 @@ import pytest
 from tenure.control.database import connect
 from tenure.control.repairs import Match
 from tenure.control.store import Store
-from tenure.customers.books import Books, books
 from tenure.repair.steps import Step
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
@@ -35,6 +34,7 @@ from tests.erasure.person import (
     send,
 )
 from tests.harness import Server, create_app, tenure
+from tests.warehouse_books import Books, books
 
 GONE_SECONDS = 60
 
@@ -219,9 +219,14 @@ def test_what_was_just_sent_is_loaded_for_an_erasure_however_long_the_loader_res
         body = {"events": [{"event": "seen", "customer_id": "c", "uid": f"u{start + n}"} for n in range(500)]}
         sent = server.http.post("/v1/ingest", headers={"X-API-Key": keys["secret_key"]}, json=body)
         assert sent.status_code == 202, sent.text
+    account = {"identifier": {"kind": "customer_id", "value": "c"}}
+    assert server.http.post("/v1/identifiers/large", headers=bearer(keys), json=account).status_code == 200
     began = time.monotonic()
     while (answer := server.http.delete("/v1/customers/c", headers=bearer(keys))).status_code == 503:
         assert time.monotonic() < began + GONE_SECONDS / 2, answer.text
+    assert (answer.status_code, answer.json()["count"]) == (409, 2_501)
+    confirm = {"confirm": answer.json()["digest"]}
+    answer = server.http.delete("/v1/customers/c", headers=bearer(keys), params=confirm)
     assert (answer.status_code, answer.json()["identifiers"]) == (202, 2_501)
     found = [
         server.http.get(f"/v1/customers/{name}", headers=bearer(keys, "read_key")) for name in ("c", "u0", "u2499")

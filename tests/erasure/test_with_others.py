@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import pytest
 
-from tenure.customers.books import books
 from tenure.settings import Settings
 from tenure.warehouse.client import Warehouse
 from tests.erasure.bytes_of import holders
 from tests.erasure.person import Keys, Person, bearer, certificate_when_done, erase, outcomes, requests_of, send
 from tests.harness import Server
+from tests.warehouse_books import books
 
 SECONDS = 60
 PARTS = ("", "/timeline", "/attributes", "/users", "/identity", "/export", "/churn-events")

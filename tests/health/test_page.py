@@ -10,7 +10,7 @@ import msgspec
 from tenure.health.parts import BILLING_LEVELS
 from tenure.health.score import BANDS, Thresholds, band, health
 from tenure.health.settings import HealthSettings, Weights
-from tenure.health.signals import NPS_PROPERTIES, RECOGNISED, Signals
+from tenure.health.signals import NO_USE, NPS_PROPERTIES, RECOGNISED, Signals
 from tests.health import histories
 
 PAGE = (Path(__file__).parents[2] / "docs/health.md").read_text()
@@ -25,6 +25,12 @@ def test_the_table_of_names_is_that_of_the_code() -> None:
         says = {"nps": "by its value", "neutral": "neutral"}.get(signal.sign, STRENGTHS[signal.strength] + signal.sign)
         expected.add((name, signal.source, says + (", use" if Signals({}).of(name).is_use else "")))
     assert {row for row in rows if not row[1].isdigit()} == expected
+
+
+def test_the_names_that_are_no_use_are_on_the_page() -> None:
+    """All of them, in order."""
+    (listed,) = re.findall(r"accountDeleted`\):\n\n(.+?)\.\n\n", PAGE, re.DOTALL)
+    assert re.findall(r"`([^`]+)`", listed) == list(NO_USE)
 
 
 def test_weights_and_thresholds_are_on_the_page() -> None:

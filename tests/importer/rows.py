@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tenure.event import Event, Refusal
+from tenure.event import Event, Identify, Refusal
 from tenure.importer.job import Reading
-from tenure.importer.mapping import Wishes
+from tenure.importer.mapping import Taken, Wishes
 from tenure.importer.open_file import Form
 
 HEADER = "name,occurred_at,customer_id"
@@ -21,9 +21,16 @@ def take(file: Path, form: Form | None = None, skip: int = 0, **wishes: object) 
     """What each row of a file becomes."""
     source, mapping = reading(form, **wishes).open(file)
     try:
-        return [mapping.take(row, index) for index, row in enumerate(source.rows(skip))]
+        return [item(mapping.take(row, index)) for index, row in enumerate(source.rows(skip))]
     finally:
         source.close()
+
+
+def item(taken: Taken) -> Event | Refusal:
+    """The one thing that a row became, which is not attributes."""
+    (found,) = taken.items
+    assert not isinstance(found, Identify)
+    return found
 
 
 def outcomes(items: list[Event | Refusal]) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -15,15 +17,15 @@ from typing import Any
 
 import pytest
 
-from tenure.customers.books import Books, books
 from tenure.customers.catalogue import event_names
 from tenure.errors import Unavailable
 from tenure.settings import Settings
 from tenure.supervisor import Supervisor
 from tenure.warehouse.client import Tenant, Warehouse
 from tests import cdnow
-from tests.harness import Server, create_app, kill
+from tests.harness import Server, create_app, kill, ledger_of
 from tests.importer.rows import HEADER
+from tests.warehouse_books import Books, books
 
 SECONDS = 180
 
@@ -81,7 +83,10 @@ def entries_in_journals(data: Path) -> int:
     return total
 
 
-WHOLE = {"rows": cdnow.PURCHASES, "events": cdnow.PURCHASES, "refused": {}, "receipts": 35}
+PLAIN = {"identifies": 0, "placeholders": {}, "preset": None, "conflicts": 0, "conflict_examples": []}
+"""What a summary says where nothing of it is special."""
+WHOLE = {**PLAIN, "rows": cdnow.PURCHASES, "events": cdnow.PURCHASES, "refused": {}, "receipts": 35,
+         "first_at": "1997-01-01T00:00:00.000Z", "last_at": "1998-06-30T00:00:00.000Z"}  # fmt: skip
 
 
 def check_cdnow(tenant: Tenant) -> Books:
@@ -140,7 +145,9 @@ def test_kill_and_resume(tmp_path: Path) -> None:
     assert last == {**WHOLE, "stored": cdnow.PURCHASES, "duplicates": 0}
     with warehouse(data, app) as tenant:
         counted = check_cdnow(tenant)
+        acknowledged = ledger_of(data, app)
     assert counted == Books(cdnow.PURCHASES, cdnow.PURCHASES, 0, 0, 0, 0)
+    assert (acknowledged.received, acknowledged.differences) == (cdnow.PURCHASES, [])
     assert list((data / "imports").iterdir()) == []
 
 
@@ -150,7 +157,8 @@ def test_beside_a_running_server(server: Server, keys: dict[str, str], tmp_path:
     rows = [f"login,2026-01-01T00:00:{n % 60:02d}Z,c{n % 7}" for n in range(5_000)]
     file.write_text("\n".join([HEADER, *rows, "login,never,c1"]))
     found = summary(run(file, server.data, "--json", app=keys["app"]))
-    assert found == {"rows": 5_001, "events": 5_000, "refused": {"invalid_time": 1}, "stored": 5_000, "duplicates": 0,
+    assert found == {**PLAIN, "first_at": "2026-01-01T00:00:00.000Z", "last_at": "2026-01-01T00:00:59.000Z",
+                     "rows": 5_001, "events": 5_000, "refused": {"invalid_time": 1}, "stored": 5_000, "duplicates": 0,
                      "receipts": 3}  # fmt: skip
     (name,) = server.read("/v1/events", keys)["items"]
     assert (name["name"], name["count"], name["dialects"]) == ("login", 5_000, ["import"])
@@ -164,7 +172,9 @@ def test_a_dry_run_keeps_nothing(tmp_path: Path) -> None:
     file.write_text(f"{HEADER}\nlogin,2026-01-01,a\nlogin,2026-01-41,a\n")
     done = run(file, data, "--dry-run")
     assert done.returncode == 0
-    assert done.stdout == "2 rows: 1 events, 1 refused\n  1 invalid_time\nnothing was kept (--dry-run)\n"
+    range_of_times = "from 2026-01-01T00:00:00.000Z to 2026-01-01T00:00:00.000Z"
+    kept = "nothing was kept (--dry-run)"
+    assert done.stdout == f"2 rows: 1 events, 1 refused\n  1 invalid_time\n{range_of_times}\n{kept}\n"
     assert "occurred_at: column occurred_at" in done.stderr
     assert "line 3: occurred_at is not a time that exists." in done.stderr
     assert not (data / "journal").exists()
@@ -212,6 +222,70 @@ def test_an_import_of_which_nothing_can_be_taken(server: Server, keys: dict[str,
     assert json.loads(done.stdout)["refused"] == {"invalid_time": 1}
     with_server = Settings.load({"data": server.data}, {})
     assert books(Warehouse(with_server).tenant(keys["app"])).quarantined == 1
+
+
+def test_a_conflict_is_told_and_is_no_success(server: Server, keys: dict[str, str], tmp_path: Path) -> None:
+    """One id with two contents: the first is stored, and where the others are is said; exit code 1."""
+    file = tmp_path / "rows.csv"
+    rows = ["e,2026-01-01,a,1", "e,2026-01-01,a,2", "e,2026-01-01,a,1", "e,2026-01-02,b,3", "e,2026-01-03,b,3"]
+    file.write_text("\n".join([f"{HEADER},message_id", *rows]))
+    done = run(file, server.data, "--json", app=keys["app"])
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["stored"], found["duplicates"], found["conflicts"]) == (1, 3, 1, 1)
+    assert found["conflict_examples"] == ["line 6 has the message id of line 5, and says something else"]
+    assert "1 rows were not stored" in " ".join(done.stderr.split())
+    file.write_text(f"{HEADER},message_id\ne,2026-01-09,a,2\n")
+    text = run(file, server.data, app=keys["app"]).stdout
+    assert "1 NOT stored, in conflict with another row of their message id:" in text
+    assert "line 2 has the message id of a row of an earlier import, and says something else" in text
+
+
+def test_what_was_exported_comes_back_in(server: Server, keys: dict[str, str], tmp_path: Path) -> None:
+    """A customer's `event.jsonl` is imported into another app without options, and its export says the same."""
+    secret = {"Authorization": f"Bearer {keys['secret_key']}"}
+    events = [
+        {"event": "e", "customer_id": "exported", "email": "jane@example.com", "message_id": f"m{number}",
+         "occurred_at": f"2026-01-0{number}T12:00:00Z", "properties": {"n": number, "deep": {"x": [1]}},
+         "context": {"ip": "192.0.2.1"}, "user": {"id": "u1"}}
+        for number in range(1, 6)
+    ]  # fmt: skip
+    assert server.http.post("/v1/ingest", json={"events": events}, headers=secret).status_code == 202
+    server.wait_loaded()
+    other = create_app(server.data, "other")
+    file = tmp_path / "event.jsonl"
+    file.write_bytes(exported(server, keys))
+    done = summary(run(file, server.data, "--json", app=other["app"]))
+    assert (done["preset"], done["stored"], done["first_at"]) == ("tenure", 5, "2026-01-01T12:00:00.000Z")
+    assert said(exported(server, other)) == said(exported(server, keys)) != []
+
+
+def exported(server: Server, keys: dict[str, str]) -> bytes:
+    """The events of the customer `exported`, as an export of everything has them."""
+    headers = {"Authorization": f"Bearer {keys['read_key']}"}
+    answer = server.http.get("/v1/customers/exported/export", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return zipfile.ZipFile(io.BytesIO(answer.content)).read("event.jsonl")
+
+
+def said(lines: bytes) -> list[dict[str, Any]]:
+    """What a client said in the events of an export; the rest is about how they came here."""
+    ours = {"app", "customer_key", "event_id", "received_at", "receipt", "position", "dialect"}
+    rows = [json.loads(line) for line in lines.splitlines()]
+    told = [{name: value for name, value in row.items() if name not in ours} for row in rows]
+    return sorted(told, key=lambda row: str(row["message_id"]))
+
+
+def test_an_engine_that_can_never_start_ends_an_import(tmp_path: Path) -> None:
+    """With code 1 and the reason, after it was tried five times; the rows are kept."""
+    data, file = tmp_path / "data", tmp_path / "rows.csv"
+    create_app(data)
+    (data / "warehouse" / "chdb").mkdir(parents=True)
+    (data / "warehouse" / "chdb" / "store").write_text("in the way")
+    file.write_text(f"{HEADER}\nlogin,2026-01-01,a\n")
+    done = run(file, data)
+    assert done.returncode == 1
+    assert "the engine failed to start 5 times: " in " ".join(done.stderr.split())
+    assert entries_in_journals(data) == 1
 
 
 @pytest.mark.soak

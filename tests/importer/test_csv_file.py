@@ -195,3 +195,42 @@ def test_what_is_not_a_file(tmp_path: Path) -> None:
         take(tmp_path / "none.csv")
     with pytest.raises(ImportInvalid, match="--delimiter must be"):
         take(write(tmp_path, HEADER), Form(delimiter="::"))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["name;occurred_at;customer_id", "e;2026-01-01;a"],
+        ["sep=;", "name;occurred_at;customer_id", "e;2026-01-01;a"],
+        ['"sep=|"', "name|occurred_at|customer_id", "e|2026-01-01|a"],
+        ["name\toccurred_at\tcustomer_id", "e\t2026-01-01\ta"],
+        ['"name, or title;";occurred_at;customer_id', "e;2026-01-01;a"],
+        ["name, occurred_at, customer_id", 'e, "2026-01-01", a'],
+        ["name,occurred_at,customer_id", "e,2026-01-01,a,,,"],
+        ["name,occurred_at,customer_id,,", "e,2026-01-01,a"],
+        ["name,occurred_at,customer_id,,", "e,2026-01-01,a,,,,"],
+        ["name,occurred_at,customer_id", "e,2026-01-01 00:00:00 UTC,a"],
+        ["name,occurred_at,customer_id", "e,2026-01-01 02:00:00 +02:00,a"],
+        ["name,occurred_at,customer_id", "e,2026-01-01 00:00:00.000 Z,a"],
+        ["name,occurred_at,customer_id", "e, 2026-01-01 ,a"],
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_csv_as_spreadsheets_and_warehouses_write_it(tmp_path: Path, lines: list[str], end: str) -> None:
+    """Other separators, blanks after them, empty cells at the end, zones after a blank, and any line ends."""
+    for name, opened in (("rows.csv", open), ("rows.csv.gz", gzip.open)):
+        file = tmp_path / name
+        with opened(file, "wb") as out:
+            out.write("".join(line + end for line in lines).encode())
+        (found,) = take(file, **({"columns": {"name": "name, or title;"}} if "title" in lines[0] else {}))
+        assert isinstance(found, Event)
+        assert (found.name, found.occurred_at, found.customer_id) == ("e", 1_767_225_600_000, "a")
+        assert found.properties == "{}"
+
+
+def test_a_separator_that_is_given_counts(tmp_path: Path) -> None:
+    """Not the one that the header has most of, nor what Excel wrote before it."""
+    file = write(tmp_path, "sep=;", "name,occurred_at,customer_id,a;b;c;d;e", "e,2026-01-01,a,1")
+    (found,) = take(file, Form(delimiter=","))
+    assert isinstance(found, Event)
+    assert found.properties == '{"a;b;c;d;e":1}'

@@ -41,16 +41,18 @@ def test_each_line_by_itself(tmp_path: Path) -> None:
 def test_values_are_kept_as_they_are(tmp_path: Path) -> None:
     """Nested values, numbers and texts of digits are properties unchanged; faults of writers are tolerated."""
     (found,) = take(
-        write(tmp_path, b'\xef\xbb\xbf{"name":"e","ts":0,"time":0,"uid":7,"z":"5","a":[{"b":NaN}],"t":true}\r\n')
+        write(
+            tmp_path, b'\xef\xbb\xbf{"name":"e","ts":0,"time":1767225600,"uid":7,"z":"5","a":[{"b":NaN}],"t":true}\r\n'
+        )
     )
     assert isinstance(found, Event)
-    assert (found.uid, found.occurred_at) == ("7", 0)
+    assert (found.uid, found.occurred_at) == ("7", 1_767_225_600_000)
     assert found.properties == '{"a":[{"b":null}],"t":true,"ts":0,"z":"5"}'
 
 
 def test_columns_are_those_of_many_lines(tmp_path: Path) -> None:
     """A column that the first line does not have is found, and one that no line has is named as missing."""
-    file = write(tmp_path, GOOD % b"a", b'{"name": "e", "time": 1, "mail": "a@b.example"}')
+    file = write(tmp_path, GOOD % b"a", b'{"name": "e", "time": 1767225600, "mail": "a@b.example"}')
     first, second = take(file, columns={"email": "mail"})
     assert isinstance(first, Event)
     assert isinstance(second, Event)

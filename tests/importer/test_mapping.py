@@ -7,19 +7,21 @@ import pytest
 from tenure.errors import ImportInvalid
 from tenure.event import Event, Refusal
 from tenure.importer.mapping import ALIASES, FieldMapping, Wishes
-from tenure.importer.row import Row
+from tenure.importer.row import Layout, Row
 from tenure.wire import codes
+from tests.importer.rows import item
 
 COLUMNS = ("name", "occurred_at", "customer_id", "email", "plan")
 GOOD = {"name": "login", "occurred_at": "2026-06-14T12:00:00Z", "customer_id": "cus_1"}
 
 
 def choose(columns: tuple[str, ...] = COLUMNS, /, *, numeric_text: bool = True, **wishes: object) -> FieldMapping:
-    return FieldMapping.choose(Wishes(**wishes), columns, unit="line", numeric_text=numeric_text)  # type: ignore[arg-type]
+    layout = Layout("line", columns, numeric_text=numeric_text)
+    return FieldMapping.choose(Wishes(**wishes), layout)  # type: ignore[arg-type]
 
 
 def taken(mapping: FieldMapping, **values: object) -> Event | Refusal:
-    return mapping.take(Row(18, {**GOOD, **values}), 3)
+    return item(mapping.take(Row(18, {**GOOD, **values}), 3))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ def taken(mapping: FieldMapping, **values: object) -> Event | Refusal:
     [
         (("Event Name", "Timestamp", "customerId"), ("name", "occurred_at", "customer_id")),
         (("event", "created_at", "CUSTOMER", "userId"), ("name", "occurred_at", "customer_id", "user_id")),
-        (("event_type", "date", "uid", "event_id"), ("name", "occurred_at", "uid", "message_id")),
+        (("event_type", "date", "uid", "message id"), ("name", "occurred_at", "uid", "message_id")),
         (("name", "time", "E-mail Address", "$insert_id"), ("name", "occurred_at", "email", "message_id")),
         (("name", "datetime", "anonymousId"), ("name", "occurred_at", "anonymous_id")),
         (("name", "time", "Billing ID"), ("name", "occurred_at", "billing_id")),
@@ -38,10 +40,22 @@ def test_well_known_columns_need_no_options(columns: tuple[str, ...], fields: tu
     assert choose(columns).columns == dict(zip(fields, columns, strict=True))
 
 
+def test_what_need_not_be_unique_is_no_message_id() -> None:
+    """Amplitude's `event_id` counts for each device: the insert id beside it is the message id, and it a property."""
+    columns = ("event_type", "time", "uid", "event_id", "insert_id")
+    assert choose(columns).columns["message_id"] == "insert_id"
+    assert "message_id" not in choose(columns[:-1]).columns
+    found = item(
+        choose(columns[:-1]).take(Row(2, {"event_type": "e", "time": "2026-01-01", "uid": "u", "event_id": "7"}), 0)
+    )
+    assert isinstance(found, Event)
+    assert found.properties == '{"event_id":7}'
+
+
 def test_the_likeliest_column_gives_a_field() -> None:
     """Of two columns that could be the event's name, the more explicit one is; the other is a property."""
     mapping = choose(("name", "event", "time", "uid"))
-    found = mapping.take(Row(2, {"name": "Ada", "event": "login", "time": "1700000000", "uid": "7"}), 0)
+    found = item(mapping.take(Row(2, {"name": "Ada", "event": "login", "time": "1700000000", "uid": "7"}), 0))
     assert isinstance(found, Event)
     assert (found.name, found.properties) == ("login", '{"name":"Ada"}')
 
@@ -79,7 +93,7 @@ def test_properties_can_be_chosen() -> None:
     found = taken(choose(properties=("plan", "customer_id")), plan="pro", seats="5")
     assert isinstance(found, Event)
     assert found.properties == '{"customer_id":"cus_1","plan":"pro"}'
-    assert choose(properties=()).take(Row(2, {**GOOD, "plan": "pro"}), 0).properties == "{}"  # type: ignore[union-attr]
+    assert item(choose(properties=()).take(Row(2, {**GOOD, "plan": "pro"}), 0)).properties == "{}"  # type: ignore[union-attr]
 
 
 def test_whole_floats_are_ids() -> None:
@@ -157,3 +171,37 @@ def test_every_field_of_an_event_can_be_given() -> None:
     """No field that a client can send is left out of the mapping, save what a file has no place for."""
     no_place = {"index", "precise", "properties", "context", "churn_event_id", "signed"}
     assert set(ALIASES) == set(Event.__struct_fields__) - no_place
+
+
+@pytest.mark.parametrize(
+    ("time_format", "cell", "ms"),
+    [
+        ("excel", "46023", 1_767_225_600_000),
+        ("excel", "46023.5", 1_767_268_800_000),
+        ("seconds", "86400", 86_400_000),
+        ("milliseconds", "1767225600000", 1_767_225_600_000),
+        ("%d.%m.%Y", "01.01.2026", 1_767_225_600_000),
+        (None, "20260101", 1_767_225_600_000),
+    ],
+)
+def test_what_a_number_counts_can_be_said(time_format: str | None, cell: str, ms: int) -> None:
+    """Serials of spreadsheets and small numbers are times only where `--time-format` says so."""
+    found = taken(choose(time_format=time_format), occurred_at=cell)
+    assert isinstance(found, Event)
+    assert found.occurred_at == ms
+
+
+@pytest.mark.parametrize("time_format", [None, "excel", "seconds", "%Y-%m-%d"])
+@pytest.mark.parametrize("value", [{}, [1], True, "NaN", "1e999", "-9e99", "46023x"])
+def test_what_cannot_be_a_time_costs_its_row(time_format: str | None, value: object) -> None:
+    """Whatever form was asked for, an object or a number of no year is refused by itself."""
+    found = taken(choose(numeric_text=False, time_format=time_format), occurred_at=value)
+    assert isinstance(found, Refusal)
+    assert (found.code, found.field) == (codes.INVALID_TIME, "occurred_at")
+
+
+def test_a_serial_of_a_spreadsheet_is_asked_about() -> None:
+    """It is not taken for a second of 1970."""
+    found = taken(choose(), occurred_at="46023")
+    assert isinstance(found, Refusal)
+    assert "may be a day, a serial of a spreadsheet or seconds since 1970" in found.message

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -113,3 +115,55 @@ def test_what_is_no_parquet(tmp_path: Path) -> None:
         (tmp_path / "rows.parquet").write_bytes(content)
         with pytest.raises(ImportInvalid, match="is not a Parquet file that can be read"):
             take(tmp_path / "rows.parquet")
+
+
+@pytest.mark.parametrize("zone", ["tzutc()", "Nowhere/Atlantis", "pytz.FixedOffset(60)"])
+def test_a_zone_that_nobody_knows(tmp_path: Path, zone: str) -> None:
+    """The time is read all the same: Parquet keeps it in UTC."""
+    at = pa.array([1_781_438_400_000_000], pa.timestamp("us", zone))
+    (found,) = take(write(tmp_path, {"time": at, "seen": at}))
+    assert isinstance(found, Event)
+    assert found.occurred_at == 1_781_438_400_000
+    assert found.properties == '{"seen":"2026-06-14T12:00:00+00:00"}'
+
+
+MEBIBYTE = 1024 * 1024
+REPEATED = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000, pa.int32()), ["x" * MEBIBYTE])
+BOMBS = {
+    "a text that repeats": REPEATED,
+    "a text that repeats in a struct": pa.StructArray.from_arrays([REPEATED], ["a"]),
+    "a text that repeats in a list": pa.ListArray.from_arrays(pa.array(range(1_001), pa.int32()), REPEATED),
+    "a text that repeats in a map": pa.MapArray.from_arrays(
+        pa.array(range(1_001), pa.int32()), pa.array(["k"] * 1_000), REPEATED
+    ),
+    "a list that repeats a number": pa.array([[0] * 10_000_000]),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_small_file_of_large_rows_is_read_in_little_memory(tmp_path: Path, kind: str) -> None:
+    """Texts and lists that repeat stand in a file once, and come out of it a few rows at a time."""
+    file = write(tmp_path, {"note": BOMBS[kind]}, compression="zstd", store_schema=False)
+    assert file.stat().st_size < 1_000_000
+    reader = (
+        "import sys; from pathlib import Path; from tests.importer.rows import reading\n"
+        "source, mapping = reading().open(Path(sys.argv[1]))\n"
+        "import resource; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "rows = sum(1 for row in source.rows(0))\n"
+        "print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", reader, str(file)], stdout=subprocess.PIPE, text=True, check=True)
+    rows, mebibytes = map(int, done.stdout.split())
+    assert rows == len(BOMBS[kind])
+    assert mebibytes < 600
+
+
+def test_a_file_that_would_unpack_to_far_more_is_refused(tmp_path: Path) -> None:
+    """Pages of zeros compress a thousandfold; they are refused before they are read."""
+    blank = {"note": pa.array(["x" * MEBIBYTE * 100])}
+    with pytest.raises(ImportInvalid, match=r"column note of row group 1 has 104,857,6\d\d bytes"):
+        take(write(tmp_path, blank, compression="zstd", use_dictionary=False))
+    numbers = pa.array(memoryview(bytes(40_000_000)), pa.uint8())
+    lists = {"note": pa.ListArray.from_arrays(pa.array([0, len(numbers)], pa.int32()), numbers)}
+    with pytest.raises(ImportInvalid, match="has 40,000,000 values"):
+        take(write(tmp_path, lists, compression="zstd"))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenure import entry as entry_format
-from tenure.entry import Entry
+from tenure.entry import Entry, Record
 from tenure.errors import AlreadyRunning
 from tenure.event import Event, Refusal
 from tenure.importer import run
@@ -45,6 +45,10 @@ class Silent:
         self.refusals.append(refusal)
 
 
+MS = 1_767_225_600_000
+"""2026-01-01."""
+
+
 class Killed(Exception):
     """Stands for the end of the process."""
 
@@ -56,8 +60,8 @@ class FakeDelivery:
         self.payloads: list[bytes] = []
         self._left = dies_after
 
-    def append(self, entries: Sequence[tuple[str, bytes]], waits: Callable[[int], None]) -> None:
-        self.payloads += [payload for _, payload in entries]
+    def append(self, entries: Sequence[Record], waits: Callable[[int], None]) -> None:
+        self.payloads += [entry.payload for entry in entries]
         if self._left is not None:
             self._left -= 1
             if self._left < 0:
@@ -157,7 +161,7 @@ def test_entries_hold_every_row_once(tmp_path: Path) -> None:
     rows = [("e", "never" if n % 5 == 0 else "2026-01-01", f"c{n}", n) for n in range(100)]
     delivery = FakeDelivery()
     counts = bring(tmp_path / "state", rows_file(tmp_path, rows), delivery)
-    assert counts == Counts(rows=100, events=80, refused={"invalid_time": 20}, entries=15)
+    assert counts == Counts(rows=100, events=80, refused={"invalid_time": 20}, entries=15, first_at=MS, last_at=MS)
     seen = []
     for entry in delivery.entries:
         assert (entry.app, entry.dialect, entry.verified, entry.key_prefix) == (APP, "import", True, "")
@@ -186,7 +190,7 @@ def test_what_is_appended_again_is_the_same(tmp_path: Path, dies_after: int) -> 
     with pytest.raises(Killed):
         bring(tmp_path / "state", file, first)
     counts = bring(tmp_path / "state", file, second)
-    assert counts == Counts(rows=120, events=120, entries=18)
+    assert counts == Counts(rows=120, events=120, entries=18, first_at=MS, last_at=MS)
     assert len({entry.receipt: None for entry in first.entries + second.entries}) == 18
     assert len(set(first.payloads + second.payloads)) == 18
     whole = FakeDelivery()

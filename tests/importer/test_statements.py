@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +26,8 @@ from tenure.importer.run import Import
 from tenure.importer.state import State, fingerprint
 from tenure.subscriptions.fact import Fact
 from tenure.subscriptions.sources import facts
+from tenure.subscriptions.state import timeline
+from tests.importer.rows import item
 from tests.importer.test_run import APP, FakeDelivery, Silent
 
 HEADER = ["customer_id", "subscription_id", "effective_at", "status", "plan", "amount", "currency", "interval"]
@@ -46,7 +49,7 @@ def csv_file(directory: Path, *rows: Sequence[str], header: Sequence[str] = HEAD
 def take(file: Path, **wishes: Any) -> list[Event | Refusal]:
     source, mapping = reading(**wishes).open(file)
     try:
-        return [mapping.take(row, index) for index, row in enumerate(source.rows(0))]
+        return [item(mapping.take(row, index)) for index, row in enumerate(source.rows(0))]
     finally:
         source.close()
 
@@ -143,7 +146,7 @@ def test_json_lines_and_parquet(tmp_path: Path) -> None:
     lines.write_text("\n".join(json.dumps(each) for each in (row, priced, row | {"amount": 49.0})))
     first, second, third = take(lines)
     assert fact(first).said["ended_at"] is None
-    assert fact(first).said["items"][0].plan == ""
+    assert fact(first).said["items"][0].plan is None
     assert refused(second)[0] == refused(third)[0] == "wrong_type"
     _, second, _ = take(lines, amounts="units")
     assert (fact(second).subscription, fact(second).said["items"][0].amount) == ("7", 4990)
@@ -185,12 +188,12 @@ def ids(directory: Path, rows: list[list[str]]) -> set[bytes]:
 
 
 def _ids(entry: entry_format.Entry) -> list[bytes]:
-    return event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
+    return event_ids(entry)
 
 
 def test_a_file_is_recognised_in_any_order(tmp_path: Path) -> None:
     """Rows are told by what they say, unread columns included, and by how often: a shuffled file is known again."""
-    rows = [[*ROW[:5], str(amount), *ROW[6:], note] for amount in (100, 200) for note in ("a", "b")]
+    rows = [["c", str(amount), *ROW[2:5], str(amount), *ROW[6:], note] for amount in (100, 200) for note in ("a", "b")]
     rows += [rows[0]]
     shuffled = [*rows, [*ROW, "new"]]
     Random(1).shuffle(shuffled)
@@ -205,3 +208,45 @@ def test_compressed_files_too(tmp_path: Path) -> None:
     packed = tmp_path / "rows.csv.gz"
     packed.write_bytes(gzip.compress(file.read_bytes()))
     assert take(packed) == take(file)
+
+
+def items_of(
+    directory: Path, *rows: Sequence[str], header: Sequence[str] = HEADER
+) -> list[tuple[str | None, int | None]]:
+    """The plans and amounts that the rows of a file come to in the end."""
+    found = [each for row in take(csv_file(directory, *rows, header=header)) for each in [fact(row)]]
+    state = timeline([msgspec.structs.replace(each, place=f"{place:032x}") for place, each in enumerate(found)])[
+        -1
+    ].state
+    return sorted(((item.plan, item.amount) for item in state.items or ()), key=str)
+
+
+def test_rows_of_one_statement_are_its_items(tmp_path: Path) -> None:
+    """Two rows of one subscription and time, next to each other or apart, are two items; the same row counts once."""
+    addon = [*ROW[:4], "addon", "1000", *ROW[6:]]
+    other = ["cus_2", "sub_2", *ROW[2:]]
+    both = [("addon", 1000), ("pro", 4900)]
+    assert items_of(tmp_path, ROW, addon) == both
+    assert items_of(tmp_path, ROW, addon, ROW, addon) == both
+    header = [name for name in HEADER if name != "plan"]
+    rows = [[value for name, value in zip(HEADER, row, strict=True) if name != "plan"] for row in (ROW, addon)]
+    assert items_of(tmp_path, *rows, header=header) == [(None, 1000), (None, 4900)]
+    told = [fact(row) for row in take(csv_file(tmp_path, ROW, other, addon))]
+    assert [sorted(item.amount or 0 for item in each.items or ()) for each in told] == [
+        [1000, 4900],
+        [4900],
+        [1000, 4900],
+    ]
+    assert ids(tmp_path / "one", [[*row, ""] for row in (ROW, other, addon)]) == ids(
+        tmp_path / "two", [[*row, ""] for row in (addon, ROW, other)]
+    )
+
+
+def test_rows_of_another_time_sequence_or_customer_are_statements_of_their_own(tmp_path: Path) -> None:
+    """Versions of a subscription replace each other."""
+    later = [*ROW[:2], "2026-02-01", *ROW[3:5], "5900", *ROW[6:]]
+    assert items_of(tmp_path, ROW, later) == [("pro", 5900)]
+    header = [*HEADER, "sequence"]
+    assert items_of(tmp_path, [*ROW, "2"], [*ROW[:5], "1", *ROW[6:], "1"], header=header) == [("pro", 4900)]
+    told = [fact(row) for row in take(csv_file(tmp_path, ROW, ["cus_2", *ROW[1:5], "100", *ROW[6:]]))]
+    assert [len(each.items or ()) for each in told] == [1, 1]

@@ -17,6 +17,7 @@ from tenure.importer.mapping import FieldMapping
 from tenure.importer.stripe_api import StripeApi, downloaded
 from tenure.importer.stripe_file import StripeReading
 from tenure.subscriptions.sources.stripe import facts
+from tests.importer.rows import item
 
 KEY = "rk_test_0123456789abcdef"
 EURO = {"id": "price_seats", "object": "price", "currency": "eur", "billing_scheme": "tiered", "tiers_mode": "volume",
@@ -107,7 +108,7 @@ def test_everything_is_read_with_what_lists_leave_out(url: str, tmp_path: Path) 
     assert [found["id"] for found in objects(path)] == ["cus_1", "cus_2", "cus_3", "sub_1"]
     assert Stripe.asked.count(("/v1/prices/price_seats", None)) == 1
     source, mapping = StripeReading().open(path)
-    *_, subscription = [mapping.take(row, 0) for row in source.rows(0)]
+    *_, subscription = [item(mapping.take(row, 0)) for row in source.rows(0)]
     reading = facts(subscription, 0)  # type: ignore[arg-type]
     assert reading.problem is None
     (fact,) = reading.facts

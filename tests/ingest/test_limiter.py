@@ -38,20 +38,13 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Clock:
-    """Stands in for the module `time` where uses are counted."""
+    """A monotonic clock."""
 
     def __init__(self) -> None:
-        self.now = 1_700_000_000.0
+        self.now = 1_700_000.0
 
-    def time(self) -> float:
+    def __call__(self) -> float:
         return self.now
-
-
-@contextlib.contextmanager
-def clock() -> Iterator[Clock]:
-    standing = Clock()
-    with mock.patch("limits.storage.memory.time", standing), mock.patch("tenure.ingest.window.time", standing):
-        yield standing
 
 
 @contextlib.contextmanager
@@ -194,38 +187,48 @@ def test_counts_outlive_the_http_role(new_server: Callable[..., Server]) -> None
 )
 def test_window_lets_in_exactly_what_the_last_minute_leaves(limit: int, steps: list[tuple[float, str]]) -> None:
     """A use is let in exactly when less than the limit were within the last 60 seconds; what is told holds true."""
-    with clock() as standing:
-        windows = MemoryWindows()
-        uses: dict[str, list[float]] = {"a": [], "b": []}
-        for seconds, key in steps:
-            standing.now += seconds
-            recent = [at for at in uses[key] if at >= standing.now - 60]
-            wait = windows.use(key, limit, 60)
-            assert (wait == 0) == (len(recent) < limit)
-            if wait == 0:
-                uses[key].append(standing.now)
-                continue
-            assert recent[-limit] + 60 < standing.now + wait <= recent[-limit] + 61.0001
-            standing.now += wait
-            assert windows.use(key, limit, 60) == 0
-            uses[key].append(standing.now)
+    clock = Clock()
+    windows = MemoryWindows(clock)
+    uses: dict[str, list[float]] = {"a": [], "b": []}
+    for seconds, key in steps:
+        clock.now += seconds
+        recent = [at for at in uses[key] if at > clock.now - 60]
+        wait = windows.use(key, limit, 60)
+        assert (wait == 0) == (len(recent) < limit)
+        if wait == 0:
+            uses[key].append(clock.now)
+            continue
+        assert recent[-limit] + 60 <= clock.now + wait < recent[-limit] + 61
+        assert wait <= 60
+        clock.now += wait
+        assert windows.use(key, limit, 60) == 0
+        uses[key].append(clock.now)
 
 
 def test_keys_that_are_no_longer_used_leave_the_memory() -> None:
     """A minute after its last use nothing is kept of a key."""
-    with clock() as standing:
-        windows = MemoryWindows()
-        for number in range(100):
-            windows.use(f"key {number}", 5, 60)
-        assert len(windows) == 100
-        standing.now += 61
+    clock = Clock()
+    windows = MemoryWindows(clock)
+    for number in range(100):
+        windows.use(f"key {number}", 5, 60)
+    assert len(windows) == 100
+    clock.now += 60
+    windows.use("another", 5, 60)
+    windows.sweep()
+    assert len(windows) == 1
 
-        def swept() -> bool:
-            windows.use("another", 10**6, 60)
-            windows.sweep()
-            return len(windows) == 1
 
-        wait_for(swept)
+def test_a_clock_that_was_ahead_is_no_reason_to_wait_longer_than_the_window(tmp_path: Path) -> None:
+    """Uses in Redis have the times of the node that made them."""
+    with redis(tmp_path, free_port()) as url:
+        limiter = built({"TENURE_RATE_LIMIT_URL": url})
+
+        async def story() -> int | None:
+            with mock.patch("time.time", return_value=time.time() + 3_600):
+                assert await passes(limiter, 5) == [None] * 5
+            return await limiter.check("k", "native", 5)
+
+        assert asyncio.run(story()) == 60
 
 
 @pytest.mark.parametrize("scheme", ["supervisor", "redis"])

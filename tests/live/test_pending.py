@@ -22,7 +22,7 @@ def an_entry(number: int, app: str = OURS) -> Entry:
 
 
 def append(journal: Journal, *numbers: int, app: str = OURS) -> None:
-    journal.append([(entry.receipt, entries.encode(entry)) for entry in (an_entry(number, app) for number in numbers)])
+    journal.append([entries.record(entry) for entry in (an_entry(number, app) for number in numbers)])
 
 
 def test_what_comes_is_seen_once(tmp_path: Path) -> None:

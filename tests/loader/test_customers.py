@@ -25,9 +25,11 @@ from tenure.identity import Identifier, identity_key
 from tenure.loader import customers as customer_list
 from tenure.loader import rows
 from tenure.loader.backfill import STEPS
+from tenure.loader.block_writer import BlockWriter
 from tenure.loader.canonical import Canonical
 from tenure.loader.customers import CustomerList
 from tenure.loader.loader import Loader
+from tenure.loader.tombstones import known_of
 from tenure.settings import Settings
 from tenure.warehouse.address import EngineAddress
 from tenure.warehouse.client import Warehouse
@@ -61,7 +63,7 @@ class Loading:
         """As after a crash: with what is on disk only."""
         self.following = CustomerList(self.journals, self.warehouse, lambda app: self.billing(app))  # noqa: PLW0108
         canonical = Canonical(self.warehouse, self.store.links, self.following.links_written)
-        self.loader = Loader(self.journals, self.warehouse, self.store, canonical, self.following, 20_000)
+        self.loader = Loader(self.journals, self.warehouse, self.store, canonical, self.following, 20_000, None)
 
     def empty(self) -> None:
         for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical",
@@ -71,8 +73,13 @@ class Loading:
         self.billing = self.store.billing.of
         self.start()
 
-    def load(self, entries: list[Entry], token: str = "") -> None:
-        self.loader._insert(rows.block(entries), token or f"{random.random()}")
+    def load(self, entries: list[Entry], token: str = "", *, repeats: bool = False) -> None:
+        known = known_of(self.warehouse.client, entries, with_erased=False)
+        made = rows.block(entries, known=known)
+        self.loader._blocks.insert(made, known, token or f"{random.random()}", repeats=repeats)
+        if repeats:
+            self.loader._volumes.put_right(self.warehouse.client, {entry.app for entry in entries})
+        self.loader._blocks.end()
 
     def link(self, one: str, head: str, version: int) -> None:
         key, canonical = (identity_key(APP, Identifier("uid", uid)) for uid in (one, head))
@@ -158,20 +165,20 @@ def test_a_block_that_is_inserted_again_counts_once(
 ) -> None:
     """Whatever insert a crash comes after, doing the block again under its token changes nothing more."""
     loading.load(HISTORY[1:2])
-    insert = Loader._insert_rows
+    insert = BlockWriter.insert
 
-    def crashing(self: Loader, name: str, *rest: Any) -> None:
+    def crashing(self: BlockWriter, name: str, *rest: Any) -> None:
         insert(self, name, *rest)
         if name == table:
             raise ConnectionError
 
     token = f"block-{table}-{time.time_ns()}"
     with monkeypatch.context() as patched:
-        patched.setattr(Loader, "_insert_rows", crashing)
+        patched.setattr(BlockWriter, "insert", crashing)
         with pytest.raises(ConnectionError):
             loading.load(HISTORY, token)
     loading.start()
-    loading.load(HISTORY, token)
+    loading.load(HISTORY, token, repeats=True)
     assert loading.counts() == {"uid:c": 1, "uid:a": 3, "uid:b": 1}
     assert loading.volumes() == loading.stored()
 
@@ -309,6 +316,22 @@ def test_what_was_stored_before_there_was_a_list(loading: Loading) -> None:
         assert loading.listed() == expected
 
 
+def test_what_was_stored_before_there_were_three_times(loading: Loading) -> None:
+    """An upgrade fills them from the events, and the list makes its rows again; doing it again changes nothing."""
+    loading.load(HISTORY)
+    expected = loading.listed()
+    client = loading.warehouse.client
+    for _ in range(2):
+        for column in ("verified_last", "received_last"):
+            client.command(f"ALTER TABLE seen DROP COLUMN {column}")
+        for column in ("verified_lasts", "last_received", "dated_ahead", "ahead_at"):
+            client.command(f"ALTER TABLE customer DROP COLUMN {column}")
+        client.command("DELETE FROM schema_migration WHERE number = 20")
+        assert migrate_warehouse(client, STEPS) == ["0020_three_times.sql"]
+        loading.start()
+        assert loading.listed() == expected
+
+
 def test_what_was_computed_before_a_hiding_is_not_written_after_it(
     loading: Loading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,19 +376,19 @@ def test_a_thread_follows_until_it_is_stopped_whatever_fails(loading: Loading, m
 
 def test_a_block_whose_last_inserts_failed_is_listed(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
     """Done again in the same process, it finds nothing new; its customers are made all the same."""
-    insert = Loader._insert_rows
+    insert = BlockWriter.insert
 
-    def failing(self: Loader, name: str, *rest: Any) -> None:
+    def failing(self: BlockWriter, name: str, *rest: Any) -> None:
         if name == "arrival":
             raise ConnectionError
         insert(self, name, *rest)
 
     loading.follow()
     with monkeypatch.context() as patched:
-        patched.setattr(Loader, "_insert_rows", failing)
+        patched.setattr(BlockWriter, "insert", failing)
         with pytest.raises(ConnectionError):
             loading.load(HISTORY, "failing")
-    loading.load(HISTORY, "failing")
+    loading.load(HISTORY, "failing", repeats=True)
     assert loading.counts() == {"uid:c": 1, "uid:a": 3, "uid:b": 1}
 
 

@@ -24,9 +24,9 @@ from tenure.entry import Entry
 from tenure.event import Event
 from tenure.identity import Identifier, identity_key
 from tenure.loader import ledgers
-from tenure.loader.backfill import STEPS
+from tenure.loader.backfill import STEPS, read_subscriptions_anew
+from tenure.loader.block_writer import BlockWriter
 from tenure.loader.ledger import COLUMNS
-from tenure.loader.loader import Loader
 from tenure.metrics.answers import basis
 from tenure.metrics.asked import Asked
 from tenure.metrics.statement import statement
@@ -160,9 +160,9 @@ def test_a_block_that_is_inserted_again_says_everything_once(
     loading: Loading, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever insert a crash comes after, doing the block again leaves the facts of the copies that are kept."""
-    insert = Loader._insert_rows
+    insert = BlockWriter.insert
 
-    def crashing(self: Loader, name: str, *rest: Any) -> None:
+    def crashing(self: BlockWriter, name: str, *rest: Any) -> None:
         insert(self, name, *rest)
         if name == table:
             raise ConnectionError
@@ -170,23 +170,29 @@ def test_a_block_that_is_inserted_again_says_everything_once(
     loading.load(HISTORY[4:6])  # copies that others replace
     token = f"block-{table}-{time.time_ns()}"
     with monkeypatch.context() as patched:
-        patched.setattr(Loader, "_insert_rows", crashing)
+        patched.setattr(BlockWriter, "insert", crashing)
         with pytest.raises(ConnectionError):
             loading.load(HISTORY[:4], token)
     loading.start()
-    loading.load(HISTORY[:4], token)
+    loading.load(HISTORY[:4], token, repeats=True)
     assert changes(loading) == {key(uid): movements for uid, movements in LEDGER.items()}
 
 
 def test_events_of_before_have_a_ledger(loading: Loading) -> None:
-    """The schema's migration reads what is stored, and doing it again changes nothing."""
+    """What is stored is read after the schema's migration, and doing it again changes nothing."""
     loading.load(HISTORY)
     expected = rows(loading)
     for _ in range(2):
         for table in ("subscription_fact", "ledger"):
             loading.warehouse.client.command(f"DROP TABLE {table}")
-        loading.warehouse.client.command("DELETE FROM schema_migration WHERE number IN (7, 12)")
-        assert migrate(loading.warehouse.client, STEPS) == ["0007_subscriptions.sql", "0012_levels.sql"]
+        loading.warehouse.client.command(
+            "DELETE FROM schema_migration WHERE number IN (7, 12, 16, 17, 18) OR number > 1000000"
+        )
+        of_ledger = ["0007_subscriptions.sql", "0012_levels.sql"]
+        of_ledger += ["0016_unpriced.sql", "0017_held.sql", "0018_silent.sql"]
+        assert migrate(loading.warehouse.client, STEPS) == of_ledger
+        assert read_subscriptions_anew(loading.warehouse.client)
+        assert not read_subscriptions_anew(loading.warehouse.client)
         loading.start()
         assert rows(loading) == expected
 

@@ -20,6 +20,7 @@ from tenure.subscriptions.amount import rounded
 from tenure.subscriptions.currency import Rate, Rates
 from tenure.subscriptions.fact import Fact
 from tenure.subscriptions.ledger import day_of, levels
+from tenure.subscriptions.movements import Movement
 from tenure.subscriptions.mrr import parts
 from tenure.subscriptions.rules import Rules
 from tests.subscriptions.histories import DAY, active, at, fact
@@ -74,19 +75,32 @@ def test_what_is_stored_adds_up(facts: list[Fact], by: Rules) -> None:
 @settings(max_examples=60, deadline=None)
 @given(histories(), rules)
 def test_levels_are_what_changes_come_to(facts: list[Fact], by: Rules) -> None:
-    """After each day with a change: the MRR of the currency, and the plan that most of it is of."""
+    """After each day with a change: the MRR of the currency, and the plan that most of it is of, or was before."""
     _, made = stored(facts, by)
+    names = ("book", "currency", "day", "after", "plan", "held")
+    found = list(zip(*(made[f"level.{name}"] for name in names), strict=True))
+    is_held = {each[:3]: each[5] for each in found}
     held: defaultdict[tuple[str, str], defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    expected = {}
-    for book, currency, day, _, plan, _, _, before, after in lines(made):
+    expected: dict[tuple[str, str, date], tuple[Decimal | int, str]] = {}
+    before: dict[tuple[str, str], str] = {}
+    for book, currency, day, _, plan, _, _, was, after in lines(made):
         plans = held[book, currency]
-        plans[plan] += Decimal(after) - Decimal(before)
+        plans[plan] += Decimal(after) - Decimal(was)
         main = min(plans, key=lambda one: (-plans[one], one))
         expected[book, currency, day] = sum(plans.values()), main
-    names = ("book", "currency", "day", "after", "plan")
-    found = list(zip(*(made[f"level.{name}"] for name in names), strict=True))
-    assert {each[:3]: each[3:] for each in found} == expected
+    for book, currency, day in sorted(expected):
+        mrr, main = expected[book, currency, day]
+        if is_held[book, currency, day]:
+            assert not mrr
+            expected[book, currency, day] = mrr, before[book, currency]
+        before[book, currency] = expected[book, currency, day][1]
+    assert {each[:3]: each[3:5] for each in found} == expected
     assert found == sorted(found, key=lambda each: each[:3])
+
+
+def latest(found: list[Movement], now: int) -> list[Movement]:
+    """The last movement in each currency by the end of a day."""
+    return list({each.currency: each for each in found if each.day <= day_of(now)}.values())
 
 
 @given(histories(), rules, times)
@@ -94,7 +108,7 @@ def test_the_standing_is_what_the_states_say(facts: list[Fact], by: Rules, now: 
     """Status and plans are of the states that hold; MRR is that of the day's end; and nothing changes before the next
     change that is foretold."""
     found = account(facts, by)
-    here = standing(found, now)
+    here = standing(found, now, by)
     holding = [span.state for spans in found.timelines.values() for span in spans
                if span.start <= now and (span.end is None or now < span.end)]  # fmt: skip
     assert (here is None) == (not holding)
@@ -106,11 +120,11 @@ def test_the_standing_is_what_the_states_say(facts: list[Fact], by: Rules, now: 
                if span.start <= tonight and (span.end is None or tonight < span.end)]  # fmt: skip
     mrr = sum((amount for state in evening for amount in parts(state, by).values()), Fraction(0))
     assert sum(here.mrr[OWN].values(), Fraction(0)) == mrr
-    assert (here.paying is not None) is bool(mrr)
+    assert (here.paying is not None) is (bool(mrr) or any(each.held for each in latest(found.movements(by)[OWN], now)))
     upcoming = next_change(found, now)
     assert upcoming is None or upcoming > now
     before = now + DAY * 400 if upcoming is None else upcoming - 1
-    assert standing(found, before) == here
+    assert standing(found, before, by) == here
 
 
 def test_what_the_list_has() -> None:
@@ -121,7 +135,7 @@ def test_what_the_list_has() -> None:
 
     def listed(*facts: Fact, rates: Rates | None = None) -> Any:
         found = account(facts, Rules(), rates)
-        return columns(found, standing(found, now))
+        return columns(found, standing(found, now, Rules()))
 
     one = listed(dollars)
     assert (one.status, one.mrr, one.currency, one.renews_at) == ("active", 30, "USD", at("2025-07-10"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
@@ -17,9 +18,10 @@ from tenure.event import Event, Identify, Refusal
 from tenure.identity import Identifier
 from tenure.loader import ledger, profile, rows
 from tenure.loader.columns import COLUMNS
-from tenure.loader.rows import Copy, Kept
+from tenure.loader.rows import Copy
 from tenure.loader.seen import changes, seen_rows
 from tenure.loader.volume import Counted, replaced_copies, volume_rows
+from tenure.warehouse.first_copies import FirstCopy
 from tenure.warehouse.migrate import migrations
 from tenure.wire.times import DAY_MS
 
@@ -31,6 +33,7 @@ entries = st.builds(
     app=st.just(APP),
     receipt=st.integers(1, 2**60).map(lambda n: f"{n:032x}"),
     received_at=st.integers(1, 5),
+    order=st.integers(0, 5),
     dialect=st.just("whisperr"),
     verified=st.just(True),
     key_prefix=st.just("sk"),
@@ -56,7 +59,7 @@ class Model:
     def __init__(self) -> None:
         self.seen: dict[tuple[Any, ...], list[Any]] = {}
         self.events: dict[tuple[Any, ...], tuple[int, tuple[Any, ...]]] = {}
-        self.first: dict[bytes, Kept] = {}
+        self.first: dict[bytes, FirstCopy] = {}
         self.volumes: Counter[tuple[Any, ...]] = Counter()
 
     def load(self, found: list[Entry]) -> None:
@@ -73,8 +76,8 @@ class Model:
             place, order = (row[1], row[2], row[3]), row[19]
             if place not in self.events or order >= self.events[place][0]:
                 self.events[place] = (order, row)
-        for event_id, _, order, _, _, _, key, occurred_at in firsts:
-            self.first[event_id] = Kept(order, key, occurred_at)
+        for event_id, _, order, _, _, _, key, occurred_at, *_ in firsts:
+            self.first[event_id] = FirstCopy(order, key, occurred_at)
         self.count_anew(made.recount)
         self.add(seen_rows(made.new, [], 1))
 
@@ -84,9 +87,11 @@ class Model:
         self.add(seen_rows(copies, [], 1))
 
     def add(self, found: list[tuple[Any, ...]]) -> None:
-        for *place, events, verified, least, greatest, _ in found:
-            a, b, c, d = self.seen.get(tuple(place), [0, 0, least, greatest])
-            self.seen[tuple(place)] = [a + events, b + verified, min(c, least), max(d, greatest)]
+        for *place, events, verified, least, greatest, _, trusted, received in found:
+            a, b, c, d, e, f = self.seen.get(tuple(place), [0, 0, least, greatest, trusted, received])
+            self.seen[tuple(place)] = [
+                a + events, b + verified, min(c, least), max(d, greatest), max(e, trusted), max(f, received),
+            ]  # fmt: skip
 
     def stored(self) -> list[tuple[Any, ...]]:
         return sorted((row for _, row in self.events.values() if not row[-1]), key=lambda row: row[3])
@@ -103,10 +108,27 @@ def test_any_order_and_batching_keeps_the_first_received_copy(found: list[Entry]
 
     expected: dict[bytes, Copy] = rows.first_copies(rows.block(found).copies)
     assert model.stored() == sorted((copy.row for copy in expected.values()), key=lambda row: row[3])
-    counted = {tuple(row[:3]): list(row[3:7]) for row in seen_rows(expected.values(), [], 1)}
+    counted = {tuple(row[:3]): [*row[3:7], *row[8:]] for row in seen_rows(expected.values(), [], 1)}
     assert model.seen == counted
     volumes = Counter((*row[:1], row[4], row[17], row[2] // DAY_MS) for row in model.stored())
     assert {place: events for place, events in model.volumes.items() if events} == volumes
+
+
+def test_the_order_of_receipt_is_by_the_hybrid_clock() -> None:
+    """A copy that is shown as received an hour earlier, but came later, does not take the place of the first."""
+    said = [Event(index=0, name="a", uid="u", message_id="m", occurred_at=1)]
+    first = an_entry(order=2_000, received_at=9_000, events=said)
+    again = an_entry(order=2_001, received_at=5_000, receipt="0" * 32, events=said)
+    kept = rows.first_copies(rows.block([again, first]).copies)
+    assert [copy.row[14] for copy in kept.values()] == [9_000]
+
+
+@given(st.integers(1, 2**52), st.integers(0, 2**128 - 1), st.integers(0, 65_535))
+def test_a_number_parts_what_was_received_until_then_from_the_rest(at: int, receipt: int, index: int) -> None:
+    """By comparing precedences, which a statement of an erasure does."""
+    place = rows.precedence(at, receipt.to_bytes(16, "big")) - index
+    assert place > rows.precedence_after(at)
+    assert place <= rows.precedence_after(at - 1)
 
 
 def an_entry(**fields: Any) -> Entry:
@@ -246,3 +268,10 @@ def test_rows_are_as_long_as_their_columns() -> None:
     assert {name: {len(row) for row in table} for name, table in found.items()} == {
         name: {len(columns)} for name, columns in COLUMNS.items()
     }
+
+
+def test_every_statement_that_fills_seen_names_its_columns() -> None:
+    """Of tables that an older version made and newer ones, the columns may not be in one order."""
+    source = Path(rows.__file__).parents[1]
+    for path in [*source.rglob("*.sql"), *source.rglob("loader/*.py")]:
+        assert not re.search(r"INSERT INTO seen\s+SELECT", path.read_text()), path

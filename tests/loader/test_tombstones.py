@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from tenure.control.erasures import ErasedAt
 from tenure.entry import Entry
 from tenure.event import Event, Identify, Refusal
 from tenure.identity import Identifier, event_ids, identity_key
 from tenure.loader import rows
-from tenure.loader.tombstones import Tombstones, ids_of
+from tenure.loader.tombstones import Tombstones, old_ids
+from tenure.warehouse.first_copies import NOTHING_KNOWN, FirstCopy
+from tenure.wire.times import DAY_MS
 
 APP = "app_0123456789abcdef"
 ERASED_AT = 1_000_000
@@ -23,7 +27,8 @@ def an_entry(at: int, **parts: Any) -> Entry:
 
 
 def tombstones(*identifiers: Identifier) -> Tombstones:
-    return Tombstones({identity_key(APP, identifier): ERASED_AT for identifier in identifiers})
+    erased = ErasedAt(ERASED_AT * 1_000 + 999, ERASED_AT)
+    return Tombstones({identity_key(APP, identifier): erased for identifier in identifiers})
 
 
 JANE = tombstones(Identifier("uid", "jane"), Identifier("email", "jane@x.y"))
@@ -40,6 +45,22 @@ def test_old_is_what_was_received_or_happened_before(received: int, said: int | 
     assert JANE.is_old(entry, Event(index=0, name="a", uid="jane", occurred_at=said)) is old
     assert JANE.is_old(entry, Identify(index=0, customer_id="c", email=" Jane@X.y", set_at=said)) is old
     assert not JANE.is_old(entry, Event(index=0, name="a", uid="john", occurred_at=said))
+
+
+@pytest.mark.parametrize(
+    ("order", "said", "old"),
+    [(ERASED_AT, None, True), (ERASED_AT, ERASED_AT + 9, True), (ERASED_AT + DAY_MS + 1, None, False),
+     (ERASED_AT + DAY_MS + 1, ERASED_AT + 1, False), (ERASED_AT + DAY_MS + 1, ERASED_AT, True)],
+)  # fmt: skip
+def test_old_is_told_by_the_order_of_receipt_and_not_by_the_wall_clock(order: int, said: int | None, old: bool) -> None:
+    """The request was made while the clock was a day ahead; what was received is shown as a day before or after."""
+    erased = Tombstones(
+        {identity_key(APP, Identifier("uid", "jane")): ErasedAt((ERASED_AT + DAY_MS) * 1_000, ERASED_AT)}
+    )
+    for shown in (ERASED_AT - DAY_MS, ERASED_AT + 9 * DAY_MS):
+        entry = msgspec.structs.replace(an_entry(shown), order=order * 1_000)
+        assert erased.is_old(entry, Event(index=0, name="a", uid="jane", occurred_at=said)) is old
+        assert erased.is_old(entry, Identify(index=0, uid="jane", set_at=said)) is old
 
 
 def test_of_what_is_erased_only_the_arrival_is_left() -> None:
@@ -62,13 +83,13 @@ def test_a_known_id_is_erased_whatever_its_time() -> None:
     """An event without a time of its own that comes again has the same message id, be it in the same block."""
     again = an_entry(ERASED_AT + 5, events=[Event(index=0, name="a", uid="jane", message_id="m")])
     first = an_entry(ERASED_AT, events=again.events)
-    ids, old = ids_of([again, first], JANE)
-    assert (len(ids), old) == (2, set(event_ids(APP, "native", again.events, again.receipt)))
+    old = old_ids([again, first], JANE, NOTHING_KNOWN)
+    assert old == set(event_ids(again))
     known = tombstones(Identifier("uid", "jane"))
     known.ids = old
     block = rows.block([again, first], known)
     assert (block.copies, block.erased, list(block.erased_ids)) == ([], 2, list(old))
-    assert rows.erased_event_rows(block.erased_ids, {ids[0]: rows.Kept(1, b"", 0)}) == []
+    assert rows.erased_event_rows(block.erased_ids, dict.fromkeys(old, FirstCopy(1, b"", 0))) == []
 
 
 @pytest.mark.parametrize(

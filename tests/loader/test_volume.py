@@ -11,13 +11,13 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from tenure.control.erasures import Erasure, new_erasure
-from tenure.entry import encode
+from tenure.entry import record
 from tenure.identity import Identifier
 from tenure.journal import Journal
 from tenure.loader import removal
 from tenure.loader.backfill import STEPS
-from tenure.loader.loader import Loader
-from tenure.loader.volume import put_right
+from tenure.loader.block_writer import BlockWriter
+from tenure.loader.volume import Volumes
 from tenure.warehouse.migrate import migrate
 from tenure.warehouse.personal import of_customer
 from tenure.wire.times import DAY_MS
@@ -87,7 +87,7 @@ def test_an_erasure_takes_off_what_it_removes_once(loading: Loading) -> None:
     removal.prepare(client, asked)
     removal._take_off(client, asked, of_customer)
     for _ in range(2):
-        removal.note(client, asked)
+        removal.note(client, asked, Volumes({APP}))
         mark(client, asked)
         assert loading.volumes() == loading.stored()
     assert {name for _, name, *_ in loading.volumes()} == {"login"}
@@ -104,10 +104,10 @@ def test_an_event_that_names_two_who_are_erased_is_taken_off_once(loading: Loadi
     found = [new_erasure(APP, [Identifier("uid", "b")]), new_erasure(APP, [Identifier("email", "c@example.com")])]
     for asked in found:
         removal.prepare(client, asked)
-        removal.note(client, asked)
+        removal.note(client, asked, Volumes())
     work_off(removal.mark(client, found))
     assert loading.volumes() == loading.stored()
-    work_off(removal.remove_carrying(client, found))
+    work_off(removal.remove_carrying(client, found, Volumes()))
     assert loading.volumes() == loading.stored()
     work_off(removal.rewrite(client, found))
     assert client.query("SELECT count() FROM event WHERE email != '' OR uid = 'b'").result_rows == [(0,)]
@@ -123,16 +123,16 @@ def test_a_block_that_is_broken_off_is_counted_once_also_if_somebody_was_erased_
     history = [msgspec.structs.replace(one, app=app) for one in HISTORY]
     loading.load(history[1:2])
     journal = Journal.claim(loading.journals, 1 << 30)
-    journal.append([(one.receipt, encode(one)) for one in history])
-    insert = Loader._insert_rows
+    journal.append([record(one) for one in history])
+    insert = BlockWriter.insert
 
-    def crashing(self: Loader, name: str, *rest: Any) -> None:
+    def crashing(self: BlockWriter, name: str, *rest: Any) -> None:
         insert(self, name, *rest)
         if name == table:
             raise ConnectionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(Loader, "_insert_rows", crashing)
+        patched.setattr(BlockWriter, "insert", crashing)
         with pytest.raises(ConnectionError):
             loading.loader.load_block()
     if erased is not None:
@@ -160,7 +160,7 @@ def test_what_is_wrong_is_put_right_and_what_is_right_stays(loading: Loading) ->
     )
     client.command(f"DELETE FROM volume WHERE app = '{APP}' AND name = 'export'")
     for _ in range(2):
-        put_right(client, {APP})
+        Volumes().put_right(client, {APP})
         assert loading.volumes() == [*expected, *loading.volumes()[len(expected) :]]
         assert [row[0] for row in loading.volumes()[len(expected) :]] == ["other"]
 

@@ -235,6 +235,39 @@ def test_a_customer_is_exported_and_erased(site: Site, admin: Page, tmp_path: Pa
     expect(admin.get_by_role("heading", level=1)).to_have_text("Not found")
 
 
+def test_an_erasure_of_several_ids_shows_what_goes(site: Site, admin: Page) -> None:
+    """The list stands beside the question; what came since it was shown is shown before anything is erased."""
+    site.ingest({"customer_id": "two", "uid": "u-one", "event": "login"}, {"customer_id": "two", "uid": "u-two"})
+    admin.goto(f"{page_of(site, 'two')}/erase")
+    site.ingest({"customer_id": "two", "uid": "u-three"})
+    erase(admin, "two")
+    expect(admin.get_by_role("alert").first).to_contain_text("Nothing was erased")
+    expect(admin.get_by_role("alert").first).to_contain_text("u-three")
+    assert identifiers(site, "two") == {"two", "u-one", "u-two", "u-three"}
+    admin.get_by_role("button", name="Erase this customer").click()
+    expect(admin.get_by_role("dialog")).to_contain_text("several uids")
+    expect(admin.get_by_role("dialog")).to_contain_text("u-three")
+    axe(admin)
+    admin.get_by_label(re.compile("to confirm")).fill("two")
+    admin.get_by_role("button", name="Erase for good").click()
+    expect(admin.get_by_role("heading", level=1)).to_have_text("Certificate of an erasure")
+    calm(admin)
+
+
+def test_an_account_that_really_is_so_large_is_said_to_be(site: Site, admin: Page) -> None:
+    """What joins more than ten is told on its page and under the events, and a button makes it one account."""
+    site.ingest(*[{"customer_id": "campus", "uid": f"student{n}", "event": "login"} for n in range(11)])
+    assert identifiers(site, "student3") == {"student3"}
+    admin.goto(f"{site.app}/events")
+    expect(admin.get_by_role("main")).to_contain_text("The customer_id 'campus' came with 11")
+    admin.goto(f"{page_of(site, 'uid:student3')}/identity")
+    axe(admin)
+    admin.get_by_role("button", name="It really is so large an account").click()
+    expect(admin.get_by_role("status").first).to_contain_text("really is so large")
+    assert len(identifiers(site, "student3")) == 12
+    calm(admin)
+
+
 def erase(page: Page, typed: str) -> None:
     """Ask for the erasure of the customer whose page is open."""
     page.get_by_role("button", name="Erase this customer").click()

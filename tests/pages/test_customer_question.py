@@ -56,7 +56,7 @@ def test_a_form_adds_conditions_and_columns() -> None:
 
 def test_every_filter_of_the_api_can_be_in_the_address() -> None:
     """The fields of a question are those of the list's filter, under the same names."""
-    assert set(Filter.__struct_fields__) - {"attributes", "now"} == (
+    assert set(Filter.__struct_fields__) - {"attributes", "now", "uses"} == (
         set(Question.__struct_fields__) - {"attribute", "column", "sort"}
     )
     assert set(TIMES) <= set(Filter.__struct_fields__)

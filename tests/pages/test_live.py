@@ -59,6 +59,19 @@ def test_an_event_is_seen_as_it_comes_and_again_as_a_duplicate(live: Page, site:
     fits(live)
 
 
+def test_a_placeholder_is_marked_and_explained(live: Page, site: Site) -> None:
+    """In the list, waiting and loaded, and in words where the request is opened."""
+    site.ingest({"event": "bought", "customer_id": "undefined", "uid": "u-77", "message_id": "m-77"}, wait=False)
+    expect(item(live, "bought").first).to_contain_text("placeholder id")
+    expect(item(live, "bought").first).to_contain_text("u-77")
+    site.server.wait_loaded()
+    live.reload()
+    expect(item(live, "bought").first).to_contain_text("placeholder id")
+    item(live, "bought").first.locator("summary").click()
+    expect(item(live, "bought").first).to_contain_text("customer_id 'undefined' is a placeholder")
+    axe(live)
+
+
 def test_what_is_turned_away_is_seen_with_the_reason(live: Page, site: Site) -> None:
     """A key that is cut off, one of somebody else, and one that was revoked are told apart; no key is shown whole."""
     secret = site.store.create_key(site.keys["app"], "secret")

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tenure.control.audit import acting, record
+from tenure.control.actor import acting
+from tenure.control.audit import record
 from tenure.control.database import connect, writing
 from tenure.control.people import ADMIN, VIEWER
 from tenure.settings import Settings

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tenure.control.incidents import Incident, Kind
 from tests.pages.site import PASSWORD, Site, axe, fits, signed_in, watch
 
 EVIL = "https://evil.example"
@@ -23,8 +26,8 @@ def test_a_page_asks_to_sign_in_first_and_then_shows_itself(site: Site, chromium
     context = chromium.new_context(base_url=site.server.url)
     page = context.new_page()
     watch(context)
-    page.goto(f"{site.app}?x=1")
-    expect(page).to_have_url(re.compile(rf"/sign-in\?next=%2Fapps%2F{site.keys['app']}%3Fx%3D1"))
+    page.goto(f"{site.app}?saved=1")
+    expect(page).to_have_url(re.compile(rf"/sign-in\?next=%2Fapps%2F{site.keys['app']}%3Fsaved%3D1"))
     axe(page)
     fits(page)
     page.get_by_label("E-mail").fill("admin@example.com")
@@ -122,3 +125,42 @@ def test_headers_keep_the_pages_safe(site: Site) -> None:
         assert answer.headers["x-frame-options"] == "DENY"
     assert httpx.get(f"{site.server.url}/sign-in").headers["cache-control"] == "no-store"
     assert "immutable" in httpx.get(f"{site.server.url}/assets/app.css").headers["cache-control"]
+
+
+def test_every_page_shows_what_is_wrong_with_the_installation(site: Site, admin: Page) -> None:
+    """An open incident is on the page, in `/readyz` and in the metrics, with what to do, until it is resolved."""
+    wrong = Incident(
+        kind=Kind.MISSING_ELEMENTS, place="event", app=site.keys["app"], text="Run <tenure restore-parts>.", count=7,
+        incomplete=True,
+    )  # fmt: skip
+    http = site.server.http
+    try:
+        site.store.incidents.report(wrong)
+        expect_soon(lambda: wrong.id in incidents(http))
+        assert 'tenure_incidents{kind="missing_elements"} 1.0' in http.get("/metrics").text
+        admin.goto(f"{site.app}/customers")
+        shown = admin.locator("#incidents")
+        expect(shown).to_contain_text("Answers may be incomplete")
+        shown.locator("summary").click()
+        expect(shown).to_contain_text("Run <tenure restore-parts>. Affected: 7 elements")
+        axe(admin)
+        fits(admin)
+    finally:
+        site.store.incidents.resolve(wrong.kind, wrong.place, wrong.app)
+    expect_soon(lambda: wrong.id not in incidents(http))
+    assert 'tenure_incidents{kind="missing_elements"} 0.0' in http.get("/metrics").text
+    admin.goto(f"{site.app}/customers")
+    expect(admin.get_by_text("Run <tenure restore-parts>")).to_have_count(0)
+
+
+def incidents(http: httpx.Client) -> list[str]:
+    """What the server says is wrong. Other tests may have made something wrong, too."""
+    return [one["id"] for one in http.get("/readyz").json()["incidents"]]
+
+
+def expect_soon(holds: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -16,20 +16,27 @@ from tenure.loader import rows
 from tenure.receipt import is_receipt
 from tenure.repair.preview import preview
 from tenure.repair.replay import Quarantined, can_be_replayed, replayed
-from tenure.repair.steps import Step
+from tenure.repair.steps import Step, check
+from tenure.wire.times import rfc3339
 from tests.loader.test_tombstones import ERASED_AT, tombstones
 
 APP = "app_0123456789abcdef"
 RECEIPT = "0" * 31 + "1"
+HOUR_MS = 3_600_000
 SENT_AT, REPLAYED_AT = 1_780_000_000_000_000, 1_790_000_000_000_000
 
 
 def quarantined(
-    element: Any, *, dialect: str = "churnkey", path: str = "/v1/api/events/bulk", **more: Any
+    element: Any,
+    *,
+    dialect: str = "churnkey",
+    path: str = "/v1/api/events/bulk",
+    code: str = "missing_field",
+    **more: Any,
 ) -> Quarantined:
     """An element in quarantine."""
     payload = element if isinstance(element, str) else msgspec.json.encode(element).decode()
-    refusal = Refusal(index=3, code="missing_field", message="…", field="event", payload=payload)
+    refusal = Refusal(index=3, code=code, message="…", field="event", payload=payload)
     place: dict[str, Any] = {"app": APP, "receipt": RECEIPT, "part": 2, "received_at": SENT_AT}
     return Quarantined(dialect=dialect, path=path, key_prefix="sk_live_abcd", verified=True, refusal=refusal,
                        **(place | more))  # fmt: skip
@@ -87,10 +94,32 @@ def test_every_dialect_that_quarantines_elements_takes_them_again(dialect: str, 
 )
 def test_what_cannot_be_used_still_is_told_why(element: Any, more: dict[str, Any], code: str) -> None:
     """A preview says why an element stays in quarantine; nothing is made of it."""
-    seen = preview([quarantined(element, **more)], [Step("drop", "x")], 5)
+    seen = preview([quarantined(element, **more)], [Step("drop", "x")], 5, REPLAYED_AT)
     assert (seen.tried, seen.good, seen.reasons) == (1, 0, {code: 1})
     with pytest.raises(BadRequest):
         replay(element, Step("drop", "x"), **more)
+
+
+@pytest.mark.parametrize("path", ["/v1/events/batch", "/v1/events/track"])
+@pytest.mark.parametrize(("hours", "later", "is_taken"), [(1, 2, True), (1, 24 * 60, True), (48, 1, False)])
+def test_what_was_dated_ahead_is_taken_once_its_time_has_come(
+    path: str, hours: int, later: int, is_taken: bool
+) -> None:
+    """By the clock of the replay, and as it is, without a step; weeks later it is not too old."""
+    occurred_at = SENT_AT // 1_000 + hours * HOUR_MS
+    element = {"event_type": "a", "external_user_id": "u", "occurred_at": rfc3339(occurred_at),
+               "context": {"$message_id": "m"}}  # fmt: skip
+    found = quarantined(element, dialect="whisperr", path=path, code="dated_ahead")
+    at = SENT_AT + later * HOUR_MS * 1_000
+    assert can_be_replayed("whisperr", path)
+    check([], "dated_ahead")
+    assert preview([found], [], 5, at).good == is_taken
+    if is_taken:
+        (event,) = replayed(found, [], repair="r", at=at).events
+        assert event.occurred_at == occurred_at
+    else:
+        with pytest.raises(BadRequest):
+            replayed(found, [], repair="r", at=at)
 
 
 def test_a_replay_is_the_same_each_time() -> None:
@@ -125,7 +154,7 @@ def test_a_customer_who_was_erased_meanwhile_does_not_come_back() -> None:
 def test_a_preview_shows_what_would_become_of_some() -> None:
     """All are tried; both kinds are among the samples, with what they become or why they stay."""
     found = [quarantined({"name": "a", "uid": "u", "n": n}) for n in range(6)] + [quarantined({"name": "a"})] * 2
-    seen = preview(found, [Step("move", "name", "event")], 4)
+    seen = preview(found, [Step("move", "name", "event")], 4, REPLAYED_AT)
     assert (seen.tried, seen.good, seen.reasons) == (8, 6, {"missing_field": 2})
     assert [sample.is_good for sample in seen.samples] == [True, True, False, False]
     good, bad = seen.samples[0], seen.samples[-1]

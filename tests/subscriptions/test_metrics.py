@@ -47,7 +47,7 @@ def test_a_month_in_one_row() -> None:
     (row,) = statement(BOOK, "month", date(2025, 3, 5), date(2025, 3, 6))
     assert (row.start, row.end, row.opening, row.closing) == (date(2025, 3, 1), date(2025, 4, 1), 10000, 9000)
     kinds = {"new": 1000, "expansion": 2000, "contraction": -1000, "churned": -3000, "reactivated": 0, "transfer": 0}
-    assert row.movements == kinds
+    assert row.movements == kinds | {"paused": 0, "resumed": 0}
 
 
 def test_days_have_what_happened_on_them() -> None:

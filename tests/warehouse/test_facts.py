@@ -20,7 +20,7 @@ from tenure.loader.attributes import attributes_in_force
 from tenure.loader.backfill import STEPS, make_facts
 from tenure.loader.columns import COLUMNS
 from tenure.warehouse.client import Tenant
-from tenure.warehouse.migrate import migrate
+from tenure.warehouse.migrate import migrate, migrations
 
 APP = "app_0000000000000001"
 VALUES = [1, 0.1, -2.5, 10**30, "pro", "7", True, False, [1], {"a": None}, ""]
@@ -60,7 +60,10 @@ def any_identify(chance: random.Random) -> Identify:
         case "set_once":
             return Identify(**common, changes=Changes(set_once=text({"n": chance.choice(VALUES)})))
         case "increment":
-            return Identify(**common, changes=Changes(increment=text({"n": chance.choice([1, 0.1, -0.3, 10**30])})))
+            return Identify(
+                **common,
+                changes=Changes(increment=text({"n": chance.choice([1, 0.1, -0.3, 10**30, 1e-20, 1e300, -(10**60)])})),
+            )
         case _:
             return Identify(**common, changes=Changes(unset=("n",)))
 
@@ -164,3 +167,9 @@ def test_the_schema_may_be_applied_again(schema: Client) -> None:
     assert migrate(schema, STEPS) == []
     schema.command("ALTER TABLE schema_migration DELETE WHERE number = 2 SETTINGS mutations_sync = 2")
     assert migrate(schema, STEPS) == ["0002_fact.sql"]
+
+
+def test_no_two_schema_files_have_one_number() -> None:
+    """What is applied is known by its number: of two files of one number an upgrade would leave one out."""
+    numbers = [number for number, _, _ in migrations()]
+    assert len(set(numbers)) == len(numbers)

@@ -182,16 +182,19 @@ def assert_churn(tenant: Tenant, question: Asked, book: Book, *, by_plan: bool) 
                         )  # fmt: skip
 
 
+def _there(found: list[Movement], currency: str, day: date) -> set[str]:
+    """Customers with MRR at the end of a day, or held without."""
+    of = [movement for movement in found if movement.currency == currency and movement.day <= day]
+    last = {movement.customer: movement for movement in sorted(of, key=lambda movement: movement.day)}
+    return {customer for customer, movement in last.items() if movement.after or movement.held}
+
+
 def causes_of(
     found: list[Movement], ended: dict[str, list[Spell]], currency: str, first: date, last: date
 ) -> list[Any]:
     """Why the lost ended their last spell, of those whose it ended."""
-    mrr: defaultdict[str, list[Fraction]] = defaultdict(lambda: [Fraction(0), Fraction(0)])
-    for movement in found:
-        if movement.currency == currency and movement.day <= last:
-            mrr[movement.customer][1] += movement.amount
-            mrr[movement.customer][0] += movement.amount if movement.day < first else 0
-    lost = [customer for customer, (opening, closing) in mrr.items() if opening and not closing]
+    before, now = (_there(found, currency, day) for day in (first - DAY, last))
+    lost = [customer for customer in before if customer not in now]
     latest = [[spell for spell in ended[customer] if spell.start <= last][-1] for customer in lost]
     return [spell.cause for spell in latest if spell.end is not None and spell.end <= last]
 

@@ -56,6 +56,7 @@ NAMES = Kind(([],), {codes.WRONG_TYPE: ("x", 7, True, {"a": 1}, [1], ["a", None]
 AMOUNT = Kind((), {codes.WRONG_TYPE: ("7", -1, 1.5, True, 2**53 + 1, [])})
 NUMBER = Kind((), {codes.WRONG_TYPE: ("7", 1.5, -1, True, 2**63, [])})
 MONEY = Kind((), {codes.WRONG_TYPE: ("7", 1.5, 49.0, True, 2**63, -(2**63), [])})
+PERIODS = Kind((), {codes.WRONG_TYPE: ("7", 0, 10_000, 1.5, True, [])})
 COUNT = Kind((), {codes.WRONG_TYPE: ("7", 0, 1001, 1.5, True, [])})
 CODE = Kind(("", " "), {codes.WRONG_TYPE: (7, True, []), codes.INVALID_VALUE: ("US", "USDT", "U$D", "ÀÉÎ")})
 CHOICE = Kind(("", " "), {codes.WRONG_TYPE: (7, True, []), codes.INVALID_VALUE: ("Active", "none", "cancelled")})
@@ -223,7 +224,7 @@ STATEMENT_OPTIONAL: dict[Path, Kind] = {
     ("customer_id",): ID, ("billing_id",): ID, ("email",): EMAIL, ("anonymous_id",): ID, ("message_id",): ID,
     ("effective_at",): TIME, ("source",): NAME, ("status",): CHOICE, ("currency",): CODE, ("items",): LIST,
     ("items", 0, "id"): ID, ("items", 0, "plan"): ID, ("items", 0, "quantity"): NUMBER,
-    ("items", 0, "interval_count"): COUNT, ("items", 0, "kind"): CHOICE, ("discounts",): LIST,
+    ("items", 0, "interval_count"): PERIODS, ("items", 0, "kind"): CHOICE, ("discounts",): LIST,
     ("discounts", 0, "percent"): PERCENT,
     ("discounts", 0, "amount"): MONEY, ("discounts", 0, "item"): ID, ("discounts", 0, "starts_at"): TIME,
     ("discounts", 0, "ends_at"): TIME, ("discounts", 0, "once"): FLAG, ("pause",): PAUSE, ("pause", "ends_at"): TIME,

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from tenure.event import Decoded
-from tenure.wire import codes, times
+from tenure import entry as entries
+from tenure.event import MAX_REFUSED_PAYLOAD, Decoded
+from tenure.wire import codes, registry, times
+from tenure.wire.dialect import Taken
+from tenure.wire.json import canonical
 from tests.wire.forms import ABSENT, FORMS, NOW, Form, Path, changed
 
 rule = pytest.mark.rule
@@ -51,7 +54,8 @@ def occurred_at(form: Form, path: Path, value: Any) -> int | str | None:
         (NOON / 1_000, NOON),
         (str(NOON), NOON),
         (str(NOON // 1_000), NOON),
-        (0, 0),
+        (100_000_000, 100_000_000_000),
+        (20220501, 1_651_363_200_000),
     ],
 )
 def test_forms_of_a_time(form: Form, path: Path, value: Any, ms: int) -> None:
@@ -95,8 +99,26 @@ def test_first_and_last_millisecond(form: Form, path: Path) -> None:
 def test_window_to_the_millisecond(form: Form, path: Path) -> None:
     """30 days back and 5 minutes ahead are taken, a millisecond beyond is not; the clock is that of acceptance."""
     for ms, code in ((NOW - 30 * DAY, None), (NOW + 300_000, None), (NOW - 30 * DAY - 1, "outside_time_window"),
-                     (NOW + 300_001, "outside_time_window")):  # fmt: skip
+                     (NOW + 300_001, "dated_ahead")):  # fmt: skip
         assert occurred_at(form, path, times.rfc3339(ms)) == (code or ms)
+
+
+@rule("dated-ahead", "whisperr")
+@pytest.mark.parametrize(("path", "is_list"), [("/v1/events/track", False), ("/v1/events/batch", True)])
+def test_what_is_too_new_is_refused_and_kept_whole(path: str, is_list: bool) -> None:
+    """The clock of the server may be the wrong one, and the client drops what it is told of."""
+    event = {"external_user_id": "u", "event_type": "a", "occurred_at": times.rfc3339(NOW + 300_001),
+             "properties": {"note": "x" * MAX_REFUSED_PAYLOAD}, "context": {"$message_id": "m"}}  # fmt: skip
+    operation = next(each for each in registry.ALL if (each.dialect, each.path) == ("whisperr", path))
+    decoded = operation.decode(canonical({"events": [event]} if is_list else event).encode(), NOW)
+    (refusal,) = decoded.refusals
+    assert (refusal.code, refusal.reported, refusal.payload) == ("dated_ahead", False, canonical(event))
+    entry = entries.of(
+        decoded, app="a", receipt="0" * 32, received_at=0, dialect="whisperr", verified=True, key_prefix=""
+    )
+    reply = operation.reply(Taken(entry, {}))
+    assert reply.status == (202 if is_list else 400)
+    assert (b'"rejected":1' if is_list else b'"code":"dated_ahead"') in reply.body
 
 
 @rule("milliseconds")

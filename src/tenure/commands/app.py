@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tenure.commands.common import AppName, Data, Json, err, last_use, open_store, print_json, say
+from tenure.commands.large import app_large
 from tenure.commands.mrr import mrr_command
 from tenure.commands.signals import app_signals
 from tenure.control.policy import DIALECTS, MAX_PER_MINUTE, Policy, origin
@@ -139,5 +140,6 @@ def _print_limits(app_id: str, policy: Policy, json: bool) -> None:
         say(f"{dialect:14}{'no limit' if per_minute is None else f'{per_minute} a minute'}{own}")
 
 
+app_commands.command("large")(app_large)
 app_commands.command("signals")(app_signals)
 app_commands.command("mrr")(mrr_command)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from tenure.control.database import connect, migrate
-from tenure.control.store import Store
 from tenure.settings import Settings
-from tenure.wire.times import rfc3339
 
-Data = Annotated[Path | None, typer.Option("--data", help="Data directory (or TENURE_DATA).", show_default=False)]
+if TYPE_CHECKING:
+    from tenure.control.store import Store
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Data directory (or TENURE_DATA).", show_default=False, readable=False),
+]
+"""`readable=False` says that typer is not to look: a directory that cannot be read is refused with what to do."""
 AppName = Annotated[str, typer.Argument(metavar="APP", help="The app: its id or its name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -27,6 +32,8 @@ def say(text: str) -> None:
 
 def last_use(row: dict[str, Any]) -> str:
     """When a key or a webhook secret was last used, in words."""
+    from tenure.wire.times import rfc3339
+
     return f"used {rfc3339(row['used_at'])}" if row["used_at"] else "no use known"
 
 
@@ -39,6 +46,13 @@ def print_json(value: Any) -> None:
 
 def open_store(data: Path | None) -> Store:
     """The control database of a data directory, brought up to date."""
-    engine = connect(Settings.load({"data": data}))
+    from tenure import clock
+    from tenure.control.database import connect, migrate
+    from tenure.control.store import Store
+
+    settings = Settings.load({"data": data})
+    engine = connect(settings)
     migrate(engine)
+    with suppress(OSError):  # without journals there is no order of receipt yet
+        clock.share(settings.journal_directory)
     return Store(engine)

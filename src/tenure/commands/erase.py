@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import Annotated
 
@@ -13,10 +12,12 @@ from tenure import logs
 from tenure.commands.common import Data, Json, open_store, print_json, say
 from tenure.control.erasures import DONE
 from tenure.control.store import Store
-from tenure.customers.erasure import Certificate, certificate, request_erasure
+from tenure.customers.customer import spelled
+from tenure.customers.erasure import Requested, request_erasure, requested
 from tenure.delivery import Running
-from tenure.errors import Unavailable
+from tenure.errors import Conflict, Unavailable
 from tenure.settings import Settings
+from tenure.stop_signals import interrupt_on_stop
 from tenure.warehouse.client import Warehouse
 
 START_SECONDS, POLL_SECONDS = 60.0, 0.1
@@ -25,46 +26,73 @@ START_SECONDS, POLL_SECONDS = 60.0, 0.1
 def erase_command(
     customer: Annotated[str, typer.Argument(help="Any identifier of the customer, or kind:value.")],
     app: Annotated[str, typer.Option("--app", help="The app: its id or its name.")],
+    *,
+    confirm: Annotated[
+        str | None, typer.Option(metavar="DIGEST", help="Of the list of what goes, where several ids would.")
+    ] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
     """Erase a customer: from all answers at once, and from every file. Prints the certificate when that is done.
 
-    Stopped meanwhile, it goes on when a server runs, or when an erasure is asked for again.
+    Where two or more customer ids, uids or billing ids would go, it prints the list of what would and erases
+    nothing, unless --confirm has the digest of that list. Stopped meanwhile, it goes on when a server runs, or when
+    an erasure is asked for again.
     """
     store = open_store(data)
     app_id = store.app(app).id
     settings = Settings.load({"data": data})
     settings = settings.model_copy(update={"log_level": "error"})
     logs.configure(settings, "erase")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the roles started here are stopped in order
+    interrupt_on_stop()
     with Running(settings) as running:
-        _print(_erase(settings, store, app_id, customer, running), json)
+        try:
+            done = _erase(settings, store, app_id, (customer, confirm), running)
+        except Conflict as error:
+            if error.details:
+                _print_list(error, json)
+            raise
+        _print(done, json)
 
 
-def _erase(settings: Settings, store: Store, app_id: str, customer: str, running: Running) -> Certificate:
+def _erase(
+    settings: Settings, store: Store, app_id: str, asked_for: tuple[str, str | None], running: Running
+) -> Requested:
     deadline = time.monotonic() + START_SECONDS
     while True:
         running.tend()
         try:
-            asked = request_erasure(Warehouse(settings), store, settings.journal_directory, app_id, customer)
+            asked = request_erasure(Warehouse(settings), store, settings.journal_directory, app_id, *asked_for)
             break
         except Unavailable:  # what was started here, or by a server, takes a moment
             if time.monotonic() > deadline:
                 raise
         time.sleep(POLL_SECONDS)
+    canonical = asked.identifiers[0]
     while asked.phase != DONE:
         running.tend()
         time.sleep(POLL_SECONDS)
         asked = store.erasures.find(app_id, asked.id)
-    return certificate(asked)
+    return requested(asked, canonical)
 
 
-def _print(done: Certificate, json: bool) -> None:
+def _print_list(error: Conflict, json: bool) -> None:
+    """What would have gone."""
+    if json:
+        print_json({"error": error.code, "message": error.message, **error.details})
+        return
+    identifiers = error.details.get("identifiers", [])
+    for one in identifiers if isinstance(identifiers, list) else []:
+        say(f"  {one['kind']}:{one['value']}")
+    if "digest" in error.details:
+        say(f"digest: {error.details['digest']}  (to erase all of these: --confirm {error.details['digest']})")
+
+
+def _print(done: Requested, json: bool) -> None:
     if json:
         print_json(msgspec.to_builtins(done))
         return
-    say(f"erased: {done.identifiers} identifiers, erasure {done.id}")
+    say(f"erased: {spelled(done.canonical)}, {done.identifiers} identifiers, erasure {done.id}")
     for phase, at in done.reached.items():
         say(f"  {phase:10}{at}")
     for store, tables in done.removed.items():

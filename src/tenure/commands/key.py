@@ -9,6 +9,7 @@ import typer
 
 from tenure.commands.common import Data, Json, err, last_use, open_store, print_json, say
 from tenure.control import keys
+from tenure.errors import TenureError
 
 key_commands = typer.Typer(no_args_is_help=True, help="The keys of an app.")
 
@@ -65,7 +66,7 @@ def key_list(
         print_json(rows)
         return
     for row in rows:
-        state = "revoked" if row["revoked_at"] else "live"
+        state = "revoked" if row["revoked_at"] else "trusted" if row["trusted_at"] else "live"
         say(f"{row['id']}  {row['app']}  {row['kind']:11}  {row['prefix']}…  {state:7}  {last_use(row)}")
 
 
@@ -73,6 +74,25 @@ def key_list(
 def key_revoke(key: KeyName, data: Data = None) -> None:
     """End a key: within a second no process takes it any more."""
     open_store(data).revoke_key(key)
+
+
+@key_commands.command("trust")
+def key_trust(
+    key: KeyName,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Say that the key is on servers alone.")] = False,
+    data: Data = None,
+) -> None:
+    """Take what a publishable key sends as verified, as of a secret one. Only for a key that is on servers alone."""
+    if not yes:
+        raise TenureError(f"{keys.TRUST_RISK} To go on: tenure key trust {key} --yes")
+    open_store(data).trust_key(key, trusted=True)
+
+
+@key_commands.command("distrust")
+def key_distrust(key: KeyName, data: Data = None) -> None:
+    """Take what a publishable key sends as unverified again. What it sent before stays verified."""
+    open_store(data).trust_key(key, trusted=False)
 
 
 @key_commands.command("rotate")

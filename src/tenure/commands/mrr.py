@@ -58,7 +58,7 @@ def _reported(before: Rates | None, currency: str | None, file: Path | None) -> 
         if file is not None:
             raise TenureError("--rates: say with --currency which currency they are rates to")
         return None
-    declared.currency(base, "currency")
+    base = declared.currency(base, "currency")
     if file is not None:
         return _rates(base, file)
     return before if before is not None and before.base == base else Rates(base, {})

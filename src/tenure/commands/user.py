@@ -10,6 +10,7 @@ import typer
 
 from tenure.commands.common import Data, Json, err, open_store, print_json, say
 from tenure.control.people import ADMIN, ROLES, VIEWER, Person
+from tenure.served import served_at
 from tenure.settings import Settings
 from tenure.welcome import link_to
 
@@ -99,9 +100,17 @@ def user_sessions(
 
 
 def _print_link(person: Person | None, token: str, data: Path | None, json: bool) -> None:
-    link = link_to(Settings.load({"data": data}).url, token)
+    settings = Settings.load({"data": data})
+    served = served_at(settings.data)
+    link = link_to(settings.public_url or served or settings.url, token)
     if json:
         print_json({"email": person and person.email, "role": person.role if person else ADMIN, "link": link})
         return
     say(link)
     err.print("The link is not stored and will not be shown again; it is good once, for a day.", style="yellow")
+    if served is None:
+        err.print(
+            f"No server runs on {settings.data}: start `tenure serve`, and ask again if it is elsewhere.",
+            style="yellow",
+            markup=False,
+        )

@@ -1,9 +1,5 @@
 """The audit log: who changed what, and when. An entry is written in the transaction of the change that it tells of.
 
-Who acts is a context variable, which `acting` sets around what a command does. For a request `act_as` must be called in
-the request's own task, by an `async` dependency or middleware: each thread that runs an endpoint gets a copy of its
-context. What a dependency sets that is a plain function is lost with the copy of its own thread.
-
 Nothing in the log tells of a customer or holds a secret, so that erasing a customer leaves it alone: the ids of facts
 and erasures are random, keys are named by what may be shown of them.
 """
@@ -11,27 +7,15 @@ and erasures are random, keys are named by what may be shown of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Engine, Row, select
 
 from tenure import receipt
+from tenure.control.actor import current
 from tenure.control.tables import audit
-
-TENURE = "Tenure"
-"""Who acts when nobody else does: the program itself."""
-COMMAND_LINE = "command line"
-
-
-class Actor(NamedTuple):
-    """Who acts, and the network address that it is asked from."""
-
-    name: str
-    address: str | None
 
 
 class Entry(NamedTuple):
@@ -58,31 +42,17 @@ class Entries(NamedTuple):
     """The cursor of the next page; None on the last."""
 
 
-_ITSELF = Actor(TENURE, None)
-_actor: ContextVar[Actor] = ContextVar("actor", default=_ITSELF)
-
-
-def act_as(actor: str, address: str | None = None) -> Token[Actor]:
-    """What is changed from here on, in this context, is done by this actor; without an address, from that of whoever
-    acts already."""
-    return _actor.set(Actor(actor, address or _actor.get().address))
-
-
-@contextmanager
-def acting(actor: str, address: str | None = None) -> Iterator[None]:
-    """The same, for what is changed within."""
-    token = act_as(actor, address)
-    try:
-        yield
-    finally:
-        _actor.reset(token)
-
-
 def record(db: Connection, action: str, app_id: str | None, subject: str | None, **details: Any) -> None:
     """Write an entry, which is there if and only if the transaction is."""
-    actor, address = _actor.get()
+    actor, address = current()
     text = msgspec.json.encode(details).decode()
-    row = {"id": receipt.new(), "at": time.time_ns() // 1_000_000, "actor": actor, "action": action, "app_id": app_id}
+    row = {
+        "id": receipt.in_order(),
+        "at": time.time_ns() // 1_000_000,
+        "actor": actor,
+        "action": action,
+        "app_id": app_id,
+    }
     db.execute(audit.insert(), row | {"subject": subject, "details": text, "address": address})
 
 

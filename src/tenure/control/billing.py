@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, select
 from tenure.control.audit import record
 from tenure.control.database import writing
 from tenure.control.tables import billing, rate
-from tenure.subscriptions import declared
+from tenure.subscriptions import FOLDING, declared
 from tenure.subscriptions.currency import Rate, Rates
 from tenure.subscriptions.rules import Rules
 
@@ -24,7 +24,8 @@ class Billing(NamedTuple):
     rates: Rates | None
     """The currency to report in (`base`) with the rates to it; None: each currency by itself."""
     stamp: str
-    """Tells rules, currency and rates from all others: what was computed by others has another."""
+    """Tells rules, currency, rates and the way of computing by them from all others: what was computed by others has
+    another."""
 
 
 class Billings:
@@ -42,13 +43,13 @@ class Billings:
             if stamp is None:
                 return DEFAULT
             found = self._last.get(app_id)
-            if found is None or found.stamp != stamp:
+            if found is None or found.stamp != _versioned(stamp):
                 found = self._last[app_id] = _read(db, app_id)
             return found
 
     def set(self, app_id: str, rules: Rules, rates: Rates | None) -> Billing:
         """Count so from now on, and for all days before."""
-        now = _stamped(rules, rates)
+        stamp = _stamp(rules, rates)
         currency = None if rates is None else rates.base
         rows = [
             {"app_id": app_id, "currency": of, "day": each.day, "rate": str(each.rate)} for of, each in _flat(rates)
@@ -56,30 +57,33 @@ class Billings:
         with self._writer.begin() as db:
             db.execute(billing.delete().where(billing.c.app_id == app_id))
             db.execute(rate.delete().where(rate.c.app_id == app_id))
-            db.execute(
-                billing.insert().values(app_id=app_id, rules=_switched(rules), currency=currency, stamp=now.stamp)
-            )
+            db.execute(billing.insert().values(app_id=app_id, rules=_switched(rules), currency=currency, stamp=stamp))
             if rows:
                 db.execute(rate.insert(), rows)
             switches = msgspec.json.decode(_switched(rules))
             record(db, "mrr.rules", app_id, None, rules=switches, currency=currency, rates=len(rows))
-        return now
+        return Billing(rules, rates, _versioned(stamp))
 
 
 def _read(db: Connection, app_id: str) -> Billing:
     row = db.execute(select(billing).where(billing.c.app_id == app_id)).one()
     rules = msgspec.json.decode(row.rules, type=Rules)
     if row.currency is None:
-        return Billing(rules, None, row.stamp)
+        return Billing(rules, None, _versioned(row.stamp))
     rows = db.execute(select(rate.c.currency, rate.c.day, rate.c.rate).where(rate.c.app_id == app_id))
     rates = declared.rates(row.currency, ((of, Rate(day, Decimal(worth))) for of, day, worth in rows))
-    return Billing(rules, rates, row.stamp)
+    return Billing(rules, rates, _versioned(row.stamp))
 
 
-def _stamped(rules: Rules, rates: Rates | None) -> Billing:
+def _stamp(rules: Rules, rates: Rates | None) -> str:
     base = None if rates is None else rates.base
     said = _switched(rules), base, [(of, each.day, each.rate) for of, each in _flat(rates)]
-    return Billing(rules, rates, blake2b(msgspec.json.encode(said), digest_size=8, person=b"billing").hexdigest())
+    return blake2b(msgspec.json.encode(said), digest_size=8, person=b"billing").hexdigest()
+
+
+def _versioned(stamp: str) -> str:
+    """The stamp of rules and rates as this release computes by them: what an older one made is made again."""
+    return f"{stamp}-{FOLDING}"
 
 
 def _switched(rules: Rules) -> str:
@@ -92,4 +96,4 @@ def _flat(rates: Rates | None) -> list[tuple[str, Rate]]:
     return [] if rates is None else [(of, each) for of in sorted(rates.of) for each in rates.of[of]]
 
 
-DEFAULT = _stamped(Rules(), None)
+DEFAULT = Billing(Rules(), None, _versioned(_stamp(Rules(), None)))

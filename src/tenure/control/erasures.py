@@ -7,15 +7,16 @@ been reached, so that after a crash only the phase that was broken off is done a
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, case, func, select, update
 
+from tenure import clock
 from tenure.control.audit import record
 from tenure.control.database import forget_log, writing
+from tenure.control.holding import several
 from tenure.control.link import BY_HAND, Link
 from tenure.control.links import Links
 from tenure.control.mentions import forget_mentions
@@ -38,31 +39,66 @@ LEFT_OUT = (REQUESTED, UNLINKED, LOADED)
 CHUNK = 5_000
 """Values of one `IN`."""
 
+CLOCK_WAS_SET_MS = 1_000
+"""A difference of the wall clock to the uptime that grows or shrinks by more than this is somebody's doing."""
+
 Removed = dict[str, dict[str, int]]
 """How much was removed, by store and table."""
 
 
-class Erasure(msgspec.Struct, frozen=True):
+class ErasedAt(NamedTuple):
+    """When somebody was erased last: see `Erasure`."""
+
+    ordered_at: int
+    cut_off: int
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     """One erasure. Times are in milliseconds since 1970 UTC."""
 
     id: str
     app: str
     phase: str
     requested_at: int
-    """What was received, or said to have happened, until then is erased; what comes later is a new customer's."""
+    """By the wall clock as it was: for people to read."""
     identifiers: list[Identifier]
     """Empty when it is done."""
     keys: list[bytes]
     reached: dict[str, int]
     """When each phase was reached."""
     removed: Removed
+    ordered_at: int
+    """A reading of the hybrid clock, in microseconds: what was received until then is erased."""
+    cut_off: int
+    """When the request was made by clocks that are right, as far as is known, in milliseconds: what comes later, but
+    says that it happened until then, is erased too. See `Erasures.follow_clock`."""
+    boot: str
+    """The run of the machine on which it was asked for, by `clock.boot`."""
+    uptime: int
+    """`clock.uptime_ms` at the request."""
+    known_at: int = 0
+    """A reading of the hybrid clock, in microseconds: all that was received by then had its say on who the customer is.
+    0 when not all could be read."""
 
 
-def new_erasure(app_id: str, identifiers: Sequence[Identifier]) -> Erasure:
+def new_erasure(app_id: str, identifiers: Sequence[Identifier], known_at: int = 0) -> Erasure:
     """The erasure of the customer who has these identifiers, as of now."""
     now = _now()
-    keys = list(dict.fromkeys(identity_key(app_id, identifier) for identifier in identifiers))
-    return Erasure(secrets.token_hex(16), app_id, REQUESTED, now, list(identifiers), keys, {REQUESTED: now}, {})
+    return Erasure(
+        id=secrets.token_hex(16),
+        app=app_id,
+        phase=REQUESTED,
+        requested_at=now,
+        identifiers=list(identifiers),
+        keys=list(dict.fromkeys(identity_key(app_id, identifier) for identifier in identifiers)),
+        reached={REQUESTED: now},
+        removed={},
+        ordered_at=clock.now(),
+        cut_off=now,
+        boot=clock.boot(),
+        uptime=clock.uptime_ms(),
+        known_at=known_at,
+    )
 
 
 class Erasures:
@@ -73,6 +109,8 @@ class Erasures:
         self._links = links
         self._writer = writing(engine)
         self._unchanged = Unchanged(engine)
+        self._offset: int | None = None
+        """Milliseconds from the uptime to the wall clock when it was looked at last."""
 
     def request(self, asked: Erasure) -> None:
         """Ask for an erasure. Durable when it returns."""
@@ -84,6 +122,11 @@ class Erasures:
             "identifiers": _names(asked),
             "reached": _text(asked.reached),
             "removed": _text(asked.removed),
+            "ordered_at": asked.ordered_at,
+            "cut_off": asked.cut_off,
+            "boot": asked.boot,
+            "uptime": asked.uptime,
+            "known_at": asked.known_at,
         }
         with self._writer.begin() as db:
             db.execute(erasure.insert(), row)
@@ -102,14 +145,14 @@ class Erasures:
 
     def with_links(self, asked: Erasure, links: Iterable[Link]) -> Erasure | None:
         """The erasure with the identifiers that the customer has by these links too, of those said before it was asked
-        for; None when there are none. What is known to be the customer's counts as joined by a person, since the links
-        that said so are gone."""
+        for, and not read then; None when there are none, or so many that they would have to be confirmed. What is known
+        to be the customer's counts as joined by a person, since the links that said so are gone."""
         own = asked.identifiers
         facts = [
             fact
             for fact in links
             if fact.app == asked.app
-            and fact.received_at // 1_000 <= asked.requested_at
+            and asked.known_at < fact.received_at <= asked.ordered_at
             and not set(own).isdisjoint(fact.pair)
         ]
         others = {side for fact in facts for side in fact.pair}.difference(own)
@@ -120,7 +163,7 @@ class Erasures:
         first = facts[0]
         facts += [first._replace(one=own[0], other=side, how=BY_HAND, note=None) for side in own[1:]]
         more = [side for side in partition(facts).customer(own[0]) if side not in own]
-        if not more:
+        if not more or several(more + own) != several(own):
             return None
         keys = [identity_key(asked.app, identifier) for identifier in more]
         return msgspec.structs.replace(asked, identifiers=own + more, keys=asked.keys + keys)
@@ -141,7 +184,7 @@ class Erasures:
     def _pending(self, *phases: str) -> list[Erasure]:
         which = erasure.c.phase.in_(phases) if phases else erasure.c.phase != DONE
         with self._engine.begin() as db:
-            rows = db.execute(select(erasure).where(which).order_by(erasure.c.requested_at, erasure.c.id)).all()
+            rows = db.execute(select(erasure).where(which).order_by(erasure.c.ordered_at, erasure.c.id)).all()
             return [_erasure(db, row) for row in rows]
 
     def pending_of(self, keys: Iterable[bytes]) -> Erasure | None:
@@ -151,7 +194,7 @@ class Erasures:
             select(erasure)
             .join(erased_key, erased_key.c.erasure_id == erasure.c.id)
             .where(erased_key.c.key.in_(texts), erasure.c.phase != DONE)
-            .order_by(erasure.c.requested_at.desc())
+            .order_by(erasure.c.ordered_at.desc())
         )
         with self._engine.begin() as db:
             row = db.execute(query).first()
@@ -175,19 +218,48 @@ class Erasures:
         with self._engine.begin() as db:
             return int(db.execute(select(func.count()).select_from(erasure)).scalar_one())
 
-    def tombstones(self) -> dict[bytes, int]:
-        """Every key that was ever erased, and when last (ms)."""
+    def tombstones(self) -> dict[bytes, ErasedAt]:
+        """Every key that was ever erased, and when last."""
         with self._engine.begin() as db:
-            return {bytes.fromhex(key): int(at) for key, at in db.execute(_ERASED_AT)}
+            return {bytes.fromhex(key): ErasedAt(*at) for key, *at in db.execute(_ERASED_AT)}
 
-    def erased_at(self, keys: Iterable[bytes]) -> dict[bytes, int]:
-        """Those of the keys that were ever erased, and when last (ms)."""
-        found: dict[bytes, int] = {}
+    def last_ordered_at(self) -> int:
+        """The place of the last request in the order of receipt, in microseconds; 0 when there is none."""
+        with self._engine.begin() as db:
+            return int(db.execute(select(func.coalesce(func.max(erasure.c.ordered_at), 0))).scalar_one())
+
+    def follow_clock(self) -> bool:
+        """Correct the cut-offs after the wall clock was set; returns whether any changed. Costs no query otherwise.
+
+        The wall clock is believed to be right now. By it, a request was made as long ago as the uptime tells. But never
+        after its place in the order of receipt: the wall clock may be ahead now. An erasure that was asked for before
+        the machine started keeps the cut-off that was known last.
+        """
+        offset = clock.wall_us() // 1_000 - clock.uptime_ms()
+        if self._offset is not None and abs(offset - self._offset) <= CLOCK_WAS_SET_MS:
+            return False
+        by_order, by_uptime = erasure.c.ordered_at // 1_000, erasure.c.uptime + offset
+        cut_off = case((by_uptime < by_order, by_uptime), else_=by_order)
+        is_wrong = func.abs(cut_off - erasure.c.cut_off) > CLOCK_WAS_SET_MS
+        wrong = select(erasure.c.id).where(erasure.c.boot == clock.boot(), erasure.c.boot != "", is_wrong)
+        with self._engine.begin() as db:
+            ids = db.execute(wrong).scalars().all()
+        if ids:
+            with self._writer.begin() as db:
+                for start in range(0, len(ids), CHUNK):
+                    chunk = erasure.c.id.in_(ids[start : start + CHUNK])
+                    db.execute(update(erasure).where(chunk).values(cut_off=cut_off))
+        self._offset = offset
+        return bool(ids)
+
+    def erased_at(self, keys: Iterable[bytes]) -> dict[bytes, ErasedAt]:
+        """Those of the keys that were ever erased, and when last."""
+        found: dict[bytes, ErasedAt] = {}
         texts = [key.hex() for key in keys]
         with self._engine.begin() as db:
             for start in range(0, len(texts), CHUNK):
                 rows = db.execute(_ERASED_AT.where(erased_key.c.key.in_(texts[start : start + CHUNK])))
-                found |= {bytes.fromhex(key): int(at) for key, at in rows}
+                found |= {bytes.fromhex(key): ErasedAt(*at) for key, *at in rows}
         return found
 
     def record(self, asked: Erasure, removed: Mapping[str, Mapping[str, int]]) -> None:
@@ -220,7 +292,7 @@ class Erasures:
 
 
 _ERASED_AT = (
-    select(erased_key.c.key, func.max(erasure.c.requested_at))
+    select(erased_key.c.key, func.max(erasure.c.ordered_at), func.max(erasure.c.cut_off))
     .join(erasure, erased_key.c.erasure_id == erasure.c.id)
     .group_by(erased_key.c.key)
 )
@@ -262,6 +334,11 @@ def _erasure(db: Connection, row: Row[Any]) -> Erasure:
         keys=[bytes.fromhex(key) for key in keys.scalars()],
         reached=msgspec.json.decode(row.reached, type=dict[str, int]),
         removed=msgspec.json.decode(row.removed, type=Removed),
+        ordered_at=row.ordered_at,
+        cut_off=row.cut_off,
+        boot=row.boot,
+        uptime=row.uptime,
+        known_at=row.known_at,
     )
 
 
@@ -270,4 +347,4 @@ def _text(value: Any) -> str:
 
 
 def _now() -> int:
-    return time.time_ns() // 1_000_000
+    return clock.wall_us() // 1_000

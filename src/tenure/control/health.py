@@ -47,7 +47,8 @@ class HealthBook:
                 text = msgspec.json.encode(settings).decode()
                 db.execute(health_settings.insert().values(app_id=app_id, settings=text))
             before, after = msgspec.to_builtins(was), msgspec.to_builtins(settings)
-            changes = {part: difference(before[part], after[part]) for part in after}
+            changes = {part: difference(before[part], after[part]) for part in ("signals", "weights")}
+            changes |= difference({"no_use": before["no_use"]}, {"no_use": after["no_use"]})
             record(db, "health.settings", app_id, None, **changes)
         return settings
 

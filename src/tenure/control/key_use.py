@@ -16,6 +16,8 @@ from tenure.control.database import writing
 from tenure.control.tables import api_key, stripe_secret
 
 WRITE_SECONDS: Final = 30.0
+AHEAD_MS: Final = 60_000
+"""A use that is later than now by more than this was noted while the clock was ahead."""
 
 
 class KeyUse:
@@ -45,14 +47,15 @@ class KeyUse:
     def _write(self, uses: Mapping[str, int]) -> None:
         if not uses:
             return
-        values = [{"key_id": key_id, "at": at} for key_id, at in sorted(uses.items())]
+        ahead = time.time_ns() // 1_000_000 + AHEAD_MS
+        values = [{"key_id": key_id, "at": min(at, ahead), "ahead": ahead} for key_id, at in sorted(uses.items())]
         with self._writer.begin() as db:
             for table in (api_key, stripe_secret):
                 db.execute(_later(table), values)
 
 
 def _later(table: Table) -> Update:
-    """Of several processes, the latest use counts."""
+    """Of several processes, the latest use counts; one that was noted while the clock was ahead counts for nothing."""
     used_at = table.c.used_at
-    earlier = or_(used_at.is_(None), used_at < bindparam("at"))
+    earlier = or_(used_at.is_(None), used_at < bindparam("at"), used_at > bindparam("ahead"))
     return update(table).where(table.c.id == bindparam("key_id"), earlier).values(used_at=bindparam("at"))

@@ -32,6 +32,20 @@ IMPORTED = (*KINDS, APP_ID)
 MIN_SECRET = 16
 """Shortest vendor's key that is taken over: what is shorter could be guessed."""
 
+TRUST_RISK = (
+    "Whoever has this key can say anything of any customer, and it counts: names, attributes, what they pay, and who "
+    "is one customer. Trust it only if it is on your servers alone. A key that is in a page or an app is known to "
+    "everybody who looks; there, have your server sign (auth_hash)."
+)
+"""What it means to trust a publishable key."""
+WHAT_TO_DO = (
+    "What is sent with a key that anybody may have is not verified: names, attributes, subscriptions and use are "
+    "stored, shown apart, and count for nothing. From a server, send with the secret key, or trust the key if it is on "
+    "servers alone (`tenure key trust`, or Settings, Keys). From a browser or an app, send an auth_hash that your "
+    "server makes."
+)
+"""What to do where something is held back, since it came with a key that anybody may have."""
+
 SHOWN = 12
 """Characters of a key that are kept in clear to recognise it by; at most a third of it."""
 
@@ -44,6 +58,13 @@ class Key(msgspec.Struct, frozen=True):
     kind: str
     prefix: str
     digest: str
+    is_trusted: bool = False
+    """Whether a publishable key is trusted: then what it sends is verified."""
+
+    @property
+    def vouches(self) -> bool:
+        """Whether what is sent with it is verified."""
+        return self.kind in VOUCHING or (self.kind == PUBLISHABLE and self.is_trusted)
 
 
 def generate(kind: str) -> str:

@@ -7,9 +7,8 @@ Who is one customer within a cluster is computed when reading, by `partition`.
 from __future__ import annotations
 
 import secrets
-import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from importlib import import_module
 from itertools import islice
 from threading import Lock
@@ -17,10 +16,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, Select, and_, bindparam, delete, func, or_, select, tuple_, update
 
+from tenure import clock
 from tenure.control.audit import record
 from tenure.control.database import writing
 from tenure.control.disjoint_sets import DisjointSets
-from tenure.control.link import Link
+from tenure.control.holding import MOST, counted, joined_by
+from tenure.control.link import API, ERASED, GONE, LARGE, Link
 from tenure.control.partition import Partition, partition
 from tenure.control.tables import cluster, cluster_member, link
 from tenure.control.unchanged import Unchanged
@@ -33,8 +34,20 @@ CHUNK = 5_000
 REMEMBERED, WORTH_REMEMBERING = 20_000, 50
 """Identifiers of the clusters whose partition is kept in memory, all together, and of the smallest of them."""
 
+LOOKED_AT = 1_000
+"""Clusters that are looked through for identifiers that join too many: the largest."""
+
 _WRITERS = 8751
 """The lock of PostgreSQL that those who write links take one after another; SQLite has but one writer."""
+
+
+class Crowded(NamedTuple):
+    """An identifier that joins more than `holding.MOST` ids of other kinds: it is held, unless a person says that it is
+    an account that large."""
+
+    identifier: Identifier
+    joins: int
+    is_large: bool
 
 
 class Changed(NamedTuple):
@@ -87,13 +100,15 @@ class Links:
             _record_undone(db, ids, at)
 
     def forget(self, app_id: str, identifiers: Iterable[Identifier]) -> None:
-        """Remove every fact about these identifiers, as if nobody had ever said it: for the erasure of a person."""
+        """Remove every fact about these identifiers: for the erasure of a person. What others joined of them goes on to
+        count for these, by hashes: see `holding`."""
         keys = [identity_key(app_id, identifier).hex() for identifier in identifiers]
         with self._writer.begin() as db:
             _wait_for_others(db)
             for chunk in _chunks(keys):
                 own = cluster_member.c.key.in_(chunk)
                 clusters = db.execute(select(cluster_member.c.cluster_id).where(own).distinct()).scalars().all()
+                _remember_gone(db, keys, chunk)
                 db.execute(delete(link).where(or_(link.c.key.in_(chunk), link.c.to_key.in_(chunk))))
                 db.execute(delete(cluster_member).where(own))
                 of_it = select(func.count()).where(cluster_member.c.cluster_id == cluster.c.id).scalar_subquery()
@@ -102,6 +117,10 @@ class Links:
                 db.execute(delete(cluster).where(cluster.c.id.in_(clusters), cluster.c.size == 0))
         with self._guard:
             self._known.clear()
+
+    def remember_gone(self, facts: Iterable[Link], erased: Iterable[bytes]) -> None:
+        """Note for those whom these facts, that are not kept, joined with who is erased, that they did."""
+        self.add(_gone(facts, {key.hex() for key in erased}))
 
     def of(self, app_id: str, identifiers: Iterable[Identifier]) -> list[Link]:
         """Every fact that names one of these identifiers, in the order of its evidence."""
@@ -161,6 +180,22 @@ class Links:
                     found[row.cluster_id].append(_link(row))
         return dict(found)
 
+    def crowded(self, app_id: str) -> list[Crowded]:
+        """The identifiers of an app that join more ids than one does that stands for a customer, most first. Costs next
+        to nothing while nothing changes."""
+        return self._unchanged.answer(("crowded", app_id), None, lambda: self._crowded(app_id))
+
+    def _crowded(self, app_id: str) -> list[Crowded]:
+        large = select(cluster.c.id).where(cluster.c.app_id == app_id, cluster.c.size > MOST)
+        with self._engine.begin() as db:
+            ids = db.execute(large.order_by(cluster.c.size.desc(), cluster.c.id).limit(LOOKED_AT)).scalars().all()
+        found = []
+        for facts in self.facts_of(ids).values():
+            kept = {fact.one for fact in facts if fact.how == LARGE and fact.undone_at is None}
+            joined = joined_by(facts).items()
+            found += [Crowded(side, count, side in kept) for side, count in joined if count > MOST]
+        return sorted(found, key=lambda one: (-one.joins, one.identifier))
+
     def changed_after(self, revision: int, cluster_id: str, limit: int) -> list[Changed]:
         """Clusters that changed after this place in the order of revisions and ids, the earliest first.
 
@@ -207,6 +242,25 @@ class Links:
                 self._known[key] = found.evidence
             for key in list(islice(self._known, max(0, len(self._known) - KNOWN))):
                 del self._known[key]
+
+
+def _remember_gone(db: Connection, keys: Collection[str], chunk: Sequence[str]) -> None:
+    """Note for others that they joined some of `chunk`; `keys` are all that is forgotten."""
+    rows = db.execute(select(link).where(or_(link.c.key.in_(chunk), link.c.to_key.in_(chunk)))).all()
+    gone = {note.id: note for note in _gone(map(_link, rows), frozenset(keys))}
+    there = set(db.execute(select(link.c.id).where(link.c.id.in_(gone))).scalars())
+    new = [_row(note) for key, note in gone.items() if key not in there]
+    if new:
+        db.execute(link.insert(), new)
+
+
+def _gone(facts: Iterable[Link], erased: Container[str]) -> Iterator[Link]:
+    """Notes for those who are left by these facts that they joined some of `erased`."""
+    for fact in facts:
+        for side, other in counted(fact):
+            key = fact.key(other)
+            if key in erased and fact.key(side) not in erased:
+                yield fact._replace(one=side, other=Identifier(ERASED, key), how=GONE, source=API, undone_at=None)
 
 
 def _record_undone(db: Connection, ids: Collection[str], at: int) -> None:
@@ -256,9 +310,13 @@ def _cluster(db: Connection, fresh: Sequence[Link]) -> None:
     apps: dict[str, str] = {}
     sets: DisjointSets[str] = DisjointSets()
     for found in fresh:
-        one, other = found.key(found.one), found.key(found.other)
-        apps[one] = apps[other] = found.app
-        sets.join(one, other)
+        one = found.key(found.one)
+        apps[one] = found.app
+        sets.root(one)
+        if found.joins:
+            other = found.key(found.other)
+            apps[other] = found.app
+            sets.join(one, other)
     kept: dict[str, str] = {}
     for chunk in _chunks(apps):
         rows = db.execute(select(cluster_member).where(cluster_member.c.key.in_(chunk)))
@@ -305,9 +363,9 @@ def _write_clusters(
 
 
 def _next_revision(db: Connection) -> int:
-    """At least the time in microseconds, so that it grows even after the latest cluster is gone."""
+    """At least a reading of the hybrid clock, so that it grows even after the latest cluster is gone."""
     latest = db.execute(select(func.coalesce(func.max(cluster.c.changed), 0))).scalar_one()
-    return max(int(latest) + 1, time.time_ns() // 1_000)
+    return max(int(latest) + 1, clock.now())
 
 
 def _wait_for_others(db: Connection) -> None:

@@ -10,9 +10,11 @@ from urllib.parse import parse_qsl
 import msgspec
 from sqlalchemy import Connection, select
 
+from tenure import mail_address
 from tenure.control import audit
 from tenure.control.tables import repair, saved_view
 from tenure.identity import Identifier, fold
+from tenure.placeholder import is_placeholder
 from tenure.repair.steps import Step
 
 SHORTEST: Final = 4
@@ -28,7 +30,7 @@ def forget_mentions(db: Connection, app_id: str, erasure_id: str, identifiers: I
     A view that asks for who is erased shows nobody, and a rule that writes their identifier makes events that are
     erased on arrival: so neither is of use any more.
     """
-    mentions = mentioning(identifier.value for identifier in identifiers)
+    mentions = mentioning(one.value for one in identifiers if not is_placeholder(one.kind, one.value))
     views = [
         row.id
         for row in db.execute(select(saved_view).where(saved_view.c.app_id == app_id))
@@ -53,7 +55,7 @@ def mentioning(values: Iterable[str]) -> Callable[[str], bool]:
     word = re.compile(rf"(?<![\w@+.-])(?:{within})(?![\w@+-]|\.\w)") if within else None
 
     def mentions(text: str) -> bool:
-        found = fold(text)
-        return found in folded or (word is not None and word.search(found) is not None)
+        forms = {fold(text), fold(mail_address.simplified(text))}
+        return not forms.isdisjoint(folded) or (word is not None and any(map(word.search, forms)))
 
     return mentions

@@ -21,10 +21,12 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from tenure.control.disjoint_sets import DisjointSets
-from tenure.control.link import SAME_ID, Link
+from tenure.control.holding import held, is_held_apart, without_the_held
+from tenure.control.link import SAME_ID, Link, strength
+from tenure.control.live_spans import Live, contested, live_spans
 from tenure.identity import CHURN_EVENT_ID, KINDS, Identifier
 
-_STRENGTH = {kind: strength for strength, kind in enumerate((*KINDS, CHURN_EVENT_ID))}
+_KINDS = frozenset((*KINDS, CHURN_EVENT_ID))
 STRONG = frozenset({"customer_id", "uid"})
 """Kinds of identifier that stand for a customer by themselves."""
 
@@ -40,6 +42,8 @@ class Partition(NamedTuple):
     """The facts that stood: of one customer, or (ambiguous, in conflict) between two."""
     undone: Sequence[Link]
     """Those that were undone."""
+    held: Set[Identifier] = frozenset()
+    """Identifiers that link nothing: see `holding`."""
 
     def customer(self, identifier: Identifier) -> tuple[Identifier, ...]:
         """The identifiers of a customer, strongest first; one that no fact is about stands alone."""
@@ -48,33 +52,53 @@ class Partition(NamedTuple):
 
 def partition(facts: Iterable[Link], as_of: int | None = None) -> Partition:
     """The customers by all facts, or by those known at a time (`as_of`, microseconds since 1970 UTC, inclusive)."""
-    standing, undone = _standing(facts, as_of)
+    known = [link for link in facts if as_of is None or link.received_at <= as_of]
+    said, undone = _standing(known, as_of)
+    nobody = held(known, said)
+    apart = [link for link in said if link.joins and is_held_apart(link, nobody)]
+    ended = {link.pair for link in known if link.automatic and link.undone_by(as_of)}
+    standing = [link for link in said if link.joins] + without_the_held(apart, nobody, ended)
+    sets, claims = _strong_sets(standing, nobody)
+    spans = live_spans(said)
+    shared = _contested(standing, nobody, spans) if len(spans) > 1 else set()
+    ambiguous = _join_emails(sets, [link for link in claims["email"] if link.one.kind in STRONG])
+    leading = [link for link in claims["email"] if link.one.kind == "billing_id"]
+    leading = [link for link in leading if sets.root(link.other) not in ambiguous and link.other not in shared]
+    _join_billing_ids(sets, claims["billing_id"], leading)
+    for kind in ("anonymous_id", CHURN_EVENT_ID):
+        _join_first(sets, claims[kind], _roots_with(sets, _KINDS - {kind}))
+    customers = [tuple(sorted(members, key=strength)) for members in sets.sets()]
+    own = {side: customer for customer in customers for side in customer}
+    return Partition(own, standing, [link for link in undone if link.joins], nobody)
+
+
+def _strong_sets(standing: Iterable[Link], nobody: Set[Identifier]) -> tuple[Sets, defaultdict[str, list[Link]]]:
+    """What is one by what is strong and by persons' word, and the other facts by the kind of the weaker side."""
     sets: Sets = DisjointSets()
     claims: defaultdict[str, list[Link]] = defaultdict(list)
     for link in standing:
+        for side in link.pair:
+            sets.root(side)
+        if is_held_apart(link, nobody):
+            continue
         if not link.automatic or (link.one.kind in STRONG and link.other.kind in STRONG):
             sets.join(*link.pair)
         else:
             claims[link.other.kind].append(link)
-            for side in link.pair:
-                sets.root(side)
-    ambiguous = _join_emails(sets, [link for link in claims["email"] if link.one.kind in STRONG])
-    leading = [link for link in claims["email"] if link.one.kind == "billing_id"]
-    leading = [link for link in leading if sets.root(link.other) not in ambiguous]
-    _join_billing_ids(sets, claims["billing_id"], leading)
-    for kind in ("anonymous_id", CHURN_EVENT_ID):
-        _join_first(sets, claims[kind], _roots_with(sets, _STRENGTH.keys() - {kind}))
-    customers = [tuple(sorted(members, key=strength)) for members in sets.sets()]
-    return Partition({side: customer for customer in customers for side in customer}, standing, undone)
+    return sets, claims
 
 
-def strength(identifier: Identifier) -> tuple[int, str]:
-    """Sorts identifiers: the strongest kind first, then by value. The first of a customer is its canonical one."""
-    return _STRENGTH[identifier.kind], identifier.value
+def _contested(
+    standing: Iterable[Link], nobody: Set[Identifier], spans: dict[Identifier, list[Live]]
+) -> set[Identifier]:
+    """The addresses of several customers with live subscriptions, each a billing id or whose it is by id."""
+    sets, claims = _strong_sets(standing, nobody)
+    _join_first(sets, claims["billing_id"], _roots_with(sets, STRONG))
+    paying = [link for link in claims["email"] if link.one.kind != "email"]
+    return contested(paying, spans, sets.root)
 
 
-def _standing(facts: Iterable[Link], as_of: int | None) -> tuple[list[Link], list[Link]]:
-    known = [link for link in facts if as_of is None or link.received_at <= as_of]
+def _standing(known: Sequence[Link], as_of: int | None) -> tuple[list[Link], list[Link]]:
     ended = {link.pair for link in known if link.automatic and link.undone_by(as_of)}
     standing: list[Link] = []
     undone: list[Link] = []

@@ -10,18 +10,19 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b, sha256
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, not_, or_, select, update
 
 from tenure.control import passwords
-from tenure.control.audit import acting, difference, record
+from tenure.control.actor import acting
+from tenure.control.audit import difference, record
 from tenure.control.database import writing
 from tenure.control.tables import browser_session, person, sign_in_link
 from tenure.control.throttle import Throttle
-from tenure.errors import BadRequest, Conflict, NotFound, Unauthenticated
+from tenure.errors import BadRequest, Conflict, NotFound, Unauthenticated, Unavailable
 
 ADMIN: Final = "admin"
 """May change everything."""
@@ -35,6 +36,8 @@ SESSION_SECONDS: Final = 90 * 86_400
 """The longest that a session lasts."""
 SEEN_SECONDS: Final = 60
 """How exactly it is known when a session was used last."""
+AHEAD_MS: Final = 300_000
+"""What is later than now by more than this was written while the clock was ahead."""
 MOST_OF_USER_AGENT: Final = 300
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
@@ -179,7 +182,7 @@ class People:
             _check_wanted(db, person_id)
             subject = None if person_id is None else _find(db, person_id).email
             earlier = sign_in_link.c.person_id.is_not_distinct_from(person_id)
-            db.execute(sign_in_link.delete().where(or_(earlier, sign_in_link.c.expires_at <= _now())))
+            db.execute(sign_in_link.delete().where(or_(earlier, not_(_is_live_link()))))
             row = {"digest": _digest(token), "person_id": person_id, "expires_at": _now() + LINK_SECONDS * 1_000}
             db.execute(sign_in_link.insert(), row)
             record(db, "person.link", None, subject)
@@ -189,7 +192,7 @@ class People:
         """Use a sign-in link up: the person whose it is, who must say their own e-mail address, has this password from
         now on; or it makes the first admin. Raises BadRequest, Unauthenticated, Conflict."""
         email, kept = normal_email(email), passwords.hashed(password)
-        live = sign_in_link.c.digest == _digest(token), sign_in_link.c.expires_at > _now()
+        live = sign_in_link.c.digest == _digest(token), _is_live_link()
         with self._changing() as db, acting(email):
             link = db.execute(select(sign_in_link.c.person_id).where(*live)).first()
             if link is None:
@@ -221,7 +224,10 @@ class People:
         return token
 
     def session(self, token: str) -> Session | None:
-        """The session of this token, which lasts longer for it; None when there is none or it is over."""
+        """The session of this token, which lasts longer for it; None when there is none or it is over.
+
+        One that was opened or used while the clock was ahead counts as opened now.
+        """
         now = _now()
         live = _own.digest == _digest(token), _own.expires_at > now, person.c.disabled_at.is_(None)
         query = _people().add_columns(_own.id, _own.created_at, _own.seen_at, _own.expires_at)
@@ -230,11 +236,14 @@ class People:
         if row is None:
             return None
         session_id, created_at, seen_at, expires_at = row[5:]
-        if now - seen_at >= SEEN_SECONDS * 1_000:
-            seen_at, expires_at = now, min(now + IDLE_SECONDS * 1_000, created_at + SESSION_SECONDS * 1_000)
-            later = update(browser_session).where(_own.id == session_id, _own.seen_at < now)
-            with self._writer.begin() as db:
-                db.execute(later.values(seen_at=seen_at, expires_at=expires_at))
+        is_ahead = seen_at > now + AHEAD_MS
+        if now - seen_at >= SEEN_SECONDS * 1_000 or is_ahead:
+            seen_at, created_at = now, min(now, created_at)
+            expires_at = min(now + IDLE_SECONDS * 1_000, created_at + SESSION_SECONDS * 1_000)
+            is_due = or_(_own.seen_at < now, _own.seen_at > now + AHEAD_MS)
+            later = update(browser_session).where(_own.id == session_id, is_due)
+            with suppress(Unavailable), self._writer.begin() as db:  # pages can be read while nothing can be written
+                db.execute(later.values(seen_at=seen_at, created_at=created_at, expires_at=expires_at))
         return Session(session_id, Person(*row[:5]), _csrf(token), created_at, seen_at, expires_at)
 
     def sessions(self, person_id: str) -> Sequence[SessionRow]:
@@ -335,6 +344,12 @@ def _check_another_admin(db: Connection, than: Person) -> None:
     able = person.c.role == ADMIN, person.c.disabled_at.is_(None), person.c.password.is_not(None)
     if db.execute(select(person.c.id).where(person.c.id != than.id, *able).limit(1)).first() is None:
         raise Conflict("nobody else is an admin who can sign in; make another one first", code="last_admin")
+
+
+def _is_live_link() -> ColumnElement[bool]:
+    """The condition of the sign-in links that are good now: not those that were made while the clock was ahead."""
+    now, longest = _now(), LINK_SECONDS * 1_000
+    return and_(sign_in_link.c.expires_at > now, sign_in_link.c.expires_at <= now + longest + AHEAD_MS)
 
 
 def _check_wanted(db: Connection, person_id: str | None) -> None:

@@ -6,7 +6,6 @@ all apps after the other, oldest first: so that no element is replayed by two.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import msgspec
 from sqlalchemy import Engine, Row, func, select, update
 from uuid_utils import uuid7
 
+from tenure import clock
 from tenure.control import audit
 from tenure.control.database import writing
 from tenure.control.tables import repair
@@ -44,7 +44,7 @@ class Repair(msgspec.Struct, frozen=True):
     match: Match
     steps: list[Step]
     made_at: int
-    """Elements received until then are repaired; it is the time of receipt of their replays, too."""
+    """By the hybrid clock: elements received until then are repaired. It is the time of receipt of the replays, too."""
     made_by: str
     """Who made it, as an e-mail address."""
     total: int | None
@@ -65,13 +65,13 @@ class Repairs:
 
     def add(self, app_id: str, match: Match, steps: Sequence[Step], made_by: str) -> Repair:
         """A rule, to be applied at once. Durable when it returns. Raises BadRequest."""
-        check(steps)
+        check(steps, match.code)
         row = {
             "id": uuid7().hex,
             "app_id": app_id,
             "match": _text(match),
             "steps": _text(steps),
-            "made_at": _now(),
+            "made_at": clock.now(),
             "made_by": made_by,
             "replayed": 0,
             "unusable": 0,
@@ -147,4 +147,4 @@ def _text(value: Any) -> str:
 
 
 def _now() -> int:
-    return time.time_ns() // 1_000
+    return clock.wall_us()

@@ -12,15 +12,18 @@ from sqlalchemy import Connection, Engine, or_, select, update
 
 from tenure.control import keys
 from tenure.control.audit import AuditLog, record
+from tenure.control.backfills import Backfills
 from tenure.control.billing import Billings
 from tenure.control.database import writing
 from tenure.control.erasures import Erasures
 from tenure.control.health import HealthBook
+from tenure.control.incidents import Incidents
 from tenure.control.key_use import KeyUse
 from tenure.control.keys import Key
 from tenure.control.links import Links
 from tenure.control.people import People
 from tenure.control.policy import Policy
+from tenure.control.received import ReceivedLedger
 from tenure.control.repairs import Repairs
 from tenure.control.revision import next_revision, revision, touch
 from tenure.control.saved_views import SavedViews
@@ -51,6 +54,8 @@ class KeyRow(NamedTuple):
     revoked_at: int | None
     used_at: int | None
     """Up to `key_use.WRITE_SECONDS` ago."""
+    trusted_at: int | None = None
+    """Since when a publishable key is trusted."""
 
 
 class Rotation(NamedTuple):
@@ -76,6 +81,9 @@ class Store:
         self.audit = AuditLog(engine)
         self.key_use = KeyUse(engine)
         self.repairs = Repairs(engine)
+        self.incidents = Incidents(engine)
+        self.received = ReceivedLedger(engine)
+        self.backfills = Backfills(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken, or none."""
@@ -194,6 +202,22 @@ class Store:
             )
             record(db, "key.revoke", row.app, row.id, kind=row.kind, prefix=row.prefix)
 
+    def trust_key(self, key_id: str, *, trusted: bool) -> None:
+        """Take what a publishable key sends from now on as verified, or do so no more (see `keys.TRUST_RISK`).
+
+        Raises NotFound, TenureError if ambiguous or of another kind.
+        """
+        with self._writer.begin() as db:
+            row = _one_live_key(db, key_id)
+            if row.kind != keys.PUBLISHABLE:
+                raise TenureError(f"only a publishable key can be trusted, and this is a {row.kind} key")
+            db.execute(
+                update(api_key)
+                .where(api_key.c.id == row.id)
+                .values(trusted_at=_now() if trusted else None, changed=next_revision(db))
+            )
+            record(db, "key.trust" if trusted else "key.distrust", row.app, row.id, prefix=row.prefix)
+
     def rotate_key(self, key_id: str) -> Rotation:
         """A new key of the same kind. The old one, and what was signed with it, is good until it is revoked.
 
@@ -210,7 +234,7 @@ class Store:
     def list_keys(self, app_id: str | None = None) -> list[KeyRow]:
         """Keys of one app or of all, oldest first, revoked ones included."""
         columns = (api_key.c.id, api_key.c.app_id, api_key.c.kind, api_key.c.prefix)
-        times = (api_key.c.created_at, api_key.c.revoked_at, api_key.c.used_at)
+        times = (api_key.c.created_at, api_key.c.revoked_at, api_key.c.used_at, api_key.c.trusted_at)
         query = select(*columns, *times).order_by(api_key.c.created_at, api_key.c.id)
         if app_id is not None:
             query = query.where(api_key.c.app_id == app_id)
@@ -225,8 +249,9 @@ class Store:
     def live_keys(self) -> list[Key]:
         """Every key that has not been revoked."""
         columns = (api_key.c.id, api_key.c.app_id, api_key.c.kind, api_key.c.prefix, api_key.c.digest)
+        query = select(*columns, api_key.c.trusted_at.is_not(None)).where(api_key.c.revoked_at.is_(None))
         with self._engine.begin() as db:
-            return [Key(*row) for row in db.execute(select(*columns).where(api_key.c.revoked_at.is_(None)))]
+            return [Key(*row) for row in db.execute(query)]
 
     def signing_states(self) -> dict[str, tuple[bytes, ...]]:
         """What checks signatures: the states of each app's live secret keys, by the app's id.

@@ -100,6 +100,7 @@ api_key = Table(
     Column("changed", Integer, nullable=False),  # see `Store.revision`
     Column("signing_state", LargeBinary),  # of a secret key: see `signing`
     Column("used_at", BigInteger),  # see `key_use`
+    Column("trusted_at", BigInteger),  # of a publishable key: since when what it sends is verified
 )
 
 stripe_secret = Table(  # see `stripe_secrets`
@@ -124,6 +125,11 @@ erasure = Table(  # one customer's erasure: see `erasures`
     Column("identifiers", Text),  # JSON, while they are needed to find what holds them; NULL when it is done
     Column("reached", Text, nullable=False),  # JSON: when each phase was reached
     Column("removed", Text, nullable=False),  # JSON: how much was removed, by store and table
+    Column("ordered_at", BigInteger, nullable=False, server_default="0"),  # the request in the order of receipt
+    Column("cut_off", BigInteger, nullable=False, server_default="0"),  # the request as clients' clocks have it
+    Column("boot", String(64), nullable=False, server_default=""),  # of the machine, since which
+    Column("known_at", BigInteger, nullable=False, server_default="0"),
+    Column("uptime", BigInteger, nullable=False, server_default="0"),  # so many milliseconds had passed
 )
 
 erased_key = Table(  # what is kept for ever, so that old events that come again are recognised
@@ -169,6 +175,12 @@ cluster_member = Table(
     metadata,
     Column("key", String(32), primary_key=True),
     Column("cluster_id", String(32), ForeignKey("cluster.id"), nullable=False, index=True),
+)
+
+backfill = Table(  # what the loader has to fill in once, from what was loaded before there was any of it
+    "backfill",
+    metadata,
+    Column("name", String(64), primary_key=True),
 )
 
 health_settings = Table(  # of an app that says something: see `health.settings`
@@ -257,4 +269,36 @@ saved_view = Table(  # of the list of customers: see `saved_views`
     Column("query", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("app_id", "name"),
+)
+
+incident = Table(  # see `incidents`
+    "incident",
+    metadata,
+    Column("id", String(32), primary_key=True),  # of the kind, the place and the app
+    Column("since", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON: an `Incident`
+    Column("accepted_at", BigInteger),  # NULL: open
+)
+
+journal = Table(  # every journal that was ever written to: see `received`
+    "journal",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("node", String(32), nullable=False),  # the data directory that it belongs to
+    Column("position", BigInteger, nullable=False),  # the last one that was acknowledged, at most a second ago
+    Column("written_at", BigInteger, nullable=False),
+)
+
+journal_count = Table(  # what each journal acknowledged of an app in an hour of receipt, for ever
+    "journal_count",
+    metadata,
+    Column("journal_id", String(32), ForeignKey("journal.id"), primary_key=True),
+    Column("app_id", String(64), primary_key=True),
+    Column("hour", Integer, primary_key=True),  # since 1970 UTC
+    Column("events", BigInteger, nullable=False),
+    Column("identifies", BigInteger, nullable=False),
+    Column("quarantined", BigInteger, nullable=False),  # refusals that the response did not report
+    Column("rejected", BigInteger, nullable=False),  # those that it did
+    Column("receipt_sum", BigInteger, nullable=False),  # see `entry.Tally`
+    Column("last_at", BigInteger, nullable=False),  # microseconds since 1970 UTC
 )

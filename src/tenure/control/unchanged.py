@@ -9,6 +9,8 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import Engine
 
+from tenure.errors import Unavailable
+
 T = TypeVar("T")
 
 
@@ -48,5 +50,6 @@ class Unchanged:
                     self._connection = kept.driver_connection
                     kept.detach()
                 return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-            except sqlite3.Error:
-                return None  # the question will meet the same, and say so
+            except (sqlite3.Error, Unavailable):
+                self._connection = None  # it might keep the fault; the question will meet the same, and say so
+                return None

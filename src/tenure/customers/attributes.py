@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from tenure.control.keys import WHAT_TO_DO
 from tenure.customers.customer import Customer
 from tenure.customers.facts import Fact, Step, by_attribute, fold, read_facts
 from tenure.loader.profile import display_name
@@ -61,6 +62,8 @@ class CustomerAttributes(Known):
 
     channels: list[Attribute]
     unverified_channels: list[Attribute]
+    held_back: str | None = None
+    """What to do where something is held back as unverified; null where nothing is."""
 
 
 def customer_attributes(
@@ -73,13 +76,15 @@ def customer_attributes(
     facts = read_facts(tenant, customer.keys, ("customer", "channel"), as_of=as_of)
     about = known([fact for fact in facts if fact.scope == "customer"], limit)
     ways = [fact for fact in facts if fact.scope == "channel"]
+    unverified_ways = _channels(fact for fact in ways if not fact.verified)
     return CustomerAttributes(
         about.attributes,
         about.unverified,
         about.history,
         about.more,
         _channels(fact for fact in ways if fact.verified),
-        _channels(fact for fact in ways if not fact.verified),
+        unverified_ways,
+        WHAT_TO_DO if about.unverified or unverified_ways else None,
     )
 
 

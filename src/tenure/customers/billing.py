@@ -52,7 +52,7 @@ def billing_of(
         item, spells = ledger.stored_item(tenant, customer), ledger.stored_spells(tenant, customer)
         mrr: Mapping[str, Fraction] = ledger.stored_mrr(tenant, customer, today)
     else:
-        standing_now = standing(found, now)
+        standing_now = standing(found, now, billing.rules)
         item, spells = columns(found, standing_now).shown, found.spells
         mrr = standing_now.mrr[OWN] if standing_now else {}
     return None if item is None else _shown(item, mrr, spells, today)

@@ -11,6 +11,7 @@ import msgspec
 
 from tenure.customers.as_of import received_by
 from tenure.customers.naming import Advice, Similar, review
+from tenure.customers.unfit import Unfit
 from tenure.health.history import RECENT, Elsewhere
 from tenure.health.silence import BROKEN_SENDERS, State, seems_broken, state
 from tenure.health.spike import LOOKED_AT, USUAL_DAYS, find_spike
@@ -68,6 +69,8 @@ class EventNames(msgspec.Struct):
 
     items: list[EventName]
     similar: list[Similar]
+    identifiers: list[Unfit] = []
+    """Identifiers that link nothing, where that is asked for."""
 
 
 class _Counted(NamedTuple):

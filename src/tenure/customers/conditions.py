@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from typing import Any, NamedTuple
 
 import msgspec
 
+from tenure import mail_address
+from tenure.customers.attribute_condition import BARE, MAX_READINGS, Reading, readings
+from tenure.customers.exact import beyond, equal, folded, is_number
 from tenure.errors import BadRequest
-from tenure.identity import CHURN_EVENT_ID, KINDS, fold
+from tenure.identity import CHURN_EVENT_ID, KINDS, fold, normal
 from tenure.loader.profile import seconds
 from tenure.wire.times import DAY_MS, EARLIEST
 
 MAX_ATTRIBUTES = 10
 """Conditions on attributes in one question."""
-
-_ATTRIBUTE = re.compile(r"(.+?):(eq|ne|gt|lt|exists|missing)(?::(.*))?", re.DOTALL)
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -57,6 +55,21 @@ class Filter(msgspec.Struct, frozen=True):
     did_not_within_days: int | None = None
     now: int = 0
     """When it was asked. Days are counted back from it."""
+    uses: tuple[str, ...] = ()
+    """The names that count as use in the app, then; not a question of its own."""
+
+    @property
+    def question(self) -> Filter:
+        """What was asked alone, the same at any time."""
+        return msgspec.structs.replace(self, now=0, uses=())
+
+
+LAST_USED = (
+    "arrayMax(arrayPushBack(arrayMap((name, at) -> "
+    f"if(toString(name) IN {{uses:Array(String)}}, at, toInt64({EARLIEST})), names, verified_lasts), "
+    f"toInt64({EARLIEST})))"
+)
+"""When a customer last did something that counts as use, in milliseconds since 1970 UTC."""
 
 
 class Conditions(NamedTuple):
@@ -91,7 +104,12 @@ def _search(found: Conditions, asked: Filter) -> None:
         ways.append(
             "arrayExists((text, kind) -> kind = {q_kind:String} AND startsWith(text, {q_value:String}), search, kinds)"
         )
-        found.parameters.update({"q_kind": kind, "q_value": fold(value)})
+        found.parameters.update({"q_kind": kind, "q_value": fold(normal(kind, value))})
+    if mail_address.parts(asked.q) is not None:
+        ways.append(
+            "arrayExists((text, kind) -> kind = 'email' AND startsWith(text, {q_address:String}), search, kinds)"
+        )
+        found.parameters["q_address"] = fold(mail_address.normal(asked.q))
     found.where.append(f"({' OR '.join(ways)})")
 
 
@@ -101,13 +119,22 @@ def _times(found: Conditions, asked: Filter) -> None:
         "last_seen_before": ("last_seen <", asked.last_seen_before),
         "first_seen_after": ("first_seen >=", asked.first_seen_after),
         "first_seen_before": ("first_seen <", asked.first_seen_before),
-        "active": ("last_seen >=", _ago(asked.now, asked.active_days)),
-        "inactive": ("last_seen <", _ago(asked.now, asked.inactive_days)),
     }
     for name, (comparison, at) in bounds.items():
         if at is not None:
             found.where.append(f"events > 0 AND {comparison} fromUnixTimestamp64Milli({{{name}:Int64}})")
             found.parameters[name] = at
+    if asked.last_seen_before is not None:
+        found.where.append(f"toUnixTimestamp64Milli(last_seen) > {EARLIEST}")  # 1900 is for none
+    uses = {
+        "active": (f"{LAST_USED} >= {{active:Int64}}", _ago(asked.now, asked.active_days)),
+        "inactive": (f"{LAST_USED} > {EARLIEST} AND {LAST_USED} < {{inactive:Int64}}",
+                     _ago(asked.now, asked.inactive_days)),
+    }  # fmt: skip
+    for name, (condition, at) in uses.items():
+        if at is not None:
+            found.where.append(condition)
+            found.parameters.update({name: at, "uses": list(asked.uses)})
 
 
 def _activity(found: Conditions, asked: Filter) -> None:
@@ -185,43 +212,45 @@ GROUP BY customer HAVING sum(times) >= {did_at_least:UInt64}
 
 
 def _attribute(found: Conditions, number: int, text: str) -> None:
-    match = _ATTRIBUTE.fullmatch(text)
-    if match is None or (match[3] is None) is (match[2] not in ("exists", "missing")):
+    ways = readings(text)
+    if not ways:
         raise _invalid(
             "attribute", "attribute must be name:op:value with op one of eq, ne, gt, lt, or name:exists or name:missing"
         )
-    name, operator, value = match.groups()
+    if len(ways) > MAX_READINGS:
+        raise _invalid(
+            "attribute", 'attribute has too many operators in it: write its name in quotes ("name":op:value)'
+        )
+    conditions = [_reading(found, f"{number}_{at}", way) for at, way in enumerate(ways)]
+    found.where.append(f"({' OR '.join(conditions)})")
+
+
+def _reading(found: Conditions, number: str, way: Reading) -> str:
+    name, operator, value = way
     found.parameters[f"attribute_{number}"] = name
     place = f"indexOf(attribute_names, {{attribute_{number}:String}})"  # computed once, however often it is written
-    if operator in ("exists", "missing"):
-        found.where.append(f"{place} > 0" if operator == "exists" else f"{place} = 0")
-        return
-    mine = f"attribute_values[{place}]"
-    number_value = _number(value)
+    if operator in BARE:
+        return f"{place} > 0" if operator == "exists" else f"{place} = 0"
+    mine, asked = f"attribute_values[{place}]", f"{{value_{number}:String}}"
+    found.parameters[f"value_{number}"] = value
     if operator in ("eq", "ne"):
-        found.parameters[f"value_{number}"] = [value, json.dumps(value, ensure_ascii=False)]
-        equal = f"has({{value_{number}:Array(String)}}, {mine})"
-        if number_value is not None:
-            found.parameters[f"number_{number}"] = number_value
-            equal = f"({equal} OR toFloat64OrNull({mine}) = {{number_{number}:Float64}})"
-        holds = equal if operator == "eq" else f"NOT coalesce({equal}, false)"
-        found.where.append(f"{place} > 0 AND {holds}")
-        return
+        holds = _equal(mine, asked, value)
+        return f"({place} > 0 AND {holds if operator == 'eq' else f'NOT {holds}'})"
     sign = ">" if operator == "gt" else "<"
-    if number_value is not None:
-        found.parameters[f"number_{number}"] = number_value
-        found.where.append(f"toFloat64OrNull({mine}) {sign} {{number_{number}:Float64}}")
-    else:
-        found.parameters[f"value_{number}"] = value
-        found.where.append(f"startsWith({mine}, '\"') AND JSONExtractString({mine}) {sign} {{value_{number}:String}}")
+    if is_number(value):
+        return beyond(mine, sign, asked)
+    return f"(startsWith({mine}, '\"') AND {folded(f'JSONExtractString({mine})')} {sign} {folded(asked)})"
 
 
-def _number(text: str) -> float | None:
-    try:
-        number = float(msgspec.json.decode(text, type=float, strict=True))
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return None
-    return number if math.isfinite(number) else None
+def _equal(mine: str, asked: str, value: str) -> str:
+    """That a value, as JSON, is the one that was asked for: a text, a number, or any other as it is written."""
+    ways = [
+        f"{mine} = {asked}",
+        f"startsWith({mine}, '\"') AND {folded(f'JSONExtractString({mine})')} = {folded(asked)}",
+    ]
+    if is_number(value):
+        ways.append(equal(mine, asked))
+    return f"({' OR '.join(ways)})"
 
 
 def _ago(now: int, days: int | None) -> int | None:

@@ -11,7 +11,7 @@ from tenure.customers.as_of import received_by
 from tenure.customers.customer import Customer
 from tenure.health.history import DAYS
 from tenure.warehouse.client import Tenant
-from tenure.wire.times import DAY_MS
+from tenure.wire.times import DAY_MS, EARLIEST, LATEST
 
 MAX_ROWS: Final = 20_000
 """Names that are told apart, and days of one name each: of names the most frequent; of days verified ones first, names
@@ -26,7 +26,8 @@ BILLING_DIALECT: Final = "stripe"
 
 
 class Named(NamedTuple):
-    """The events of one name. Times are milliseconds since 1970 UTC."""
+    """The events of one name. Times are milliseconds since 1970 UTC; `first` is LATEST, and the others EARLIEST, for
+    none."""
 
     name: str
     events: int
@@ -35,6 +36,9 @@ class Named(NamedTuple):
     last: int
     windows: tuple[int, ...]
     """Of each of `WINDOWS` the events in it, and in as many days before it."""
+    verified_last: int = EARLIEST
+    ahead: int = 0
+    """Events that are dated ahead: they are counted, and none of the times is of them."""
 
 
 class NamedDay(NamedTuple):
@@ -53,6 +57,7 @@ class NamedDay(NamedTuple):
     of_users: int
     """Those that name a user."""
     churn_events: int
+    received: int = EARLIEST
 
 
 class Counts(NamedTuple):
@@ -69,14 +74,17 @@ class Counts(NamedTuple):
     ahead: int
     of_users: int
     churn_events: int
+    received: int = EARLIEST
+    """When the last was received."""
 
 
 _DAYS = f"""
 SELECT name, verified, ago, count(), min(at), max(at), argMax(event_id, (at, event_id)),
     min(dialect = {{billing:String}}), countIf(user_id != ''),
-    countIf(dialect = {{churn:String}} AND name IN {{opening:Array(String)}})
+    countIf(dialect = {{churn:String}} AND name IN {{opening:Array(String)}}), max(taken_at)
 FROM (
-    SELECT name, verified, dialect, event_id, user_id, toUnixTimestamp64Milli(occurred_at) AS at,
+    SELECT name, verified, dialect, event_id, user_id, toUnixTimestamp64Milli(received_at) AS taken_at,
+        toUnixTimestamp64Milli(occurred_at) AS at,
         {{now:Int64}} - at AS age, if(age < 0, {AHEAD}, least(intDiv(age, {DAY_MS}), {OLD})) AS ago
     FROM event FINAL WHERE customer_key IN {{keys:Array(FixedString(16))}} AND RECEIVED
 )
@@ -87,11 +95,13 @@ _WINDOW = "countIf(age >= 0 AND age < {0}), countIf(age >= {0} AND age < {1})"
 _WINDOWS = ", ".join(_WINDOW.format(days * DAY_MS, 2 * days * DAY_MS) for days in WINDOWS)
 # For customers with more days than are told apart.
 _NAMES = f"""
-SELECT name, count(), countIf(verified), min(at), max(at), {_WINDOWS}, countIf(verified AND age >= 0),
+SELECT name, count(), countIf(verified), min(if(age >= 0, at, {LATEST})), max(if(age >= 0, at, {EARLIEST})), {_WINDOWS},
+    max(if(verified AND age >= 0, at, {EARLIEST})), countIf(age < 0), countIf(verified AND age >= 0),
     minIf(at, verified AND age >= 0), countIf(age < 0), countIf(user_id != ''),
-    countIf(dialect = {{churn:String}} AND name IN {{opening:Array(String)}})
+    countIf(dialect = {{churn:String}} AND name IN {{opening:Array(String)}}), max(taken_at)
 FROM (
-    SELECT name, verified, dialect, user_id, toUnixTimestamp64Milli(occurred_at) AS at, {{now:Int64}} - at AS age
+    SELECT name, verified, dialect, user_id, toUnixTimestamp64Milli(received_at) AS taken_at,
+        toUnixTimestamp64Milli(occurred_at) AS at, {{now:Int64}} - at AS age
     FROM event FINAL WHERE customer_key IN {{keys:Array(FixedString(16))}} AND RECEIVED
 )
 GROUP BY GROUPING SETS ((), (name)) ORDER BY grouping(name) DESC, count() DESC, name LIMIT {{limit:UInt32}}
@@ -113,7 +123,7 @@ def read_counts(
     if len(days) < MAX_ROWS:
         return summed(now, days)
     total, *names = tenant.rows(_NAMES.replace("RECEIVED", received), parameters)
-    return Counts(now, _named(total), [_named(row) for row in names], days, *total[5 + 2 * len(WINDOWS) :])
+    return Counts(now, _named(total), [_named(row) for row in names], days, *total[7 + 2 * len(WINDOWS) :])
 
 
 def summed(now: int, days: Sequence[NamedDay]) -> Counts:
@@ -133,18 +143,22 @@ def summed(now: int, days: Sequence[NamedDay]) -> Counts:
         ahead=sum(day.events for day in days if day.ago == AHEAD),
         of_users=sum(day.of_users for day in days),
         churn_events=sum(day.churn_events for day in days),
+        received=max((day.received for day in days), default=EARLIEST),
     )
 
 
 def _sum(name: str, days: Sequence[NamedDay]) -> Named:
+    come = [day for day in days if day.ago >= 0]
     bounds = [bound for length in WINDOWS for bound in ((0, length), (length, 2 * length))]
     return Named(
         name,
         _events(days),
         _events(day for day in days if day.verified),
-        min((day.first for day in days), default=0),
-        max((day.last for day in days), default=0),
+        min((day.first for day in come), default=LATEST),
+        max((day.last for day in come), default=EARLIEST),
         tuple(_events(day for day in days if since <= day.ago < until) for since, until in bounds),
+        max((day.last for day in come if day.verified), default=EARLIEST),
+        _events(day for day in days if day.ago == AHEAD),
     )
 
 
@@ -154,10 +168,11 @@ def _events(days: Iterable[NamedDay]) -> int:
 
 def _named(row: Sequence[Any]) -> Named:
     name, events, verified, first, last = row[:5]
-    return Named(name, events, verified, first, last, tuple(row[5 : 5 + 2 * len(WINDOWS)]))
+    windows, after = tuple(row[5 : 5 + 2 * len(WINDOWS)]), row[5 + 2 * len(WINDOWS) :]
+    return Named(name, events, verified, first, last, windows, *after[:2])
 
 
 def _day(row: Sequence[Any]) -> NamedDay:
-    name, verified, ago, events, first, last, event_id, by_billing, of_users, churn_events = row
+    name, verified, ago, events, first, last, event_id, by_billing, of_users, churn_events, received = row
     return NamedDay(name, bool(verified), ago, events, first, last, bytes(event_id), bool(by_billing), of_users,
-                    churn_events)  # fmt: skip
+                    churn_events, received)  # fmt: skip

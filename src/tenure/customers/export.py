@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
-from tenure.control.link import Link
+from tenure.control.link import GONE, Link
 from tenure.control.store import Store
 from tenure.customers.customer import Customer
 from tenure.identity import keys_in
@@ -68,15 +68,20 @@ def export(tenant: Tenant, store: Store, customer: Customer) -> Iterator[bytes]:
 def _kinds(tenant: Tenant, store: Store, customer: Customer) -> Iterator[tuple[str, Iterable[Record]]]:
     """The files: name, and records."""
     yield "identifiers", ({"kind": known.kind, "value": known.value} for known in customer.identifiers)
-    yield "link", (_link(fact) for fact in store.links.of(tenant.app, customer.identifiers))
+    yield "link", (_link(fact) for fact in _facts(store, tenant, customer))
     for table, keyed in KEYED.items():
-        if not keyed.times:  # made of the others
+        if not keyed.is_ordered:  # made of the others
             continue
         columns = [row[0] for row in tenant.rows(_COLUMNS, {"table": table}) if row[0] not in _OURS]
         held = " OR ".join(f"{column} IN {{keys:Array(FixedString(16))}}" for column in keyed.keys)
         sql = f"SELECT {', '.join(columns)} FROM {table} FINAL WHERE {held}"  # noqa: S608 - names of our schema
         yield table, _records(columns, tenant.stream(sql, {"keys": customer.keys}))
     yield "quarantine", _quarantined(tenant, customer)
+
+
+def _facts(store: Store, tenant: Tenant, customer: Customer) -> list[Link]:
+    """Without the notes about who was erased, which are about others."""
+    return [fact for fact in store.links.of(tenant.app, customer.identifiers) if fact.how != GONE]
 
 
 def _link(fact: Link) -> Record:

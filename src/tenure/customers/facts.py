@@ -1,18 +1,18 @@
 """Facts about customers and users, and what folding them gives. Pure but for `read_facts`.
 
-Facts of one attribute are put in one total order that does not depend on how they arrived: by time, at equal times
-unset, set_once, set, increment, then by value and dialect. Facts that were not verified are folded by themselves and
-are never in force.
+Facts of one attribute are put in one total order that does not depend on how they were loaded: by time, then by the
+source's own sequence, then by the first receipt and the place in it. Facts that were not verified are folded by
+themselves and are never in force.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from decimal import Context, Decimal
 from typing import Any, Final, NamedTuple
 
 from tenure.customers.as_of import received_by
+from tenure.loader.numbers import add, is_number
 from tenure.warehouse.client import Tenant
 
 NOT_A_NUMBER: Final = "not_a_number"
@@ -20,9 +20,7 @@ NOT_A_NUMBER: Final = "not_a_number"
 SET_BEFORE: Final = "set_before"
 """Why a set_once changed nothing: there was a value at its time."""
 
-_RANKS = {"unset": 1, "set_once": 2, "set": 3, "increment": 4}
-_EXACT = Context(prec=10_000)
-"""Digits of any sum of JSON numbers: a double has up to 309 before and 324 after the point, an integer up to 4,300."""
+_CHANGING = frozenset({"unset", "set_once", "set", "increment"})
 
 
 class Fact(NamedTuple):
@@ -42,12 +40,16 @@ class Fact(NamedTuple):
     """Microseconds since 1970 UTC."""
     receipt: bytes
     precedence: int
-    """Larger for an earlier receipt."""
+    """Larger for an earlier receipt, and for an earlier place in it."""
+    part: int = 0
+    """Its element's place among the identifies of its request."""
+    sequence: int = -1
+    """The source's own count, where it was given: decides at equal times."""
 
     @property
-    def order(self) -> tuple[int, int, str, str, bytes]:
+    def order(self) -> tuple[int, int, int, int, bytes]:
         """Its place among the facts of the same attribute."""
-        return self.set_at, _RANKS.get(self.operation, 0), self.value, self.dialect, self.element_id
+        return self.set_at, self.sequence, -self.precedence, self.part, self.element_id
 
 
 class Step(NamedTuple):
@@ -62,7 +64,7 @@ class Step(NamedTuple):
 
 _SQL = """
 SELECT toString(scope), subject, name, toUnixTimestamp64Milli(set_at), toString(operation), element_id, verified, value,
-    dialect, toUnixTimestamp64Micro(received_at), receipt, precedence
+    dialect, toUnixTimestamp64Micro(received_at), receipt, precedence, part, sequence
 FROM fact FINAL WHERE customer_key IN {keys:Array(FixedString(16))} AND scope IN {scopes:Array(String)}
 """
 # The first delivery may be about other subjects.
@@ -111,7 +113,7 @@ def by_attribute(facts: Iterable[Fact]) -> dict[tuple[str, str], list[Fact]]:
     """Facts that change attributes or channels, by (subject, name), each list in its order."""
     found: defaultdict[tuple[str, str], list[Fact]] = defaultdict(list)
     for fact in facts:
-        if fact.operation in _RANKS:
+        if fact.operation in _CHANGING:
             found[fact.subject, fact.name].append(fact)
     return {attribute: sorted(found[attribute], key=lambda fact: fact.order) for attribute in sorted(found)}
 
@@ -132,25 +134,12 @@ def _apply(value: str | None, fact: Fact) -> tuple[str | None, str | None]:
     if fact.operation == "set_once" and value is not None:
         return value, SET_BEFORE
     if fact.operation == "increment" and value is not None:
-        if not _is_number(value):
-            return value, NOT_A_NUMBER
-        return _number_text(_EXACT.add(Decimal(value), Decimal(fact.value))), None
+        return (add(value, fact.value), None) if is_number(value) else (value, NOT_A_NUMBER)
     return fact.value, None
 
 
-def _is_number(value: str) -> bool:
-    return value[0] in "-0123456789"
-
-
-def _number_text(number: Decimal) -> str:
-    """A number as JSON, in full, without zeros at the end of a fraction."""
-    text = format(number, "f")
-    if "." in text:
-        text = text.rstrip("0").removesuffix(".")
-    return "0" if text == "-0" else text
-
-
 def _fact(row: Sequence[Any]) -> Fact:
-    scope, subject, name, set_at, operation, element_id, verified, value, dialect, received_at, receipt, order = row
+    scope, subject, name, set_at, operation, element_id, verified, value, dialect, *rest = row
+    received_at, receipt, order, part, sequence = rest
     return Fact(scope, subject, name, set_at, operation, bytes(element_id), bool(verified), value, dialect,
-                received_at, bytes(receipt), int(order))  # fmt: skip
+                received_at, bytes(receipt), int(order), int(part), int(sequence))  # fmt: skip

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tenure.control.store import Store
-from tenure.customers.customer import Customer, find_customer
+from tenure.customers.customer import Customer, find_only
 from tenure.errors import NotFound, Unavailable
 from tenure.journal import AWAITED, Loaded, readers
 from tenure.warehouse.client import Tenant
@@ -17,14 +17,14 @@ PATIENCE_SECONDS = 5.0
 
 
 def find_fresh(tenant: Tenant, store: Store, journals: Path, text: str) -> Customer:
-    """As `find_customer`, with all that was acknowledged before. Raises NotFound, and Unavailable when that is still on
-    its way."""
+    """As `find_only`, with all that was acknowledged before. Raises NotFound, Ambiguous, and Unavailable when that is
+    still on its way."""
     try:
-        return find_customer(tenant, store, text)
+        return find_only(tenant, store, text)
     except NotFound:
         fresh = wait_until_loaded(journals, PATIENCE_SECONDS)
     try:
-        return find_customer(tenant, store, text)
+        return find_only(tenant, store, text)
     except NotFound:
         if fresh:
             raise

@@ -17,6 +17,7 @@ from tenure.health.history import BEFORE, DAYS, RECENT, Answer, Day, Doing, Else
 from tenure.health.score import Health, health
 from tenure.health.signals import NPS_PROPERTIES, Signals
 from tenure.health.silence import BROKEN_SENDERS, seems_broken
+from tenure.loader.senders import read_senders
 from tenure.warehouse.client import Tenant
 from tenure.wire import times
 from tenure.wire.times import DAY_MS
@@ -75,7 +76,8 @@ def customer_health(  # noqa: PLR0917 - whose, by whose settings, and what is kn
     settings = store.health.of(tenant.app)
     history = read_history(tenant, customer, Signals(settings.signals), counts, as_of)
     others = read_others(tenant, customer, history, as_of)
-    return health(history, others, settings, None if paid is None else _billing(paid), as_of)
+    frequent = read_senders(tenant, as_of).frequent
+    return health(history, others, settings, None if paid is None else _billing(paid), as_of, frequent)
 
 
 def _billing(paid: CustomerBilling) -> Billing:

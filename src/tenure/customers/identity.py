@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from tenure.control.link import Link
-from tenure.control.partition import STRONG, strength
+from tenure.control.link import Link, strength
+from tenure.control.partition import STRONG
 from tenure.customers.customer import Customer
 from tenure.identity import Identifier
 from tenure.wire.times import rfc3339
@@ -55,9 +55,9 @@ class Disputed(msgspec.Struct):
 class Identity(msgspec.Struct):
     """A customer's identifiers, the canonical one first, then by their distance from it.
 
-    `ambiguous` are e-mail addresses of two customers or more, `conflicts` billing and anonymous ids that another has
-    claimed later, and billing ids with an address that is another's; neither moves anything. `undone` are facts that a
-    person took back.
+    `ambiguous` are e-mail addresses of two customers or more, and identifiers that are held, `conflicts` billing
+    and anonymous ids that another has claimed later, and billing ids with an address that is another's; neither
+    moves anything. `undone` are facts that a person took back.
     """
 
     canonical: Identifier
@@ -93,10 +93,14 @@ def identity(customer: Customer) -> Identity:
     return Identity(
         canonical=customer.identifiers[0],
         identifiers=_known(customer.identifiers[0], within),
-        ambiguous=[disputed for disputed in disputes if disputed.kind == "email"],
-        conflicts=[disputed for disputed in disputes if disputed.kind != "email"],
+        ambiguous=[disputed for disputed in disputes if _is_ambiguous(customer, disputed)],
+        conflicts=[disputed for disputed in disputes if not _is_ambiguous(customer, disputed)],
         undone=_evidence(link for link in customer.links.undone if own.intersection(link.pair)),
     )
+
+
+def _is_ambiguous(customer: Customer, disputed: Disputed) -> bool:
+    return disputed.kind == "email" or Identifier(disputed.kind, disputed.value) in customer.links.held
 
 
 def _known(canonical: Identifier, within: Sequence[Link]) -> list[Known]:
@@ -130,7 +134,10 @@ def _disputes(customer: Customer, disputed: set[Identifier]) -> list[Disputed]:
 
 def _disputed_side(customer: Customer, link: Link) -> Identifier:
     """The side of a fact that it claims for the other side's customer. An e-mail address that is somebody's claims the
-    billing id that it was carried with."""
+    billing id that it was carried with; one that is held claims nothing."""
+    for side in link.pair:
+        if side in customer.links.held:
+            return side
     leads = (link.one.kind, link.other.kind) == ("billing_id", "email")
     return link.one if leads and customer.links.customer(link.other)[0].kind in STRONG else link.other
 

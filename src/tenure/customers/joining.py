@@ -5,17 +5,17 @@ Each takes customers as they were found just before, and answers with them as th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from tenure import receipt
-from tenure.control.link import API, BY_HAND, MERGE, Link
+from tenure import clock, receipt
+from tenure.control.link import API, BY_HAND, LARGE, MERGE, Link
 from tenure.control.links import Links
 from tenure.control.partition import partition
 from tenure.customers.customer import Customer, customer_of
 from tenure.errors import BadRequest, Conflict
 from tenure.identity import CHURN_EVENT_ID, Identifier
+from tenure.placeholder import is_placeholder
 
 
 class Joined(NamedTuple):
@@ -35,12 +35,12 @@ class Parted(NamedTuple):
 def link_by_hand(links: Links, app: str, one: Identifier, other: Identifier, note: str | None) -> Joined:
     """Say that two identifiers are one customer, whether or not they are known yet.
 
-    Raises BadRequest (both are the same) and Conflict (they are one customer already).
+    Raises BadRequest (both are the same, or one is a placeholder) and Conflict (they are one customer already).
     """
     if one == other:
         raise BadRequest("one and other are the same identifier", code="same_identifier", field="other")
     _require_apart(one, _now_of(links, app, other).identifiers)
-    return _join(links, Link(app, one, other, BY_HAND, API, True, _now(), receipt.new(), note=note))
+    return _join(links, Link(app, one, other, BY_HAND, API, True, clock.now(), receipt.new(), note=note))
 
 
 def merge(links: Links, app: str, one: Customer, other: Customer) -> Joined:
@@ -53,7 +53,7 @@ def merge(links: Links, app: str, one: Customer, other: Customer) -> Joined:
         raise BadRequest("a customer cannot be merged with itself", code="self_merge", field="with")
     _require_apart(one.asked, other.identifiers)
     sides = one.identifiers[0], other.identifiers[0]
-    return _join(links, Link(app, *sides, MERGE, API, True, _now(), receipt.new()))
+    return _join(links, Link(app, *sides, MERGE, API, True, clock.now(), receipt.new()))
 
 
 def unmerge(links: Links, app: str, customer: Customer, fact: str) -> Parted:
@@ -90,6 +90,22 @@ def split(links: Links, app: str, customer: Customer, identifiers: Collection[Id
     return _part(links, app, customer, crossing)
 
 
+def call_large(links: Links, app: str, identifier: Identifier, is_large: bool, note: str | None = None) -> Customer:
+    """Say that an account really is so large that it may join any number of ids, or no more that it is; returns the
+    customer that it makes. Raises BadRequest for a placeholder."""
+    if is_placeholder(identifier.kind, identifier.value):
+        message = "this is a placeholder, and nobody's id, however many have it"
+        raise BadRequest(message, code="placeholder_identifier", field="identifier")
+    said = [fact for fact in links.facts(app, identifier) if fact.how == LARGE and fact.undone_at is None]
+    said = [fact for fact in said if fact.one == identifier]
+    if is_large and not said:
+        own = identifier, identifier
+        links.add([Link(app, *own, LARGE, API, True, clock.now(), receipt.new(), note=note)])
+    elif said and not is_large:
+        links.undo([fact.id for fact in said], clock.now())
+    return _now_of(links, app, identifier)
+
+
 def _require_apart(one: Identifier, others: Sequence[Identifier]) -> None:
     if one in others:
         raise Conflict("these are one customer already", code="already_one_customer")
@@ -99,13 +115,18 @@ def _join(links: Links, fact: Link) -> Joined:
     if CHURN_EVENT_ID in (fact.one.kind, fact.other.kind):
         message = "the id of a churn event is nobody's identity; name the customer by another identifier"
         raise BadRequest(message, code="not_an_identity")
+    for field, side in zip(("one", "other"), fact.pair, strict=True):
+        if is_placeholder(side.kind, side.value):
+            message = f"{side.kind} {side.value[:64]!r} is a placeholder and nobody's id: it links nothing"
+            raise BadRequest(message, code="placeholder_identifier", field=field if fact.how == BY_HAND else None)
     links.add([fact])
     return Joined(fact.id, _now_of(links, fact.app, fact.one))
 
 
 def _part(links: Links, app: str, customer: Customer, facts: Sequence[Link]) -> Parted:
     ids = sorted({link.id for link in facts})
-    links.undo(ids, _now())
+    links.add(link for link in facts if link.automatic)  # what follows from others is none of those kept
+    links.undo(ids, clock.now())
     after = partition(links.facts(app, customer.asked))
     parts = {after.customer(side): side for side in customer.identifiers}
     return Parted(ids, [customer_of(app, side, after) for side in parts.values()])
@@ -113,7 +134,3 @@ def _part(links: Links, app: str, customer: Customer, facts: Sequence[Link]) -> 
 
 def _now_of(links: Links, app: str, identifier: Identifier) -> Customer:
     return customer_of(app, identifier, partition(links.facts(app, identifier)))
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000

@@ -20,7 +20,8 @@ ORDER BY receipt DESC, kind, position LIMIT 1
 _EVENT = """
 SELECT name, verified, customer_id, uid, email, anonymous_id FROM event
 WHERE (customer_key, occurred_at, event_id) IN (
-    SELECT customer_key, occurred_at, event_id FROM first_copy WHERE event_id = {event_id:FixedString(16)})
+    SELECT customer_key, occurred_at, event_id FROM first_copy WHERE event_id = {event_id:FixedString(16)}
+        OR event_id IN (SELECT displaced_by FROM first_copy WHERE event_id = {event_id:FixedString(16)}))
 ORDER BY precedence DESC LIMIT 1
 """
 _REFUSAL = """

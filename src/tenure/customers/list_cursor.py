@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 
 from tenure.errors import BadRequest
+
+_DECIMAL = re.compile(r"-?\d{1,58}(\.\d{1,18})?", re.ASCII)
 
 
 class Cursor(NamedTuple):
@@ -17,7 +21,8 @@ class Cursor(NamedTuple):
     question: bytes
     absent: bool
     """Whether that customer has no value to be sorted by."""
-    value: int | str | tuple[bool, float, str]
+    value: int | str | tuple[bool, str, float, str]
+    """Decimals are texts."""
     customer: bytes
 
     def text(self) -> str:
@@ -46,4 +51,6 @@ class Cursor(NamedTuple):
 
     def _is_ours(self, kind: type) -> bool:
         too_great = isinstance(self.value, int) and not -(2**63) <= self.value < 2**63
-        return isinstance(self.value, kind) and not too_great and len(self.customer) == len(bytes(16))
+        decimal = self.value[1] if isinstance(self.value, tuple) else self.value if kind is Decimal else "0"
+        fits = isinstance(self.value, str if kind is Decimal else kind) and not too_great
+        return fits and _DECIMAL.fullmatch(str(decimal)) is not None and len(self.customer) == len(bytes(16))

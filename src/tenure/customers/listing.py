@@ -6,17 +6,20 @@ The engine reads what sorts and filters of all rows, and the item as it is answe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
 
-from tenure.customers.conditions import Filter, conditions
+from tenure.customers.conditions import LAST_USED, Filter, conditions
+from tenure.customers.exact import decimal, folded, remainder
 from tenure.customers.list_cursor import Cursor
 from tenure.errors import BadRequest
-from tenure.loader.profile import CustomerItem
+from tenure.loader.profile import CustomerItem, moment
 from tenure.warehouse.client import Tenant
+from tenure.wire.times import EARLIEST, LATEST
 
 MAX_LIMIT = 1_000
 MAX_COLUMNS = 10
@@ -33,10 +36,14 @@ class Sort(NamedTuple):
 
 
 SORTS = {
-    "last_seen": Sort("toUnixTimestamp64Milli(last_seen)", "events = 0"),
-    "first_seen": Sort("toUnixTimestamp64Milli(first_seen)", "events = 0"),
+    "last_seen": Sort("toUnixTimestamp64Milli(last_seen)", f"toUnixTimestamp64Milli(last_seen) <= {EARLIEST}"),
+    "last_used": Sort(LAST_USED, f"{LAST_USED} <= {EARLIEST}"),
+    "last_received": Sort(
+        "toUnixTimestamp64Milli(last_received)", f"toUnixTimestamp64Milli(last_received) <= {EARLIEST}"
+    ),
+    "first_seen": Sort("toUnixTimestamp64Milli(first_seen)", f"toUnixTimestamp64Milli(first_seen) >= {LATEST}"),
     "events": Sort("toInt64(events)", "events = 0"),
-    "mrr": Sort("toInt64(least(mrr, 900000000000000) * 10000)", "mrr_currency = ''"),
+    "mrr": Sort("mrr", "mrr_currency = ''", "Decimal(38, 10)", "toDecimal128(0, 10)"),
     "renews_at": Sort("toUnixTimestamp64Milli(assumeNotNull(renews_at))", "isNull(renews_at)"),
     "paying_since": Sort("toInt64(assumeNotNull(paying_since))", "isNull(paying_since)"),
     "health": Sort("toInt64(assumeNotNull(score))", "isNull(score)"),
@@ -52,12 +59,14 @@ ATTRIBUTE = "attribute:"
 """A sort that begins so is by the attribute of that name: numbers, then texts."""
 
 _MINE = "attribute_values[indexOf(attribute_names, {sorted_by:String})]"
+_NO_DECIMAL = "toDecimal256(0, 18)"
 _OF_ATTRIBUTE = Sort(
-    f"(isNull(toFloat64OrNull({_MINE}) AS number)::Bool, ifNull(number, 0), "
-    f"if(isNull(number), leftUTF8(lowerUTF8(JSONExtractString({_MINE})), 64), ''))",
-    "indexOf(attribute_names, {sorted_by:String}) = 0", "Tuple(Bool, Float64, String)", "(false, 0, '')",
+    f"(isNull({decimal(_MINE)} AS number)::Bool, ifNull(number, {_NO_DECIMAL}), ifNull({remainder(_MINE)}, 0.), "
+    f"if(isNull(number), leftUTF8({folded(f'JSONExtractString({_MINE})')}, 64), ''))",
+    "indexOf(attribute_names, {sorted_by:String}) = 0", "Tuple(Bool, Decimal(76, 18), Float64, String)",
+    f"(false, {_NO_DECIMAL}, 0., '')",
 )  # fmt: skip
-_KINDS = {"Int64": int, "String": str, _OF_ATTRIBUTE.type: tuple}
+_KINDS = {"Int64": int, "String": str, "Decimal(38, 10)": Decimal, _OF_ATTRIBUTE.type: tuple}
 """What a cursor holds for each type of value."""
 
 
@@ -100,22 +109,25 @@ def customers(
     where, parameters = conditions(filters)
     if field.startswith(ATTRIBUTE):
         parameters["sorted_by"] = field.removeprefix(ATTRIBUTE)
-    asked = msgspec.msgpack.encode((tenant.app, sort, msgspec.structs.replace(filters, now=0)))
+    if field == "last_used":
+        parameters["uses"] = list(filters.uses)
+    asked = msgspec.msgpack.encode((tenant.app, sort, filters.question))
     question = blake2b(asked, digest_size=8, person=b"customers").digest()
     if cursor is not None:
         after = Cursor.parse(cursor, question, _KINDS[by.type])
         where.append(_beyond(by.type, descending))
-        parameters |= {"after_absent": after.absent, "after": after.value, "after_customer": after.customer}
+        parameters |= {"after_absent": after.absent, "after_customer": after.customer, **_after(after.value)}
     sql = (_PAGE + _WITH_FEW_THREADS * tenant.is_embedded).format(
         **by._asdict(), shown=_shown(attributes), direction="DESC" if descending else "ASC",
         where=" AND ".join(["NOT deleted", *where]),
     )  # fmt: skip
     rows = tenant.rows(sql, parameters | {"limit": limit + 1})
-    items = [_item(row[3:], attributes) for row in rows[:limit]]
+    uses = frozenset(filters.uses)
+    items = [_item(row[3:], attributes, uses) for row in rows[:limit]]
     if len(rows) <= limit:
         return Customers(items, None)
     customer, absent, value, *_ = rows[limit - 1]
-    return Customers(items, Cursor(question, bool(absent), value, bytes(customer)).text())
+    return Customers(items, Cursor(question, bool(absent), _plain(value), bytes(customer)).text())
 
 
 def all_customers(tenant: Tenant, filters: Filter, attributes: Sequence[str] = ()) -> Iterator[CustomerItem]:
@@ -125,7 +137,8 @@ def all_customers(tenant: Tenant, filters: Filter, attributes: Sequence[str] = (
     """
     where, parameters = conditions(filters)
     sql = _ALL.format(shown=_shown(attributes), where=" AND ".join(["NOT deleted", *where]))
-    return (_item(row, attributes) for row in tenant.stream(sql, parameters))
+    uses = frozenset(filters.uses)
+    return (_item(row, attributes, uses) for row in tenant.stream(sql, parameters))
 
 
 def count_customers(tenant: Tenant, filters: Filter) -> int:
@@ -145,13 +158,23 @@ def _sort(field: str) -> Sort:
     return SORTS[field]
 
 
+def _plain(value: Any) -> Any:
+    """A value to sort by, as a cursor has it."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return format(value, "f") if isinstance(value, Decimal) else value
+
+
 def _shown(attributes: Sequence[str]) -> str:
-    return "shown, attribute_names, attribute_values" if attributes else "shown"
+    beside = ", attribute_names, attribute_values" if attributes else ""
+    return f"shown, names, verified_lasts{beside}"
 
 
-def _item(row: Sequence[Any], attributes: Sequence[str]) -> CustomerItem:
-    shown, *known = row
+def _item(row: Sequence[Any], attributes: Sequence[str], uses: Set[str]) -> CustomerItem:
+    shown, names, lasts, *known = row
     item = msgspec.json.decode(shown, type=CustomerItem)
+    used = max((at for name, at in zip(names, lasts, strict=False) if name in uses), default=EARLIEST)
+    item.last_used = moment(used)
     if attributes:
         values = dict(zip(*known, strict=True))
         item.attributes = {name: msgspec.Raw(values[name].encode()) for name in attributes if name in values}
@@ -160,8 +183,21 @@ def _item(row: Sequence[Any], attributes: Sequence[str]) -> CustomerItem:
 
 def _beyond(kind: str, descending: bool) -> str:
     """The condition that a row comes after that of the cursor."""
-    sign = "<" if descending else ">"
+    sign, last = "<" if descending else ">", _LAST.get(kind, f"{{after:{kind}}}")
     return (
-        f"(absent > {{after_absent:Bool}} OR absent = {{after_absent:Bool}} AND (value {sign} {{after:{kind}}} "
-        f"OR value = {{after:{kind}}} AND customer > {{after_customer:FixedString(16)}}))"
+        f"(absent > {{after_absent:Bool}} OR absent = {{after_absent:Bool}} AND (value {sign} {last} "
+        f"OR value = {last} AND customer > {{after_customer:FixedString(16)}}))"
     )
+
+
+_LAST = {
+    "Decimal(38, 10)": "toDecimal128({after:String}, 10)",
+    _OF_ATTRIBUTE.type: "({after_0:Bool}, toDecimal256({after_1:String}, 18), {after_2:Float64}, {after_3:String})",
+}
+"""The value of a cursor, where it is not bound as it is."""
+
+
+def _after(value: Any) -> dict[str, Any]:
+    if isinstance(value, tuple):
+        return {f"after_{place}": part for place, part in enumerate(value)}
+    return {"after": value}

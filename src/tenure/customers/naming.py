@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from tenure.customers import generated, spelling
+from tenure import spelling
+from tenure.customers import generated
 from tenure.wire.fields import NAME_LIMIT
 
 NEAR_DUPLICATE = "near_duplicate"

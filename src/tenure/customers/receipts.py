@@ -16,15 +16,17 @@ from tenure.journal import readers
 from tenure.loader.tombstones import Tombstones, keys_of
 from tenure.receipt import is_receipt
 from tenure.warehouse.client import Tenant
+from tenure.warehouse.first_copies import Standing, standing
 from tenure.wire.times import rfc3339
 
 
 class Element(msgspec.Struct, omit_defaults=True):
     """One element of a request and what became of it.
 
-    `outcome` is pending, stored, duplicate (then `of` is the receipt that came first, and `conflict` tells
-    whether that one said something else), quarantined or rejected (then `code`, `field` and `message` say why),
-    replayed (it was quarantined, and came again, repaired, under the receipt `replay`), or erased (its customer was).
+    `outcome` is pending, stored, duplicate (then `of` is the receipt of the copy that counts, which came first or is
+    verified, and `conflict` tells whether that one said something else), quarantined or rejected (then `code`, `field`
+    and `message` say why), replayed (it was quarantined, and came again, repaired, under the receipt `replay`), or
+    erased (its customer was).
     """
 
     index: int | None
@@ -55,11 +57,6 @@ class Receipt(msgspec.Struct, omit_defaults=True):
 _ARRIVALS = """
 SELECT kind, position, part, event_id, content, outcome, code, toUnixTimestamp64Milli(received_at), dialect
 FROM arrival FINAL WHERE receipt = {receipt:FixedString(16)} ORDER BY position, kind, part
-"""
-_FIRST_COPIES = """
-SELECT event_id, receipt, position, content FROM first_copy
-WHERE event_id IN (SELECT event_id FROM arrival WHERE receipt = {receipt:FixedString(16)} AND kind = 'event')
-ORDER BY precedence DESC LIMIT 1 BY event_id
 """
 _REFUSALS = """
 SELECT part, position, field, message, replay FROM quarantine FINAL
@@ -103,7 +100,7 @@ def _in_journal(app: str, erased: Erasures, journals: Path, receipt: str) -> Rec
 
 def _pending(entry: Entry, erased: Erasures) -> Receipt:
     tombstones = Tombstones(erased.erased_at(keys_of(entry)))
-    ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
+    ids = event_ids(entry)
     elements = []
     for event, event_id in zip(entry.events, ids, strict=True):
         outcome = "erased" if tombstones.is_old(entry, event) else "pending"
@@ -128,14 +125,15 @@ def _in_warehouse(tenant: Tenant, receipt: str) -> Receipt | None:
     arrivals = tenant.rows(_ARRIVALS, parameters)
     if not arrivals:
         return None
-    first = {bytes(row[0]): row[1:] for row in tenant.rows(_FIRST_COPIES, parameters)}
+    ids = {bytes(row[3]) for row in arrivals if row[0] == "event"}
+    first = standing(lambda sql, sent: tenant.rows(sql, external=sent), ids)
     refusals = {row[0]: row[1:] for row in tenant.rows(_REFUSALS, parameters)}
     elements = [_element(row, receipt, first, refusals) for row in arrivals]
     replay_of = next((bytes(row[0]).hex() for row in tenant.rows(_REPLAY_OF, parameters)), None)
     return Receipt(receipt, rfc3339(arrivals[0][7]), arrivals[0][8], elements, replay_of)
 
 
-def _element(row: Any, receipt: str, first: dict[bytes, Any], refusals: dict[int, Any]) -> Element:
+def _element(row: Any, receipt: str, first: dict[bytes, Standing], refusals: dict[int, Any]) -> Element:
     kind, position, part, event_id, content, outcome, code, _, _ = row
     if kind == "refusal" and outcome == "erased":
         return Element(position, kind, outcome, code=code)
@@ -147,8 +145,8 @@ def _element(row: Any, receipt: str, first: dict[bytes, Any], refusals: dict[int
         return Element(position, kind, "erased" if outcome == "erased" else "stored")
     if outcome == "erased" or bytes(event_id) not in first:
         return Element(position, kind, "erased", event_id=event_id.hex())
-    first_receipt, first_position, first_content = first[bytes(event_id)]
-    if (first_receipt.hex(), first_position) == (receipt, position):
+    copy = first[bytes(event_id)].copy
+    if (copy.receipt.hex(), copy.position) == (receipt, position):
         return Element(position, kind, "stored", event_id=event_id.hex())
-    conflict = bytes(first_content) != bytes(content)
-    return Element(position, kind, "duplicate", event_id=event_id.hex(), of=first_receipt.hex(), conflict=conflict)
+    conflict = copy.content != bytes(content)
+    return Element(position, kind, "duplicate", event_id=event_id.hex(), of=copy.receipt.hex(), conflict=conflict)

@@ -21,14 +21,14 @@ from tenure.customers.customer import Customer
 from tenure.customers.ledger import Change, MovementShown, SpellShown
 from tenure.errors import BadRequest
 from tenure.loader.ledger import level, moment
-from tenure.subscriptions.account import OWN, state_at
+from tenure.subscriptions.account import OWN, is_silent, state_at
 from tenure.subscriptions.amount import exactly
-from tenure.subscriptions.fact import Fact, Item
+from tenure.subscriptions.fact import Fact, Item, known
 from tenure.subscriptions.ledger import Subscription, day_of
-from tenure.subscriptions.mrr import mrr
+from tenure.subscriptions.mrr import is_unknown, mrr
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.spells import Spell
-from tenure.subscriptions.state import Span, timeline
+from tenure.subscriptions.state import Span, State, timeline
 from tenure.warehouse.client import Tenant
 from tenure.wire.times import rfc3339
 
@@ -39,10 +39,10 @@ SHOWN = 100
 
 
 class ItemShown(msgspec.Struct):
-    """A priced line of a subscription. `amount` is for the whole quantity, in units; null without a currency."""
+    """A priced line of a subscription. `amount` is for the whole quantity, in units; null where nobody told it."""
 
     plan: str
-    amount: str
+    amount: str | None
     quantity: int
     interval: str
     interval_count: int
@@ -56,8 +56,8 @@ class StateShown(msgspec.Struct):
     until: str | None
     """Null: from then on."""
     status: str
-    mrr: str
-    """In units of `currency` a month, by the rules of the app."""
+    mrr: str | None
+    """In units of `currency` a month, by the rules of the app; null where the price was never told."""
     currency: str
     items: list[ItemShown]
     discounts: int
@@ -91,6 +91,8 @@ class SubscriptionShown(msgspec.Struct):
     id: str
     status: str | None
     """Now; null before it begins."""
+    silent: bool
+    """Its period ended over 31 days ago, and nothing was heard of it since: it may be over."""
     states: list[StateShown]
     state_count: int
     evidence: list[Evidence]
@@ -183,11 +185,13 @@ def _whole(tenant: Tenant, customer: Customer, billing: Billing, today: date, as
 def _shown(subscription: Subscription, said: Sequence[Said], rules: Rules, now: int) -> SubscriptionShown:
     spans = timeline(one.fact for one in said)
     current = state_at(spans, now)
-    newest = sorted(said, key=lambda one: (one.fact.order, one.event_id), reverse=True)
+    places = {fact.identity: place for place, fact in enumerate(known(one.fact for one in said))}
+    newest = sorted(said, key=lambda one: (places[one.fact.identity], one.event_id), reverse=True)
     return SubscriptionShown(
         source=subscription.source,
         id=subscription.id,
         status=current.status if current else None,
+        silent=current is not None and is_silent(current, max(one.fact.effective_at for one in said), now),
         states=[_state(span, rules) for span in spans[: -SHOWN - 1 : -1]],
         state_count=len(spans),
         evidence=[_evidence(one) for one in newest[:SHOWN]],
@@ -202,9 +206,9 @@ def _state(span: Span, rules: Rules) -> StateShown:
         since=moment(span.start),
         until=moment(span.end),
         status=state.status,
-        mrr=exactly(Fraction(level(mrr(state, rules))), state.currency),
+        mrr=_mrr(state, rules),
         currency=state.currency,
-        items=[_item(item, state.currency) for item in state.items],
+        items=[_item(item, state.currency) for item in state.items or ()],
         discounts=len(state.discounts),
         paused_until=moment(state.pause.ends_at) if state.pause else None,
         cause=state.cause,
@@ -213,9 +217,15 @@ def _state(span: Span, rules: Rules) -> StateShown:
     )
 
 
+def _mrr(state: State, rules: Rules) -> str | None:
+    """Null where nothing is known of it: of a part that is known, that."""
+    found = mrr(state, rules)
+    return None if not found and is_unknown(state, rules) else exactly(Fraction(level(found)), state.currency)
+
+
 def _item(item: Item, currency: str) -> ItemShown:
-    amount = exactly(Fraction(item.amount), currency)
-    return ItemShown(item.plan, amount, item.quantity, item.unit, item.count, item.kind)
+    amount = None if item.amount is None else exactly(Fraction(item.amount), currency)
+    return ItemShown(item.plan or "", amount, item.quantity, item.unit, item.count, item.kind)
 
 
 _TIMES = ("period_start", "period_end", "trial_end", "canceled_at", "cancel_at", "ended_at")

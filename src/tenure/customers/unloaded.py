@@ -19,9 +19,10 @@ from tenure import entry as entries
 from tenure.control.erasures import Erasures
 from tenure.control.link import Link
 from tenure.control.links import Links
+from tenure.customers import addresses
 from tenure.entry import Entry
 from tenure.event import Event, Identify
-from tenure.identity import Identifier, event_ids, identifiers, identity_key
+from tenure.identity import Identifier, event_ids, identifiers, identity_key, normal
 from tenure.journal import Loaded, readers
 from tenure.loader import links
 from tenure.loader.tombstones import Tombstones
@@ -56,6 +57,18 @@ class Unloaded:
         """Those of the identifiers that an element is about."""
         return {side for side in meant if self._with([side])}
 
+    def at_address(self, text: str) -> set[Identifier]:
+        """Identifiers of those of whom a verified element says that they have an address, `email:` before it or not."""
+        address = normal("email", text.removeprefix("email:"))
+        return {
+            identifiers(said.item)[0]
+            for about in self._about.values()
+            for said in about
+            if isinstance(said.item, Identify)
+            and (said.entry.verified or said.item.signed)
+            and address in addresses.said(said.item)
+        }
+
     def facts(self, identifier: Identifier, stored: Links) -> list[Link]:
         """Every fact that can matter to whose an identifier is: those stored, and those said here."""
         found: dict[str, Link] = {}
@@ -86,7 +99,7 @@ class Unloaded:
 def _elements(entry: Entry) -> Iterator[_Said]:
     ids: Iterable[bytes] = repeat(b"")
     if entry.dialect == churn_event.DIALECT:
-        ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
+        ids = event_ids(entry)
     yield from (_Said(entry, event, event_id) for event, event_id in zip(entry.events, ids, strict=False))
     yield from (_Said(entry, identify, b"") for identify in entry.identifies)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from tenure.churn_event import ChurnEvent
+from tenure.control.keys import WHAT_TO_DO
 from tenure.control.store import Store
 from tenure.customers.activity import Activity, activity
 from tenure.customers.as_of import received_by
 from tenure.customers.attributes import Attribute, customer_attributes, name_of
 from tenure.customers.billing import CustomerBilling, billing_of
 from tenure.customers.churn_events import churn_events
-from tenure.customers.customer import Customer, find_customer
+from tenure.customers.customer import Customer
 from tenure.customers.health import count, customer_health
+from tenure.customers.use import uses
 from tenure.customers.users import Users, users
 from tenure.health.score import HealthInShort, in_short
 from tenure.identity import CHURN_EVENT_ID
@@ -53,6 +55,8 @@ class CustomerView(msgspec.Struct):
     churn_events: list[ChurnEvent]
     receipts: list[Received]
     """The latest."""
+    held_back: str | None
+    """What to do where attributes, channels or events are held back as unverified; null where nothing is."""
     as_of: str | None
     """By what had been received by then; null: by all."""
 
@@ -78,12 +82,11 @@ _IDENTIFIED = """
 """
 
 
-def view(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> CustomerView:
-    """The customer that has this identifier, by what had been received by `as_of` (milliseconds since 1970 UTC).
+def view(tenant: Tenant, store: Store, customer: Customer, as_of: int | None = None) -> CustomerView:
+    """A customer as a whole, by what had been received by `as_of` (milliseconds since 1970 UTC).
 
-    Days are counted back from `as_of`, or from now. Raises NotFound and Unavailable.
+    Days are counted back from `as_of`, or from now. Raises Unavailable.
     """
-    customer = find_customer(tenant, store, text, as_of)
     known = customer_attributes(tenant, customer, limit=0, as_of=as_of)
     counts = count(tenant, store, customer, as_of)
     paid = billing_of(tenant, customer, store.billing.of(tenant.app), as_of)
@@ -95,7 +98,7 @@ def view(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> C
         identifiers=identifiers,
         name=name_of(known),
         health=in_short(customer_health(tenant, store, customer, counts, paid, as_of)),
-        activity=activity(counts),
+        activity=activity(counts, uses(tenant, store, as_of)),
         billing=paid,
         attributes=known.attributes,
         unverified=known.unverified,
@@ -104,6 +107,7 @@ def view(tenant: Tenant, store: Store, text: str, as_of: int | None = None) -> C
         users=users(tenant, customer, limit=SHOWN, as_of=as_of) if has_users else Users([], None),
         churn_events=churn_events(tenant, customer, limit=SHOWN, as_of=as_of) if counts.churn_events else [],
         receipts=_receipts(tenant, customer, as_of, identified="identify" in beside),
+        held_back=WHAT_TO_DO if known.held_back or counts.total.verified < counts.total.events else None,
         as_of=None if as_of is None else rfc3339(as_of),
     )
 

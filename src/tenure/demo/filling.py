@@ -25,7 +25,7 @@ def fill(settings: Settings, record: Record, app: str, secret_key: str, progress
 
     Raises Unavailable when the journal cannot be written.
     """
-    with Delivery(settings) as delivery:
+    with Delivery(settings, f"demo {record.seed} {record.customers} {record.days} {record.end} {app}") as delivery:
         generating = progress.add_task("Generating", total=1)
         requests = History(record.customers, record.days, record.seed, record.end).requests()
         progress.update(generating, completed=1)
@@ -43,7 +43,7 @@ def _write(requests: list[Request], delivery: Delivery, app: str, key_prefix: st
     for start in range(0, len(requests), CHUNK):
         chunk = requests[start : start + CHUNK]
         taken = [take(request, app, key_prefix) for request in chunk]
-        delivery.append([(entry.receipt, entries.encode(entry)) for entry in taken], lambda _: None)
+        delivery.append([entries.record(entry) for entry in taken], lambda _: None)
         events += sum(len(entry.events) for entry, request in zip(taken, chunk, strict=True) if not request.retry)
         progress.advance(bar, len(chunk))
     return events

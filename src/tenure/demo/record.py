@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from tenure.directories import sync_directory
 from tenure.errors import TenureError
-from tenure.journal import sync_directory
 
 
 class Record(msgspec.Struct):

@@ -6,6 +6,7 @@ points add up to the score, and what was possible to 100.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final, Literal
 
 import msgspec
@@ -15,7 +16,6 @@ from tenure.health.billing import Billing
 from tenure.health.history import BEFORE, DAYS, RECENT, History, Others
 from tenure.health.parts import Evidence, Level
 from tenure.health.settings import HealthSettings, Weights
-from tenure.health.signals import Signals
 from tenure.health.summary import Summary, judge
 from tenure.subscriptions.mrr import rounded
 from tenure.wire.times import rfc3339
@@ -95,6 +95,8 @@ class Health(msgspec.Struct):
     """Events dated after the moment of the question: they count once it has come."""
     cut: bool
     """Whether there are more names and days than the 20,000 that are looked at."""
+    held_back: bool
+    """Whether unverified events of the last 30 days count nowhere: send with a secret or trusted key."""
     weights: Weights
     thresholds: Thresholds
     at: str
@@ -116,11 +118,17 @@ class HealthInShort(msgspec.Struct):
     broken_tracking: list[str]
 
 
-def health(
-    history: History, others: Others, settings: HealthSettings, billing: Billing | None, as_of: int | None = None
+def health(  # noqa: PLR0917 - whose, by whose settings, and what is known of them
+    history: History,
+    others: Others,
+    settings: HealthSettings,
+    billing: Billing | None,
+    as_of: int | None = None,
+    frequent: Container[str] | None = None,
 ) -> Health:
-    """The health of a customer at `history.now`. `as_of`, in milliseconds since 1970 UTC, is only told."""
-    signals = Signals(settings.signals)
+    """The health of a customer at `history.now`. `as_of`, in milliseconds since 1970 UTC, is only told. `frequent` has
+    the names of the app's own that enough customers have sent, see `Signals`."""
+    signals = settings.meanings(frequent)
     judged = judge(history, others, signals)
     found = parts.levels(history, judged, others, signals, billing)
     reasons = _insufficient(history, found, settings.weights)
@@ -134,6 +142,7 @@ def health(
         known_since=None if history.known_since is None else rfc3339(history.known_since),
         dated_ahead=history.ahead,
         cut=history.cut,
+        held_back=bool(judged.summary.unverified),
         weights=settings.weights,
         thresholds=Thresholds(),
         at=rfc3339(history.now),

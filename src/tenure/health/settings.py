@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from tenure.errors import BadRequest
-from tenure.health.signals import SIGNS, Sign
+from tenure.health.signals import NO_USE, SIGNS, Sign, Signals
 from tenure.wire import codes, fields
 from tenure.wire.fields import NAME_LIMIT
 
@@ -41,17 +41,29 @@ class HealthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     signals: Annotated[dict[Name, Sign], Meta(max_length=MAX_DECLARED)] = {}
     """Names with the sign that they have in this app; they win over what is recognised."""
     weights: Weights = Weights()
+    no_use: Annotated[tuple[Name, ...], Meta(max_length=MAX_DECLARED)] | None = None
+    """Names that are no use, in any spelling, however many customers send them; None: those of Tenure's own list."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The names that are no use, of the app or of Tenure's own list."""
+        return NO_USE if self.no_use is None else self.no_use
+
+    def meanings(self, frequent: Container[str] | None = None) -> Signals:
+        """What names say; `frequent` has those of the app's own that enough customers have sent, None: all."""
+        return Signals(self.signals, self.left_out, frequent)
 
 
 _EXPECTED = {
     "signals": f"an object of up to {MAX_DECLARED} names of 1 to {NAME_LIMIT} characters, each with one of "
     f"{', '.join(SIGNS)}",
     "weights": f"an object of {', '.join(Weights.__struct_fields__)}: whole numbers from 0 to 100, not all 0",
+    "no_use": f"an array of up to {MAX_DECLARED} names of 1 to {NAME_LIMIT} characters, or null for Tenure's own list",
 }
 
 
 def changed(settings: HealthSettings, given: Mapping[str, object]) -> HealthSettings:
-    """The settings with `signals` or `weights`, or both, replaced as a whole. Raises BadRequest."""
+    """The settings with `signals`, `weights` or `no_use` replaced as a whole. Raises BadRequest."""
     if rest := fields.rest(dict(given), _EXPECTED.keys()):
         raise fields.unknown(rest)
     return msgspec.structs.replace(settings, **{field: _converted(field, value) for field, value in given.items()})

@@ -7,7 +7,6 @@ is missing, every row was refused; or the file is damaged, and only what comes b
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,12 +20,14 @@ from tenure.control.database import connect, migrate
 from tenure.control.store import Store
 from tenure.errors import ImportInvalid
 from tenure.importer.job import Reading, Result, Summary, import_file, rehearse_file
-from tenure.importer.mapping import ALIASES, AMOUNTS, MINOR, Wishes
+from tenure.importer.mapping import ALIASES, AMOUNTS, MINOR, NO_PRESET, Wishes
 from tenure.importer.open_file import FORMATS, Form
+from tenure.importer.presets import PRESETS
 from tenure.importer.progress import ProgressBar
 from tenure.importer.statements import StatementMapping
 from tenure.importer.stripe_file import StripeReading, from_standard_input
 from tenure.settings import Settings
+from tenure.stop_signals import interrupt_on_stop
 
 _FIELDS = ", ".join(ALIASES)
 
@@ -74,6 +75,12 @@ def import_command(
     amounts: Annotated[
         str, typer.Option(help="With --subscriptions: cents and the like (minor), or units with decimals (units).")
     ] = MINOR,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help=f"Whose export it is: {', '.join((*PRESETS, NO_PRESET))}.", show_default="by its columns"
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, keep nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
@@ -94,12 +101,13 @@ def import_command(
         properties=_names(properties),
         time_format=time_format,
         amounts=amounts,
+        preset=preset,
     )
     settings = _settings(data)
     control = connect(settings)
     migrate(control)
     app_id = Store(control).app(app).id
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the roles started here are stopped in order
+    interrupt_on_stop()
     rows = Reading(form=form, wishes=wishes, subscriptions=subscriptions)
     reading = StripeReading() if stripe or stripe_api else rows
     with ExitStack() as until_done:
@@ -109,7 +117,7 @@ def import_command(
 
             file = until_done.enter_context(downloaded(settings.data, app_id, stripe_base, bar))
         elif stripe and file == Path("-"):
-            file = until_done.enter_context(from_standard_input())
+            file = until_done.enter_context(from_standard_input(settings.data, app_id))
         assert file is not None
         result = rehearse_file(file, reading, bar) if dry_run else import_file(settings, app_id, file, reading, bar)
     _print(result, json)
@@ -124,12 +132,20 @@ def _print(result: Result, json: bool) -> None:
 
 def _sentences(done: Summary) -> str:
     refused = sum(done.refused.values())
-    lines = [f"{done.rows:,} rows: {done.events:,} events, {refused:,} refused"]
+    attributes = f", {done.identifies:,} with attributes" if done.identifies else ""
+    lines = [f"{done.rows:,} rows: {done.events:,} events{attributes}, {refused:,} refused"]
     lines += [f"  {number:,} {code}" for code, number in sorted(done.refused.items())]
+    for kind, number in sorted(done.placeholders.items()):
+        lines.append(f"  {number:,} with a placeholder for a {kind} (see docs/identity.md): it links nothing")
+    if done.first_at is not None:
+        lines.append(f"from {done.first_at} to {done.last_at}")
     if done.stored is None:
         lines.append("nothing was kept (--dry-run)")
     else:
         lines.append(f"{done.stored:,} stored, {done.duplicates:,} there already, in {done.seconds:,.1f} s")
+    if done.conflicts:
+        lines.append(f"{done.conflicts:,} NOT stored, in conflict with another row of their message id:")
+        lines += [f"  {example}" for example in done.conflict_examples]
     return "\n".join(lines)
 
 

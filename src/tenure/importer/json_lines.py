@@ -8,12 +8,12 @@ from typing import cast
 
 from tenure.errors import BadRequest
 from tenure.importer.lines import MAX_LINE, Line, LineFile
-from tenure.importer.row import Row
+from tenure.importer.row import Layout, Row
 from tenure.wire import codes
 from tenure.wire.json import MAX_DEPTH, parse
 
 SAMPLE_LINES = 10_000
-"""A column is known when it is in one of the first so many lines."""
+"""The columns are those of the first so many lines; one that comes later is taken by its name."""
 
 _FAULTS = {
     codes.INVALID_JSON: "it is not JSON in UTF-8.",
@@ -24,13 +24,10 @@ _FAULTS = {
 class JsonLinesFile:
     """A JSONL file. Its columns are the keys of its first `SAMPLE_LINES` lines."""
 
-    unit = "line"
-    numeric_text = False
-
     def __init__(self, path: Path) -> None:
         sample = LineFile(path)
         try:
-            self.columns = _columns(sample)
+            self.layout = _layout(sample)
         finally:
             sample.close()
         self._file = LineFile(path)
@@ -53,14 +50,19 @@ class JsonLinesFile:
         self._file.close()
 
 
-def _columns(file: LineFile) -> list[str]:
+def _layout(file: LineFile) -> Layout:
     """The keys in the order in which they come. Raises Damaged when not even the sample can be read."""
     found: dict[str, object] = {}
+    first: dict[str, object] = {}
+    number = 0
     for line in file.lines():
-        found |= dict.fromkeys(_row(line).values)
-        if line.number == SAMPLE_LINES:
+        number = line.number
+        values = _row(line).values
+        first = first or values
+        found |= dict.fromkeys(values)
+        if number == SAMPLE_LINES:
             break
-    return list(found)
+    return Layout("line", list(found), complete=number < SAMPLE_LINES, sample=first)
 
 
 def _filled(lines: Iterator[Line]) -> Iterator[Line]:

@@ -48,8 +48,8 @@ def _open(path: Path, form: Form) -> Source:
     if kind not in FORMATS:
         raise ImportInvalid(f"cannot tell what {path} is; say so with --format ({', '.join(FORMATS)})")
     if kind == CSV:
-        delimiter = form.delimiter or ("\t" if suffix == ".tsv" else ",")
-        return CsvFile(path, delimiter=_delimiter(delimiter), columns=form.columns)
+        delimiter = form.delimiter or ("\t" if suffix == ".tsv" else None)
+        return CsvFile(path, delimiter=None if delimiter is None else _delimiter(delimiter), columns=form.columns)
     if form.delimiter is not None or form.columns is not None:
         raise ImportInvalid(f"--delimiter and --no-header are for CSV; {path} is {kind}")
     if kind == JSONL:

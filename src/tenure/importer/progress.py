@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tenure.event import Refusal
 from tenure.importer.mapping import FieldMapping
 
+LEAST_SECONDS = 2.0
+"""After so long, how long the rest takes can be told."""
 EXAMPLES = 5
 """Refused rows that are shown."""
 
@@ -29,6 +32,7 @@ class ProgressBar:
         )
         self._task = self._progress.add_task("reading", total=1.0, detail="")
         self._start_rows: int | None = None
+        self._start_fraction = 0.0
         self._most_waiting = 0
         self._examples = 0
 
@@ -43,7 +47,8 @@ class ProgressBar:
 
     def began(self, mapping: FieldMapping) -> None:
         """Show how the columns are understood."""
-        given = [f"{field}: column {column}" for field, column in mapping.columns.items()]
+        said = [] if mapping.preset is None else [f"read as an export of {mapping.preset} (--from)"]
+        given = said + [f"{field}: column {column}" for field, column in mapping.columns.items()]
         given += [f"{field}: {value!r}" for field, value in mapping.constants.items()]
         self._console.print("\n".join(given), style="dim", markup=False, highlight=False)
 
@@ -51,10 +56,19 @@ class ProgressBar:
         """So much has been read; `fraction` of the file, from 0 to 1."""
         if self._start_rows is None:
             self._start_rows = rows
+            self._start_fraction = fraction
         seconds = self._progress.tasks[0].elapsed or 0.0
         speed = (rows - self._start_rows) / seconds if seconds else 0.0
-        detail = f"{rows:,} rows, {speed:,.0f} rows/s"
+        detail = f"{rows:,} rows, {speed:,.0f} rows/s{self._left(seconds, fraction)}"
         self._progress.update(self._task, description="reading", completed=fraction, total=1.0, detail=detail)
+
+    def _left(self, seconds: float, fraction: float) -> str:
+        """How long it takes to read the rest, if it goes on as until now."""
+        done = fraction - self._start_fraction
+        if done <= 0 or seconds < LEAST_SECONDS:
+            return ""
+        left = timedelta(seconds=round(seconds * (1 - fraction) / done))
+        return f", {left} left"
 
     def waiting(self, entries: int) -> None:
         """Waits for the loader, which has so many entries before it."""

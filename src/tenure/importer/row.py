@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from tenure.errors import BadRequest, ImportInvalid
@@ -30,17 +30,26 @@ class Row(NamedTuple):
     """What stood there, when it could not be read."""
 
 
-class Source(Protocol):
-    """An open file of rows. `rows` raises `Damaged` at a point after which nothing can be read."""
+class Layout(NamedTuple):
+    """What can be told of a file before its rows are read."""
 
     unit: str
     """What `Row.place` counts: `line` or `row`."""
-    numeric_text: bool
+    columns: Sequence[str]
+    numeric_text: bool = False
     """Its values are all text, in which numbers are to be found."""
+    complete: bool = True
+    """No row has a column beside `columns`."""
+    sample: Mapping[str, object] = {}
+    """The values of the first row, where they help to tell what the file is."""
+
+
+class Source(Protocol):
+    """An open file of rows. `rows` raises `Damaged` at a point after which nothing can be read."""
 
     @property
-    def columns(self) -> Sequence[str]:
-        """The names of the columns."""
+    def layout(self) -> Layout:
+        """What its rows are like."""
 
     @property
     def fraction(self) -> float:

@@ -11,9 +11,10 @@ import msgspec
 
 from tenure import entry as entry_format
 from tenure.delivery import Delivery
-from tenure.entry import Entry
-from tenure.event import Event, Refusal
-from tenure.importer.mapping import FieldMapping
+from tenure.entry import Entry, Record
+from tenure.event import Event, Identify, Refusal
+from tenure.identity import placeholders
+from tenure.importer.mapping import FieldMapping, Taken
 from tenure.importer.row import Damaged, Source
 from tenure.importer.state import Counts, State
 
@@ -66,31 +67,32 @@ class Import:
         if self._damage is not None:
             raise self._damage
 
-    def _entries(self) -> Iterator[tuple[str, bytes]]:
-        """(receipt, payload) for each entry. The state counts an entry when it is given out."""
-        items: list[Event | Refusal] = []
+    def _entries(self) -> Iterator[Record]:
+        """Each entry. The state counts an entry when it is given out."""
+        rows: list[Taken] = []
         size = 0
         try:
             for row in self._source.rows(self._state.counts.rows):
-                item = self._identified(self._mapping.take(row, len(items)))
-                items.append(item)
-                size += len(item.properties if isinstance(item, Event) else item.payload)
-                if len(items) == ENTRY_ROWS or size >= ENTRY_CHARACTERS:
-                    yield self._entry(items)
-                    items, size = [], 0
+                taken = self._identified(self._mapping.take(row, len(rows)))
+                rows.append(taken)
+                size += sum(map(_size, taken.items))
+                if len(rows) == ENTRY_ROWS or size >= ENTRY_CHARACTERS:
+                    yield self._entry(rows)
+                    rows, size = [], 0
         except Damaged as damage:
             self._damage = damage
-        if items:
-            yield self._entry(items)
+        if rows:
+            yield self._entry(rows)
 
-    def _identified(self, item: Event | Refusal) -> Event | Refusal:
-        if isinstance(item, Refusal) or item.message_id is not None or item.occurred_at is None:
-            return item
-        content = content_of(item)
-        ordinal = self._state.ordinal(item.occurred_at, content)
-        return msgspec.structs.replace(item, message_id=message_id(content, ordinal))
+    def _identified(self, taken: Taken) -> Taken:
+        said = taken.as_before
+        if said is None or said.message_id is not None or said.occurred_at is None:
+            return taken
+        content = content_of(said)
+        ordinal = self._state.ordinal(said.occurred_at, content)
+        return taken.with_message_id(message_id(content, ordinal))
 
-    def _entry(self, items: list[Event | Refusal]) -> tuple[str, bytes]:
+    def _entry(self, rows: list[Taken]) -> Record:
         counts = self._state.counts
         receipt = self._state.receipt(counts.entries)
         entry = Entry(
@@ -100,13 +102,15 @@ class Import:
             dialect=self._mapping.DIALECT,
             verified=True,
             key_prefix="",
-            events=[item for item in items if isinstance(item, Event)],
-            refusals=[item for item in items if isinstance(item, Refusal)],
+            events=[taken.event for taken in rows if taken.event is not None],
+            identifies=[taken.identify for taken in rows if taken.identify is not None],
+            refusals=[taken.refusal for taken in rows if taken.refusal is not None],
         )
+        self._state.note_rows(counts.entries, counts.rows)
         counts.entries += 1
-        count(counts, items, self._watch)
+        count(counts, rows, self._watch)
         self._watch.reading(counts.rows, self._source.fraction)
-        return receipt, entry_format.encode(entry)
+        return entry_format.record(entry)
 
 
 def rehearse(source: Source, mapping: FieldMapping, counts: Counts, watch: Watch) -> None:
@@ -117,15 +121,35 @@ def rehearse(source: Source, mapping: FieldMapping, counts: Counts, watch: Watch
             watch.reading(counts.rows, source.fraction)
 
 
-def count(counts: Counts, items: list[Event | Refusal], watch: Watch) -> None:
+def count(counts: Counts, rows: list[Taken], watch: Watch) -> None:
     """Add what has become of some rows."""
-    counts.rows += len(items)
-    for item in items:
-        if isinstance(item, Event):
+    counts.rows += len(rows)
+    for taken in rows:
+        if taken.event is not None:
             counts.events += 1
-        else:
-            counts.refused[item.code] = counts.refused.get(item.code, 0) + 1
-            watch.refused(item)
+            _cover(counts, taken.event.occurred_at)
+        if taken.identify is not None:
+            counts.identifies += 1
+            _cover(counts, taken.identify.set_at)
+        for kind in {found.kind for item in (taken.event, taken.identify) if item for found in placeholders(item)}:
+            counts.placeholders[kind] = counts.placeholders.get(kind, 0) + 1
+        if taken.refusal is not None:
+            counts.refused[taken.refusal.code] = counts.refused.get(taken.refusal.code, 0) + 1
+            watch.refused(taken.refusal)
+
+
+def _cover(counts: Counts, at: int | None) -> None:
+    """Let the range of times reach this one."""
+    if at is not None:
+        counts.first_at = at if counts.first_at is None else min(counts.first_at, at)
+        counts.last_at = at if counts.last_at is None else max(counts.last_at, at)
+
+
+def _size(item: Event | Identify | Refusal) -> int:
+    """Its characters that have no narrow limit."""
+    if isinstance(item, Event):
+        return len(item.properties) + len(item.context)
+    return len(item.traits) if isinstance(item, Identify) else len(item.payload)
 
 
 def content_of(event: Event) -> bytes:

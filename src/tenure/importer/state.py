@@ -9,13 +9,13 @@ receipt, same `received_at`. So they change nothing, not even a count.
 from __future__ import annotations
 
 import sqlite3
-import time
 from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
 
-from tenure import receipt
+from tenure import clock, receipt
+from tenure.directories import make_directory
 from tenure.errors import AlreadyRunning
 
 _SCHEMA = """
@@ -32,10 +32,13 @@ CREATE TABLE IF NOT EXISTS seen (
     times INTEGER NOT NULL,
     PRIMARY KEY (occurred_at, content)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entry (number INTEGER PRIMARY KEY, first_row INTEGER NOT NULL);
 """
 _COUNT = """
 INSERT INTO seen VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times
 """
+_FORMAT = 2
+"""Of the entries: what an earlier version began is begun anew, and recognized row by row."""
 _FINGERPRINT_BYTES = 64 * 1024
 _CACHE_KIB = 32 * 1024
 
@@ -45,17 +48,23 @@ class Counts(msgspec.Struct):
 
     rows: int = 0
     events: int = 0
+    identifies: int = 0
+    first_at: int | None = None
+    """The earliest time of a row that was taken, milliseconds since 1970 UTC."""
+    last_at: int | None = None
     refused: dict[str, int] = {}
     """By code."""
     entries: int = 0
     """Journal entries, each with its own receipt."""
+    placeholders: dict[str, int] = {}
+    """Rows that have a placeholder for an identifier, by its kind."""
 
 
 class State:
     """The state of the import of one file into one app. One process at a time has it open."""
 
     def __init__(self, directory: Path, app: str, file: Path, fingerprint: str) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(directory)
         name = blake2b(f"{app}/{file.resolve()}".encode(errors="surrogateescape"), digest_size=16).hexdigest()
         self._path = directory / f"{name}.sqlite"
         self._db = sqlite3.connect(self._path, isolation_level=None, timeout=0)
@@ -70,13 +79,25 @@ class State:
         """How many rows with this time and content there were before this one, which counts from now on."""
         return int(self._db.execute(_COUNT, (occurred_at, content)).fetchone()[0]) - 1
 
+    def note_rows(self, entry: int, first_row: int) -> None:
+        """Keep how many rows come before those of an entry, both from 0."""
+        self._db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?)", (entry, first_row))
+
+    def row(self, receipt: str, position: int) -> int | None:
+        """The row, from 0, that has this place in the entry with this receipt; None when it is not of this import."""
+        entry = int(receipt, 16) - self._first_receipt
+        if not 0 <= entry < self.counts.entries:
+            return None
+        (first_row,) = self._db.execute("SELECT first_row FROM entry WHERE number = ?", (entry,)).fetchone()
+        return int(first_row) + position
+
     def receipt(self, entry: int) -> str:
         """The receipt of the journal entry with this number, from 0. They follow each other without gaps."""
         return f"{self._first_receipt + entry:032x}"
 
     def commit(self) -> None:
         """Make durable that everything counted so far is in the journal."""
-        self.received_at = time.time_ns() // 1_000
+        self.received_at = clock.now()
         self._db.execute("UPDATE progress SET received_at = ?, counts = ?", (self.received_at, self._encoded_counts()))
         self._db.execute("COMMIT")
         self._db.execute("BEGIN IMMEDIATE")
@@ -108,10 +129,11 @@ class State:
             self.counts = msgspec.json.decode(kept[2], type=Counts)
             return
         self._first_receipt = int(receipt.new(), 16) >> 32 << 32  # room to count on
-        self.received_at = time.time_ns() // 1_000
+        self.received_at = clock.now()
         self.counts = Counts()
         self._db.execute("DELETE FROM progress")
         self._db.execute("DELETE FROM seen")
+        self._db.execute("DELETE FROM entry")
         row = (fingerprint, f"{self._first_receipt:032x}", self.received_at, self._encoded_counts())
         self._db.execute("INSERT INTO progress VALUES (?, ?, ?, ?)", row)
         self.commit()
@@ -125,5 +147,5 @@ def fingerprint(file: Path, options: object) -> str:
     status = file.stat()
     with file.open("rb") as opened:
         start = opened.read(_FINGERPRINT_BYTES)
-    parts = msgspec.json.encode([status.st_size, status.st_mtime_ns, options])
+    parts = msgspec.json.encode([_FORMAT, status.st_size, status.st_mtime_ns, options])
     return blake2b(parts + start, digest_size=16).hexdigest()

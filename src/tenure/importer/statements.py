@@ -12,24 +12,24 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from tenure.errors import BadRequest
-from tenure.event import Event
+from tenure.errors import BadRequest, ImportInvalid
 from tenure.identity import KINDS
-from tenure.importer import mapping
-from tenure.importer.mapping import UNITS, FieldMapping
-from tenure.importer.row import AMOUNT_NOT_EXACT
-from tenure.importer.values import number_or_text
+from tenure.importer import mapping, time_cells
+from tenure.importer.mapping import NO_PRESET, UNITS, FieldMapping, Taken, Wishes
+from tenure.importer.row import AMOUNT_NOT_EXACT, Layout
+from tenure.importer.statement_lines import StatementLines
+from tenure.importer.values import number_or_text, time_text
 from tenure.subscriptions import statement
 from tenure.subscriptions.sources import reading
 from tenure.subscriptions.sources.reading import Problem
 from tenure.wire import codes, fields, subscriptions, times
 
 _ITEM: Final = ("plan", "amount", "quantity", "interval", "interval_count", "kind")
-_WHOLE: Final = ("amount", "quantity", "interval_count")
+_WHOLE: Final = ("amount", "quantity", "interval_count", "sequence")
 _TEXTS: Final = ("source", "status", "currency", "cause", "reason")
 _TIMES: Final = ("effective_at", *statement.TIMES)
 _IDS: Final = (*KINDS, "subscription", "message_id", "plan")
-_NAMES: Final = (*KINDS, "message_id", "subscription", "effective_at", *_TEXTS, *_ITEM, *statement.TIMES)
+_NAMES: Final = (*KINDS, "message_id", "subscription", "effective_at", "sequence", *_TEXTS, *_ITEM, *statement.TIMES)
 
 
 class StatementMapping(FieldMapping, frozen=True, kw_only=True):
@@ -44,13 +44,22 @@ class StatementMapping(FieldMapping, frozen=True, kw_only=True):
         }
     )
     REQUIRED: ClassVar[tuple[str, ...]] = ("subscription", "effective_at")
+    lines: StatementLines = msgspec.field(default_factory=StatementLines)
 
-    def _event(self, values: Mapping[str, object], index: int) -> Event:
-        given = {field: values[column] for field, column in self.columns.items() if column in values}
+    @classmethod
+    def _preset(cls, wishes: Wishes, source: Layout) -> str | None:
+        if wishes.preset not in (None, NO_PRESET):
+            raise ImportInvalid("--from is for events, not for --subscriptions")
+        return None
+
+    def _take(self, values: Mapping[str, object], index: int) -> Taken:
+        columns = self.columns | self._late_columns(values)
+        given = {field: values[column] for field, column in columns.items() if column in values}
         found = subscriptions.event(self._element(given | self.constants), index)
         if found.occurred_at is None:
             raise fields.missing("effective_at")
-        return msgspec.structs.replace(found, context=self._rest(values))
+        event = self.lines.whole(msgspec.structs.replace(found, context=self._rest(values)))
+        return Taken(event, as_before=event)
 
     def _element(self, given: Mapping[str, object]) -> dict[str, object]:
         """The element that a row is."""
@@ -67,8 +76,10 @@ class StatementMapping(FieldMapping, frozen=True, kw_only=True):
             return mapping.whole(value)
         if name in _WHOLE and isinstance(value, str) and type(number := number_or_text(value)) is int:
             return number
-        if name in _TIMES and value is not None and self.parse_time is not times.parse:
+        if name in _TIMES and value is not None and self.parse_time is not time_cells.parse_time:
             return times.rfc3339(self._time(value, name).ms)
+        if name in _TIMES:
+            return time_text(value)
         return value
 
 

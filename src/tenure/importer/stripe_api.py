@@ -6,6 +6,7 @@ Interrupted, it goes on behind the last object in the file. What happens while i
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import Any, Final
 import msgspec
 from stripe import StripeClient, StripeError
 
+from tenure import import_files
 from tenure.errors import ImportInvalid
 from tenure.importer.run import Watch
+from tenure.importer.stripe_file import TAKEN_AT
 from tenure.wire.json import canonical
 
 PAGE: Final = 100
@@ -38,10 +41,10 @@ def downloaded(data: Path, app: str, base: str | None, watch: Watch) -> Iterator
     key = os.environ.get("STRIPE_API_KEY", "").strip()
     if not key:
         raise ImportInvalid("put an API key of Stripe's (a restricted one that may read) into STRIPE_API_KEY")
-    path = data / "imports" / f"stripe-{app}.jsonl"
+    path = import_files.stripe_download(data, app)
     StripeApi(key, base).download(path, watch)
     yield path
-    path.unlink()
+    path.unlink(missing_ok=True)  # an erasure may have removed it
 
 
 class StripeApi:
@@ -56,11 +59,10 @@ class StripeApi:
         """Write all objects to `path`, one on each line; nothing when it is there. Raises ImportInvalid."""
         if path.exists():
             return
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
+        part = import_files.partial(path)
         number = 0
         try:
-            with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            with import_files.opened(part) as file:
                 for found in self._objects(*_last(file)):
                     file.write(canonical(found).encode() + b"\n")
                     number += 1
@@ -69,15 +71,19 @@ class StripeApi:
             reason = f"{type(error).__name__}, status {error.http_status}"  # Stripe's own message may show the key
             again = f"start again to go on, or from the beginning without the file {part}"
             raise ImportInvalid(f"Stripe's API did not answer as it should ({reason}); {again}") from None
-        part.rename(path)
+        try:
+            part.rename(path)
+        except FileNotFoundError:
+            raise ImportInvalid("somebody was erased, and what was downloaded so far with them; start again") from None
 
     def _objects(self, kind: str | None, last: str | None) -> Iterator[dict[str, Any]]:
         """Every object after the last one that is known."""
         kinds = list(_KINDS)
         for each in kinds[0 if kind is None else kinds.index(kind) :]:
             path, asked = _KINDS[each]
+            asked_at = int(time.time())
             for found in self._pages(path, last if each == kind else None, asked):
-                yield self._whole(found) if each == "subscription" else found
+                yield {**self._whole(found), TAKEN_AT: asked_at} if each == "subscription" else found
 
     def _pages(self, path: str, last: str | None, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         more = True

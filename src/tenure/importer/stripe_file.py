@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import ClassVar, Final
 
+from tenure import import_files
 from tenure.errors import BadRequest, ImportInvalid
-from tenure.event import Event
 from tenure.importer.job import Reading
 from tenure.importer.lines import LineFile
-from tenure.importer.mapping import FieldMapping, Wishes
+from tenure.importer.mapping import FieldMapping, Taken, Wishes
 from tenure.importer.open_file import Form
-from tenure.importer.row import Row, Source
+from tenure.importer.row import Damaged, Layout, Row, Source
 from tenure.wire import codes, stripe, times
 from tenure.wire.json import parse
 
+TAKEN_AT: Final = "tenure_taken_at"
+"""The field in which a downloaded object says when that was, in seconds; in others it is when the file was written."""
 MAX_DOCUMENT: Final = 64 * 1024 * 1024
 """Bytes of a file that is one document: it is held in memory as a whole."""
 
 
 @contextmanager
-def from_standard_input() -> Iterator[Path]:
-    """What comes in, as a file: it is read to the end before anything is taken."""
-    with NamedTemporaryFile(suffix=".jsonl") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.flush()
-        yield Path(copy.name)
+def from_standard_input(data: Path, app: str) -> Iterator[Path]:
+    """What comes in, as a file of the data directory: it is read to the end before anything is taken."""
+    path = import_files.new_copy(data, app)
+    try:
+        with import_files.opened(path) as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 class StripeReading(Reading, frozen=True, kw_only=True):
@@ -44,10 +49,17 @@ class StripeReading(Reading, frozen=True, kw_only=True):
         """The file, and its objects as events. Raises ImportInvalid."""
         try:
             source = StripeFile(file)
+            taken_at = file.stat().st_mtime_ns // 1_000_000
         except OSError as error:
             raise ImportInvalid(f"cannot read {file}: {error.strerror}") from error
         return source, StripeMapping(
-            unit=source.unit, columns={}, constants={}, properties=None, numeric_text=False, parse_time=times.parse
+            unit=source.layout.unit,
+            columns={},
+            constants={},
+            properties=None,
+            numeric_text=False,
+            parse_time=times.parse,
+            taken_at=taken_at,
         )
 
 
@@ -55,20 +67,26 @@ class StripeMapping(FieldMapping, frozen=True, kw_only=True):
     """An object is the event that the webhook route would make of it."""
 
     DIALECT: ClassVar[str] = stripe.DIALECT
+    taken_at: int
+    """When the file was written, in milliseconds."""
 
-    def _event(self, values: Mapping[str, object], index: int) -> Event:
-        return stripe.event_of(values, index)
+    def _take(self, values: Mapping[str, object], index: int) -> Taken:
+        values = dict(values)
+        said = values.pop(TAKEN_AT, None)
+        taken_at = said * 1_000 if type(said) is int else self.taken_at
+        event = stripe.taken(stripe.event_of(values, index), taken_at)
+        return Taken(event, as_before=event)
 
 
 class StripeFile:
     """A file of events and other objects of Stripe's."""
 
-    unit = "object"
-    numeric_text = False
-    columns = ()
+    layout = Layout("object", ())
 
     def __init__(self, path: Path) -> None:
         self._file = LineFile(path)
+        self._goes_on = False
+        """The last list that was read is a page of one that has more."""
 
     @property
     def fraction(self) -> float:
@@ -86,24 +104,46 @@ class StripeFile:
         self._file.close()
 
     def _objects(self) -> Iterator[object]:
-        """Each object, or the bytes of a line that holds none."""
-        document = bytearray()
-        one_each = None
-        for line in self._file.lines():
-            if not line.data.strip():
-                continue
-            value = _value(line.data)
-            if one_each is None:  # the first line tells
-                one_each = value is not None
-            if one_each:
-                yield from _elements(line.data if value is None else value)
-            elif len(document) + len(line.data) > MAX_DOCUMENT:
-                raise ImportInvalid(f"it is one document of over {MAX_DOCUMENT:,} bytes: write one object on each line")
-            else:
-                document += line.data
-        if document:
-            value = _value(bytes(document))
-            yield from _elements(bytes(document) if value is None else value)
+        """Each object, or the bytes of a line that holds none. Raises Damaged at the end of a list that goes on."""
+        lines = (line.data for line in self._file.lines() if line.data.strip())
+        first = next(lines, b"")
+        if _value(first) is not None:  # the first line tells
+            yield from self._elements_of(chain([first], lines))
+        else:
+            yield from self._of_document(chain([first], lines))
+        if self._goes_on:
+            raise Damaged(
+                "the last list is a page of one that goes on (has_more: true), and only the page was taken: give all "
+                "pages, one on each line, or use --stripe-api"
+            )
+
+    def _of_document(self, lines: Iterator[bytes]) -> Iterator[object]:
+        """The objects of a file that is one document; or, where it is none, of lines of which the first is broken."""
+        document: list[bytes] = []
+        size = 0
+        for line in lines:
+            document.append(line)
+            size += len(line)
+            if size > MAX_DOCUMENT:
+                if not any(map(_holds_objects, document)):
+                    message = f"it is one document of over {MAX_DOCUMENT:,} bytes: write one object on each line"
+                    raise ImportInvalid(message)
+                yield from self._elements_of(chain(document, lines))
+                return
+        whole = b"".join(document)
+        has_lines = _value(whole) is None and any(map(_holds_objects, document))
+        yield from self._elements_of(iter(document if has_lines else [whole]))
+
+    def _elements_of(self, documents: Iterable[bytes]) -> Iterator[object]:
+        for document in documents:
+            value = _value(document)
+            if isinstance(value, dict) and value.get("object") == "list" and isinstance(value.get("data"), list):
+                self._goes_on = value.get("has_more") is True
+                value = value["data"]
+            if isinstance(value, list):
+                yield from value
+            elif document.strip():
+                yield document if value is None else value
 
 
 def _value(data: bytes) -> object:
@@ -114,13 +154,8 @@ def _value(data: bytes) -> object:
         return None
 
 
-def _elements(value: object) -> Iterator[object]:
-    if isinstance(value, dict) and value.get("object") == "list" and isinstance(value.get("data"), list):
-        value = value["data"]
-    if isinstance(value, list):
-        yield from value
-    else:
-        yield value
+def _holds_objects(line: bytes) -> bool:
+    return isinstance(_value(line), (dict, list))
 
 
 def _row(place: int, value: object) -> Row:

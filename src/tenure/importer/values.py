@@ -9,6 +9,10 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,14}")
+_BLANK = re.compile(r"\s")
+_ZONE_APART = re.compile(
+    r"(?P<time>.*[0-9])[ \t]+(?:UTC|GMT|(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?))", re.IGNORECASE
+)
 _FRACTION = re.compile(r"-?(?=[0-9.]{3,16}\Z)(?:0|[1-9][0-9]*)\.[0-9]+")
 
 
@@ -20,6 +24,15 @@ def number_or_text(text: str) -> int | float | str:
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _FRACTION.fullmatch(text) else text
+
+
+def time_text(value: object) -> object:
+    """A time as text without blanks around it or before its zone, as BigQuery and spreadsheets write it."""
+    if not isinstance(value, str) or not _BLANK.search(value):
+        return value
+    text = value.strip()
+    found = _ZONE_APART.fullmatch(text)
+    return text if found is None else found["time"] + (found["zone"] or "Z")
 
 
 def plain(value: object) -> object:

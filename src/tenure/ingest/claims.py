@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
 
 from tenure.errors import Unauthenticated
-from tenure.event import Decoded, Event, Identify, Refusal
+from tenure.event import Claim, Decoded, Event, Identify, Refusal
+from tenure.placeholder import is_placeholder
 from tenure.wire import codes
 
 Item = TypeVar("Item", Event, Identify)
@@ -19,13 +20,23 @@ _MESSAGE = (
 )
 
 
-def check_claims(decoded: Decoded, has_signed: Callable[[str, str], bool]) -> None:
-    """Mark what is signed rightly; what is signed wrongly is refused under its index.
+def check_claims(decoded: Decoded, has_signed: Callable[[str, str], bool]) -> frozenset[int]:
+    """Mark what is signed rightly; what is signed wrongly is refused under its index. A signature over a placeholder
+    proves nothing: what it came with is as if it had none. Returns the indexes of what is kept although its signature
+    does not prove the customer.
 
     Raises Unauthenticated when that leaves nothing of the request.
     """
-    right = {claim.index for claim in decoded.claims if has_signed(claim.subject, claim.auth_hash)}
-    wrong = {claim.index for claim in decoded.claims} - right
+
+    def fits(claim: Claim, subjects: Iterable[str]) -> bool:
+        return any(has_signed(subject, claim.auth_hash) for subject in subjects)
+
+    def proves(claim: Claim) -> bool:
+        return fits(claim, (subject for subject in claim.subjects if not is_placeholder("customer_id", subject)))
+
+    right = {claim.index for claim in decoded.claims if proves(claim)}
+    others = [claim for claim in decoded.claims if claim.index not in right]
+    wrong = {claim.index for claim in others if claim.is_required and not fits(claim, claim.subjects + claim.others)}
     if wrong and wrong >= _indexes(decoded.events) | _indexes(decoded.identifies) and not decoded.refusals:
         raise Unauthenticated(_MESSAGE, code=codes.WRONG_AUTH_HASH)
     decoded.events = [_marked(event, right) for event in decoded.events if event.index not in wrong]
@@ -34,6 +45,11 @@ def check_claims(decoded: Decoded, has_signed: Callable[[str, str], bool]) -> No
         Refusal(index=index, code=codes.WRONG_AUTH_HASH, message=_MESSAGE, field="auth_hash", reported=True)
         for index in sorted(wrong)
     ]
+    return frozenset(claim.index for claim in others if _names_somebody(claim)) - wrong
+
+
+def _names_somebody(claim: Claim) -> bool:
+    return not all(is_placeholder("customer_id", subject) for subject in claim.subjects)
 
 
 def _indexes(items: list[Item]) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import structlog
 
 from tenure import receipt as receipts
-from tenure.control.keys import Key
+from tenure.control.keys import WHAT_TO_DO, Key
 from tenure.errors import BadRequest, MethodNotAllowed, Refused, TooLarge
 from tenure.ingest.body import BodyReader, ClientGone
 from tenure.ingest.intake import MAX_IDEMPOTENCY_KEY, Intake
 from tenure.wire import registry
 from tenure.wire.dialect import Operation, Reply
+from tenure.wire.warnings import with_warnings
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -24,17 +26,12 @@ Header = tuple[bytes, bytes]
 log = structlog.get_logger()
 
 RECEIPT_HEADER = b"tenure-receipt"
+UNVERIFIED_HEADER = b"tenure-unverified"
+"""On the answer to what is taken and counts for nothing until its sender is verified: what to do about it."""
 
-PREFLIGHT: list[Header] = [
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"POST, PATCH"),
-    (
-        b"access-control-allow-headers",
-        b"content-type, x-api-key, authorization, x-whisperr-sdk, x-ck-api-key, x-ck-app, idempotency-key",
-    ),
-    (b"access-control-max-age", b"86400"),
-    (b"content-length", b"0"),
-]
+USUAL_HEADERS = "content-type, x-api-key, authorization, x-whisperr-sdk, x-ck-api-key, x-ck-app, idempotency-key"
+"""What a preflight that does not say is told that it may send."""
+ASKED_HEADERS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,4096}")
 CROSS_ORIGIN: list[Header] = [
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"Retry-After, Tenure-Receipt"),
@@ -63,7 +60,7 @@ class Ingest:
     ) -> None:
         """Never raises: what is not foreseen is a logged 500."""
         if scope["method"] == "OPTIONS":
-            await _send(send, Reply(204, b""), PREFLIGHT)
+            await _send(send, Reply(204, b""), preflight(sent))
             return
         receipt = receipts.new()
         headers = [JSON, (RECEIPT_HEADER, receipt.encode()), *CROSS_ORIGIN]
@@ -79,6 +76,8 @@ class Ingest:
             log.exception("ingest failed", receipt=receipt, path=operation.path)
             unforeseen = _Unforeseen("something failed here that should not have; the receipt finds it in the logs")
             reply = Reply(500, operation.error(unforeseen))
+        if reply.held_back:
+            headers.append((UNVERIFIED_HEADER, WHAT_TO_DO.encode()))
         self.intake.count_request(operation.dialect, reply.status)
         await _send(send, reply, headers)
 
@@ -104,7 +103,8 @@ class Ingest:
             raise
         log.debug("request taken", receipt=receipt, app=key.app, key=key.prefix, events=len(decoded.events),
                   identifies=len(decoded.identifies), refusals=len(decoded.refusals))  # fmt: skip
-        return operation.reply(taken)
+        reply = with_warnings(operation.reply(taken), taken)
+        return reply._replace(held_back=taken.entry.holds_back)
 
     async def _authenticate(
         self, operation: Operation, headers: dict[str, str], method: str, receive: Receive
@@ -125,6 +125,27 @@ class Ingest:
         key = await self.intake.authenticate_signed(credentials, body)
         await self.intake.admit(operation, key, headers.get("origin"))
         return key, body
+
+
+def preflight(asked: dict[str, str]) -> list[Header]:
+    """The headers of the answer to a browser that asks what a page of another origin may send.
+
+    It may send any header: tools for tracing add theirs to every request of a page, and there are no cookies here to
+    protect.
+    """
+    wanted = asked.get("access-control-request-headers", "").strip()
+    allowed = wanted if ASKED_HEADERS.fullmatch(wanted) else USUAL_HEADERS
+    headers = [
+        (b"access-control-allow-origin", b"*"),
+        (b"access-control-allow-methods", b"POST, PATCH"),
+        (b"access-control-allow-headers", allowed.encode()),
+        (b"access-control-max-age", b"86400"),
+        (b"vary", b"Access-Control-Request-Headers, Access-Control-Request-Private-Network"),
+        (b"content-length", b"0"),
+    ]
+    if asked.get("access-control-request-private-network", "").lower() == "true":
+        headers.append((b"access-control-allow-private-network", b"true"))
+    return headers
 
 
 class _Unforeseen(Refused):

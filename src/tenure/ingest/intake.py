@@ -11,9 +11,9 @@ from typing import Any
 
 import structlog
 
+from tenure import clock
 from tenure import entry as entries
 from tenure.churn_event import is_churn_event_id
-from tenure.control import keys
 from tenure.control.keys import Key
 from tenure.errors import Forbidden, NotFound, RateLimited, Refused, Unavailable
 from tenure.event import Decoded, whole_request
@@ -21,9 +21,10 @@ from tenure.ingest.claims import check_claims
 from tenure.ingest.keyring import Keyring
 from tenure.ingest.limiter import Limiter
 from tenure.ingest.memory import Memory
+from tenure.ingest.skew import Skew
 from tenure.ingest.turned_away import Door, TurnedAway
 from tenure.journal import GroupCommit
-from tenure.telemetry import EVENTS, IDENTIFIES, JOURNAL_BYTES, REFUSALS, REQUESTS
+from tenure.telemetry import EVENTS, IDENTIFIES, REFUSALS, REQUESTS
 from tenure.wire.dialect import Credentials, Operation, Taken
 
 log = structlog.get_logger()
@@ -40,6 +41,7 @@ class Intake:
         self.journal = journal
         self.limiter = limiter
         self.memory = memory
+        self.skew = Skew()
         self._tally: Counter[tuple[Any, ...]] = Counter()
 
     def authenticate(self, operation: Operation, credentials: Credentials) -> Key:
@@ -78,25 +80,29 @@ class Intake:
             self.keyring.check_tracker(decoded.tracker_key, key.app)
         if decoded.churn_event_id is not None and not is_churn_event_id(key.app, decoded.churn_event_id):
             raise NotFound("this app has no churn event with that id", code="unknown_churn_event")
+        unproven: frozenset[int] = frozenset()
         if decoded.claims:  # in a thread: each customer's signature takes part of a millisecond
-            await asyncio.to_thread(check_claims, decoded, partial(self.keyring.has_signed, key.app))
+            unproven = await asyncio.to_thread(check_claims, decoded, partial(self.keyring.has_signed, key.app))
         kept = entries.of(
             decoded,
             app=key.app,
             receipt=receipt,
-            received_at=time.time_ns() // 1_000,
+            received_at=clock.wall_us(),
             dialect=operation.dialect,
-            verified=key.kind in keys.VOUCHING,
+            verified=key.vouches,
             key_prefix=key.prefix,
             idempotency_key=idempotency_key,
             path=operation.path,
+            order=clock.now(),
+            key=key.id,
         )
         known = await self.memory.known(kept) if operation.asks_what_is_known else {}
-        await self.journal.append(receipt, entries.encode(kept))
+        await self.journal.append(entries.record(kept))
         if operation.asks_what_is_known:
             self.memory.remember(kept)
+        self.skew.note(kept)
         self._count(operation.dialect, decoded)
-        return Taken(kept, known)
+        return Taken(kept, known, unproven)
 
     async def keep_refusal(self, operation: Operation, key: Key, error: Refused, receipt: str) -> None:
         """Put a request that was refused as a whole on record, so that its receipt can tell why.
@@ -140,8 +146,6 @@ class Intake:
         tally, self._tally = self._tally, Counter()
         for (metric, *labels), count in tally.items():
             metric.labels(*labels).inc(count)
-        journal = self.journal.journal
-        JOURNAL_BYTES.labels(journal.slot).set(journal.bytes)
 
     def _count(self, dialect: str, decoded: Decoded) -> None:
         if decoded.events:

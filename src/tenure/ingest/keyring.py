@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Collection
@@ -24,6 +25,10 @@ MISSES_A_SECOND = 20
 often at the most."""
 
 _NO_RULES = Policy()
+
+
+_QUOTED = re.compile("[\"'`\u2018\u2019\u201c\u201d]|\u00e2\u0080[\u0098-\u009d]|.*[\"'`]\\Z", re.DOTALL)
+"""Typographic quotation marks too, be they read as Latin-1, which headers are."""
 
 
 class Known(NamedTuple):
@@ -82,7 +87,8 @@ class Keyring:
         """The key that `secret` is. Raises Unauthenticated if unknown, Forbidden if of none of these kinds."""
         key = self._find(secret)
         if key is None or key.kind not in keys.KINDS or key.kind == keys.TRACKER:
-            raise Unauthenticated("this key is not known here, or has been revoked", code="unknown_key")
+            message = f"this key is not known here, or has been revoked{_hint(secret)}"
+            raise Unauthenticated(message, code="unknown_key")
         if key.kind not in kinds:
             wanted = " or ".join(sorted(kinds))
             raise Forbidden(f"a {key.kind} key may not do this; it takes a {wanted} key", code="wrong_key_kind")
@@ -96,7 +102,8 @@ class Keyring:
         """
         key = self._find(app_id)
         if key is None or key.kind != keys.APP_ID:
-            raise Unauthenticated("this app id is not known here", code="unknown_app", field="x-ck-app")
+            message = f"this app id is not known here{_hint(app_id)}"
+            raise Unauthenticated(message, code="unknown_app", field="x-ck-app")
         self.use.note(key.id)
         return key
 
@@ -132,16 +139,15 @@ class Keyring:
         """Raises Forbidden unless `tracker` is a tracker key of this app."""
         key = self._find(tracker)
         if key is None or key.kind != keys.TRACKER or key.app != app:
-            raise Forbidden(
-                "trackerKey does not belong to the key in the header", code="wrong_tracker", field="trackerKey"
-            )
+            message = f"trackerKey does not belong to the key in the header{_hint(tracker)}"
+            raise Forbidden(message, code="wrong_tracker", field="trackerKey")
         self.use.note(key.id)
 
     def check_app_id(self, app_id: str, app: str, field: str = "x-ck-app") -> None:
         """Raises Unauthenticated unless `app_id` is the app's own id or one imported for it."""
         key = self._find(app_id)
         if key is None or key.kind != keys.APP_ID or key.app != app:
-            raise Unauthenticated(f"{field} does not belong to the key", code="wrong_app", field=field)
+            raise Unauthenticated(f"{field} does not belong to the key{_hint(app_id)}", code="wrong_app", field=field)
         self.use.note(key.id)
 
     def _find(self, secret: str) -> Key | None:
@@ -163,6 +169,12 @@ class Keyring:
             return False
         self._misses_left -= 1
         return True
+
+
+def _hint(sent: str) -> str:
+    """What to say of a key that is quoted as on the vendors' pages (`customerscore-key: "your-key"`)."""
+    is_quoted = _QUOTED.match(sent) is not None
+    return ": it was sent in quotation marks, which are no part of it; send it without" if is_quoted else ""
 
 
 def _own_id(app: str) -> Key:

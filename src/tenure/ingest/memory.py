@@ -11,16 +11,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import structlog
-from clickhouse_connect.driver.external import ExternalData
 
 from tenure.entry import Entry
 from tenure.errors import Unavailable
-from tenure.identity import content_hash, event_ids
+from tenure.identity import Names, content_hash, event_names
 from tenure.warehouse.client import Warehouse
+from tenure.warehouse.first_copies import NOTHING_KNOWN, Known, look_up
 
 log = structlog.get_logger()
 
@@ -35,10 +35,13 @@ QUESTIONS: Final = 4
 
 DUPLICATE, CONFLICT = "duplicate", "conflict"
 
-_FIRST_COPIES = """
-SELECT event_id, content FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
-ORDER BY precedence DESC LIMIT 1 BY event_id
-"""
+
+class _Described(NamedTuple):
+    """An event that can be recognised."""
+
+    position: int
+    names: Names
+    content: bytes
 
 
 class Memory:
@@ -52,50 +55,52 @@ class Memory:
 
     async def known(self, entry: Entry) -> dict[int, str]:
         """By index: `duplicate` or `conflict`, for the events of a request that were received before."""
-        described = self._described(entry)
-        contents = {event_id: self._recent[event_id] for _, event_id, _ in described if event_id in self._recent}
-        unknown = [event_id for _, event_id, _ in described if event_id not in contents]
-        contents |= await self._in_warehouse(entry.app, unknown)
+        described = sorted(self._described(entry), key=lambda one: not one.names.trusted)  # whom the others give way to
+        unknown = [one.names for one in described if one.names.own not in self._recent]
+        found = await self._in_warehouse(entry.app, unknown)
+        contents = {event_id: copy.content for event_id, copy in found.copies.items() if copy.counts}
         known: dict[int, str] = {}
-        for index, event_id, content in described:
-            first = contents.setdefault(event_id, content)
-            if first is not content:
-                known[index] = DUPLICATE if first == content else CONFLICT
+        for position, names, content in described:
+            own, rival = found.id_of(names), found.rival_of(names)
+            first = None if names.trusted else contents.get(rival, self._recent.get(rival))
+            first = first or contents.get(own, self._recent.get(own))
+            if first is None:
+                contents[own] = content
+            else:
+                known[position] = DUPLICATE if first == content else CONFLICT
         return known
 
     def remember(self, entry: Entry) -> None:
         """Take note of a request that is durable on disk."""
-        for _, event_id, content in self._described(entry):
-            self._recent.setdefault(event_id, content)
+        for _, names, content in self._described(entry):
+            self._recent.setdefault(names.own, content)
         while len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
 
-    def _described(self, entry: Entry) -> list[tuple[int, bytes, bytes]]:
-        """(index, id, content) of the events that can be recognised: those whose id is not their receipt's."""
+    def _described(self, entry: Entry) -> list[_Described]:
+        """The events that can be recognised: those whose id is not their receipt's."""
         app, dialect, key = entry.app, entry.dialect, entry.idempotency_key
-        ids = event_ids(app, dialect, entry.events, entry.receipt, key)
         return [
-            (event.index, event_id, content_hash(app, dialect, event))
-            for event, event_id in zip(entry.events, ids, strict=True)
+            _Described(event.index, names, content_hash(app, dialect, event))
+            for event, names in zip(entry.events, event_names(entry), strict=True)
             if event.message_id is not None or key is not None or event.precise
         ]
 
-    async def _in_warehouse(self, app: str, ids: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        """Contents by id; empty when the warehouse does not answer in time."""
-        if not ids or self._asking >= QUESTIONS or time.monotonic() < self._not_before:
-            return {}
+    async def _in_warehouse(self, app: str, named: Sequence[Names]) -> Known:
+        """What the warehouse knows of some events; nothing when it does not answer in time."""
+        if not named or self._asking >= QUESTIONS or time.monotonic() < self._not_before:
+            return NOTHING_KNOWN
         self._asking += 1
-        question = asyncio.get_running_loop().run_in_executor(None, self._ask, app, ids)
+        question = asyncio.get_running_loop().run_in_executor(None, self._ask, app, named)
         question.add_done_callback(self._answered)
         done, _ = await asyncio.wait([question], timeout=PATIENCE_SECONDS)
-        return question.result() if done and question.exception() is None else {}
+        return question.result() if done and question.exception() is None else NOTHING_KNOWN
 
-    def _ask(self, app: str, ids: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        sent = ExternalData(file_name="ids", data=b"".join(ids), fmt="RowBinary", structure="event_id FixedString(16)")
-        rows = self._warehouse.tenant(app).rows(_FIRST_COPIES, external=sent)
-        return {bytes(event_id): bytes(content) for event_id, content in rows}
+    def _ask(self, app: str, named: Sequence[Names]) -> Known:
+        tenant = self._warehouse.tenant(app)
+        return look_up(lambda sql, sent: tenant.rows(sql, external=sent), named)
 
-    def _answered(self, question: asyncio.Future[Mapping[bytes, bytes]]) -> None:
+    def _answered(self, question: asyncio.Future[Known]) -> None:
         self._asking -= 1
         error = question.exception()
         if error is None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from tenure import state_file
+
 NOTED = 200
 """Reasons that each worker notes: the last ones."""
 SUFFIX = ".refused.json"
@@ -77,9 +79,7 @@ class Door:
         if self._is_written:
             return
         self._is_written = True
-        temporary = self._path.with_suffix(".new")
-        temporary.write_bytes(msgspec.json.encode(list(reversed(self._noted.values()))))
-        temporary.replace(self._path)
+        state_file.write(self._path, msgspec.json.encode(list(reversed(self._noted.values()))), durable=False)
 
 
 def turned_away(directory: Path, app: str) -> list[TurnedAway]:
@@ -96,7 +96,4 @@ def turned_away(directory: Path, app: str) -> list[TurnedAway]:
 
 
 def _read(path: Path) -> list[TurnedAway]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[TurnedAway])
-    except (FileNotFoundError, msgspec.DecodeError):  # of another version, perhaps
-        return []
+    return state_file.read(path, lambda body: msgspec.json.decode(body, type=list[TurnedAway])).value or []

@@ -46,7 +46,7 @@ class WindowServer:
         self._thread.join()
 
     def _run(self) -> None:
-        self._windows = MemoryWindows()  # here, so that nobody waits for the import of its library
+        self._windows = MemoryWindows()
         self._sweep()
         self._loop.run_forever()
         self._server.close()

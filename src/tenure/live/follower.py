@@ -17,14 +17,15 @@ from tenure.control.erasures import Erasures
 from tenure.entry import Entry
 from tenure.errors import TenureError
 from tenure.event import Event
-from tenure.identity import content_hash, event_ids
-from tenure.ingest.turned_away import TurnedAway, turned_away
+from tenure.identity import Names, content_hash, event_names
+from tenure.ingest.turned_away import Reason, TurnedAway, turned_away
 from tenure.live import loaded
 from tenure.live.erased import without_erased
 from tenure.live.pending import Tail
 from tenure.live.recent import LATE
 from tenure.live.request import First, Request, request_of
 from tenure.warehouse.client import Warehouse
+from tenure.warehouse.first_copies import NOTHING_KNOWN, Known, Standing, look_up
 
 log = structlog.get_logger()
 
@@ -80,7 +81,8 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
         self._first: OrderedDict[bytes, First] = OrderedDict()
         self._shown: OrderedDict[str, None] = OrderedDict()
-        self._noted: dict[str, int] = {}
+        self._noted: dict[str, dict[Reason, int]] = {}
+        """By app: how often each reason had been noted at the last look."""
         self._looked_at = 0
 
     @asynccontextmanager
@@ -119,7 +121,8 @@ class Follower:
             tail.close()
 
     def _look(self, tail: Tail, apps: Collection[str]) -> dict[str, list[Seen]]:
-        since, self._looked_at = self._looked_at, time.time_ns() // 1_000
+        now = time.time_ns() // 1_000
+        since, self._looked_at = min(self._looked_at, now), now
         news = tail.read(apps)
         of_app: defaultdict[str, list[Entry]] = defaultdict(list)
         for entry in without_erased(news.entries, self._erasures):
@@ -136,17 +139,25 @@ class Follower:
     def _requests(self, app: str, entries: list[Entry]) -> list[Request]:
         if not entries:
             return []
-        unknown = [event_id for entry in entries for event_id in _ids(entry) if event_id not in self._first]
+        tenant, known = self._warehouse.tenant(app), NOTHING_KNOWN
+        unknown = [names for entry in entries for names in event_names(entry) if names.own not in self._first]
         with suppress(TenureError):  # what is a duplicate then shows as accepted, which it is, too
-            self._first |= loaded.first_copies(self._warehouse.tenant(app), unknown)
+            known = look_up(lambda sql, sent: tenant.rows(sql, external=sent), unknown)
+            kept = (Standing(event_id, copy) for event_id, copy in known.copies.items() if copy.counts)
+            self._first |= {one.event_id: loaded.first_of(one) for one in kept}
         made = []
         for entry in entries:
             content = partial(content_hash, app, entry.dialect)
-            for event, event_id in zip(entry.events, _ids(entry), strict=True):
-                self._first.setdefault(event_id, _first(entry, event, content(event)))
-            made.append(request_of(entry, self._first.get, content=content))
+            for event, names in zip(entry.events, event_names(entry), strict=True):
+                self._first.setdefault(known.id_of(names), _first(entry, event, content(event)))
+            made.append(request_of(entry, partial(self._first_of, known), content=content))
         _trim(self._first)
         return made
+
+    def _first_of(self, known: Known, names: Names) -> First | None:
+        """The copy that counts: a verified one before one that is not."""
+        believed = None if names.trusted else self._first.get(known.rival_of(names))
+        return believed or self._first.get(known.id_of(names))
 
     def _caught_up(self, app: str, since: int) -> list[Request]:
         """What was loaded and pruned before it could be seen in a journal."""
@@ -165,13 +176,9 @@ class Follower:
 
     def _turned_away(self, app: str) -> list[TurnedAway]:
         noted = turned_away(self._directory, app)
-        before = self._noted.setdefault(app, max((one.last for one in noted), default=0))
-        self._noted[app] = max((before, *(one.last for one in noted)))
-        return [one for one in reversed(noted) if one.last > before]
-
-
-def _ids(entry: Entry) -> list[bytes]:
-    return event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
+        before, now = self._noted.get(app), {one.reason: one.count for one in noted}
+        self._noted[app] = now
+        return [] if before is None else [one for one in reversed(noted) if one.count > before.get(one.reason, 0)]
 
 
 def _first(entry: Entry, event: Event, content: bytes) -> First:

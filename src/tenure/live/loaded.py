@@ -6,8 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from clickhouse_connect.driver.external import ExternalData
-
 from tenure.identity import KINDS, Identifier
 from tenure.live.request import (
     ACCEPTED,
@@ -23,7 +21,9 @@ from tenure.live.request import (
     counted,
     shortened,
 )
+from tenure.placeholder import is_placeholder
 from tenure.warehouse.client import Tenant
+from tenure.warehouse.first_copies import Standing, standing
 
 TOGETHER: Final = 100
 """Requests that are looked up together at the most."""
@@ -46,10 +46,6 @@ FROM (SELECT * FROM arrival PREWHERE {_OF_RECEIPTS} ORDER BY outcome DESC LIMIT 
 ORDER BY receipt, event_id IN {{sought:Array(FixedString(16))}} DESC, kind = 'refusal' DESC, position, kind, part
 LIMIT {{looked_at:UInt32}} BY receipt
 """  # noqa: S608 - every value is bound, here and below
-_FIRST_COPIES = """
-SELECT event_id, receipt, position, content FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
-ORDER BY precedence DESC LIMIT 1 BY event_id
-"""
 # Not FINAL, which would read every column of every row that lies near: of the copies, the one received first counts.
 _EVENTS = f"""
 SELECT event_id, name, message_id, PROPERTIES, {", ".join(KINDS)} FROM event
@@ -108,9 +104,11 @@ def requests(
     rows = [row for of_one in arrivals.values() for row in of_one]
     in_sight = [row for of_one in arrivals.values() for row in of_one[:shown]]
     sql = _EVENTS.replace("PROPERTIES", "properties" if whole else "''")
+    first = first_copies(tenant, _ids(rows))
+    shown_ids = [first[one].event_id for one in _ids(in_sight) if one in first]
     known = _Known(
-        first_copies(tenant, _ids(rows)),
-        {bytes(row[0]): row[1:] for row in _ask(tenant, sql, _ids(in_sight))},
+        first,
+        {bytes(row[0]): row[1:] for row in _ask(tenant, sql, shown_ids)},
         _by_place(tenant.rows(_REFUSALS, asked | {"whole": whole}) if _has(in_sight, "refusal") else []),
         _identifies(tenant.rows(_IDENTIFIES, asked) if whole and _has(in_sight, "identify") else []),
     )
@@ -120,11 +118,15 @@ def requests(
 
 
 def first_copies(tenant: Tenant, ids: Sequence[bytes]) -> dict[bytes, First]:
-    """What the warehouse keeps of the events with these ids."""
-    return {
-        bytes(row[0]): First(bytes(row[1]).hex(), int(row[2]), bytes(row[3]), is_loaded=True)
-        for row in _ask(tenant, _FIRST_COPIES, ids)
-    }
+    """What the warehouse keeps of the events with these ids, or of verified ones in their place."""
+    found = standing(lambda sql, sent: tenant.rows(sql, external=sent), ids)
+    return {one: first_of(kept) for one, kept in found.items()}
+
+
+def first_of(kept: Standing) -> First:
+    """What is kept, as the copy that came first."""
+    copy = kept.copy
+    return First(copy.receipt.hex(), copy.position, copy.content, is_loaded=True, event_id=kept.event_id)
 
 
 class _Known(NamedTuple):
@@ -160,15 +162,19 @@ class _Known(NamedTuple):
                 of=bytes(replay).hex() if bytes(replay) != _NONE else "", content=shortened(content),
             )  # fmt: skip
         if kind == "event":
-            name, message_id, content, *values = self.events.get(bytes(event_id), ("", "", ""))
+            first = self.first.get(bytes(event_id))
+            name, message_id, content, *values = self.events.get(first.event_id if first else b"", ("", "", ""))
         else:
             name, message_id, (content, *values) = "", "", self.identifies.get((receipt, position, part), ("",))
+        carried = [Identifier(kind, value) for kind, value in zip(KINDS, values, strict=False) if value]
+        placeholders = tuple(one for one in carried if is_placeholder(one.kind, one.value))
         return Element(
             index=position,
             kind=kind,
             outcome=outcome,
             name=name,
-            identifiers=tuple(Identifier(kind, value) for kind, value in zip(KINDS, values, strict=False) if value),
+            identifiers=tuple([one for one in carried if one not in placeholders] or carried[:1]),
+            placeholders=placeholders,
             verified=bool(verified),
             event_id=bytes(event_id).hex() if kind == "event" else "",
             message_id=message_id,
@@ -212,5 +218,7 @@ def _identifies(rows: Rows) -> dict[tuple[str, int, int], Sequence[Any]]:
 def _ask(tenant: Tenant, sql: str, ids: Sequence[bytes]) -> Rows:
     if not ids:
         return []
+    from clickhouse_connect.driver.external import ExternalData
+
     sent = ExternalData(file_name="ids", data=b"".join(ids), fmt="RowBinary", structure="event_id FixedString(16)")
     return tenant.rows(sql, external=sent)

@@ -10,15 +10,15 @@ import msgspec
 
 from tenure.entry import Entry
 from tenure.event import Event, Identify, Refusal
-from tenure.identity import Identifier, event_ids, identifiers, normal
+from tenure.identity import Identifier, Names, event_names, identifiers, normal, placeholders
 
 ACCEPTED, STORED, DUPLICATE, CONFLICT = "accepted", "stored", "duplicate", "conflict"
 QUARANTINED, REJECTED, REPLAYED, ERASED, REFUSED = "quarantined", "rejected", "replayed", "erased", "refused"
 OUTCOMES: Final[dict[str, str]] = {
     ACCEPTED: "On disk; it will be in the answers within seconds.",
     STORED: "In the answers.",
-    DUPLICATE: "Came before, and counts once.",
-    CONFLICT: "Came before under the same id, with other content: the first copy counts.",
+    DUPLICATE: "Came before, or verified, and counts once.",
+    CONFLICT: "Came before, or verified, under the same id, with other content: that copy counts.",
     QUARANTINED: "It cannot be used as it is; the sender was not told. A rule can repair it.",
     REJECTED: "It cannot be used; the sender was told.",
     REPLAYED: "It was in quarantine, was repaired and came again.",
@@ -44,6 +44,8 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     name: str = ""
     identifiers: tuple[Identifier, ...] = ()
+    placeholders: tuple[Identifier, ...] = ()
+    """What it carries in the place of identifiers that it does not have."""
     verified: bool = False
     event_id: str = ""
     message_id: str = ""
@@ -77,12 +79,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class First(NamedTuple):
-    """The copy of an event that came first, as far as it is known."""
+    """The copy of an event that counts, the first one or a verified one, as far as it is known."""
 
     receipt: str
     position: int
     content: bytes
     is_loaded: bool
+    event_id: bytes = b""
+    """Its own: that of another event, where it took that one's place."""
 
 
 class Wanted(NamedTuple):
@@ -117,19 +121,18 @@ Item = Event | Identify | Refusal
 
 def request_of(
     entry: Entry,
-    first: Callable[[bytes], First | None] = lambda _: None,
+    first: Callable[[Names], First | None] = lambda _: None,
     *,
     content: Callable[[Event], bytes] = lambda _: b"",
     sought: Callable[[Item], bool] = lambda _: False,
     whole: bool = False,
 ) -> Request:
-    """The request of a journal entry. `first` tells by its id what is known of an event; elements that are `sought`
+    """The request of a journal entry. `first` tells by its ids what is known of an event; elements that are `sought`
     are shown before others; `whole`: with the content of elements, and more of them."""
-    ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
     found: list[tuple[bool, Element]] = []
-    for event, event_id in zip(entry.events, ids, strict=True):
-        outcome, of = _outcome(entry.receipt, event, first(event_id), content)
-        found.append((sought(event), _of_event(entry, event, event_id, outcome, of)))
+    for event, names in zip(entry.events, event_names(entry), strict=True):
+        outcome, of = _outcome(entry.receipt, event, first(names), content)
+        found.append((sought(event), _of_event(entry, event, names.own, outcome, of)))
     found += [(sought(identify), _of_identify(entry, identify)) for identify in entry.identifies]
     found += [(sought(refusal), _of_refusal(refusal)) for refusal in entry.refusals]
     found.sort(key=lambda pair: (not pair[0], -1 if pair[1].index is None else pair[1].index))
@@ -168,6 +171,7 @@ def _of_event(entry: Entry, event: Event, event_id: bytes, outcome: str, of: str
         outcome=outcome,
         name=event.name,
         identifiers=tuple(identifiers(event)),
+        placeholders=tuple(placeholders(event)),
         verified=entry.verified or event.signed,
         event_id=event_id.hex(),
         message_id=event.message_id or "",
@@ -182,6 +186,7 @@ def _of_identify(entry: Entry, identify: Identify) -> Element:
         kind="identify",
         outcome=ACCEPTED,
         identifiers=tuple(identifiers(identify)),
+        placeholders=tuple(placeholders(identify)),
         verified=entry.verified or identify.signed,
         message_id=identify.message_id or "",
         content=shortened(identify.traits if identify.traits != "{}" else identify.user_traits),

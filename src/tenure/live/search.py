@@ -9,17 +9,18 @@ from typing import Any, Final
 import msgspec
 
 from tenure.control.store import Store
-from tenure.customers.customer import candidates, find_customer
+from tenure.customers.customer import candidates, find_customers
 from tenure.entry import Entry
 from tenure.errors import NotFound
-from tenure.event import Event, Identify, Refusal
-from tenure.identity import element_ids, event_ids, identifiers
+from tenure.event import Refusal
+from tenure.identity import identifiers, ids_of_message
 from tenure.live import loaded, pending
 from tenure.live.erased import without_erased
 from tenure.live.request import Item, Request, request_of
 from tenure.receipt import is_receipt
 from tenure.warehouse.client import Tenant
-from tenure.warehouse.personal import PERHAPS_QUARANTINED, needles
+from tenure.warehouse.personal import HOLDING_A_NEEDLE, needles
+from tenure.wire import registry
 
 FOUND: Final = 40
 """Requests that are shown at the most, the last received."""
@@ -63,15 +64,14 @@ def search(tenant: Tenant, store: Store, journals: Path, text: str) -> Found:
 
 def _in_warehouse(tenant: Tenant, store: Store, text: str) -> tuple[list[str], list[bytes], bool]:
     """Receipts, the ids of the events that are meant, and whether it is a customer."""
-    ids = event_ids(tenant.app, "", [Event(index=0, name="", message_id=text)], "")
-    ids += element_ids(tenant.app, "", [Identify(index=0, message_id=text)], "")
+    ids = ids_of_message(tenant.app, (operation.dialect for operation in registry.ALL), text)
     receipts = [text] if is_receipt(text) else []
     if is_receipt(text):
         ids.append(bytes.fromhex(text))  # it may be an event's id
     receipts += [bytes(row[0]).hex() for row in tenant.rows(_BY_ID, {"ids": ids})]
     receipts += [bytes(row[0]).hex() for row in _quarantined(tenant, text)]
     try:
-        keys = find_customer(tenant, store, text).keys
+        keys = [key for customer in find_customers(tenant, store, text) for key in customer.keys]
     except NotFound:
         return _last(receipts), ids, False
     events = tenant.rows(_BY_CUSTOMER, {"keys": keys})
@@ -83,7 +83,7 @@ def _in_warehouse(tenant: Tenant, store: Store, text: str) -> tuple[list[str], l
 def _quarantined(tenant: Tenant, text: str) -> Sequence[Sequence[Any]]:
     """Elements that hold the text as a whole value, which the customer or the message would be named by."""
     wanted = needles([*candidates(text)])
-    rows = tenant.rows(PERHAPS_QUARANTINED + " LIMIT 1000", {"app": tenant.app, "needles": wanted[:100]})
+    rows = tenant.rows(HOLDING_A_NEEDLE + " LIMIT 1000", {"app": tenant.app, "needles": wanted[:100]})
     return [row for row in rows if _holds(row[2], text)]
 
 

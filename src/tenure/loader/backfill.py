@@ -6,12 +6,14 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
+from tenure.entry import Entry
 from tenure.event import Event, Identify
 from tenure.identity import element_ids
 from tenure.loader import facts, rows, subscription_facts
 from tenure.loader.columns import COLUMNS
-from tenure.subscriptions import sources
+from tenure.subscriptions import READING, sources
 from tenure.warehouse.identifiers import fill_identifiers
+from tenure.warehouse.insert import insert_rows
 from tenure.warehouse.migrate import Step
 
 _BLOCK_ROWS = 20_000
@@ -28,9 +30,13 @@ SELECT app, customer_key, event_id, toUnixTimestamp64Micro(received_at), receipt
     toUnixTimestamp64Milli(occurred_at), message_id, properties, context
 FROM event FINAL WHERE verified SETTINGS max_threads = 1, max_block_size = 8192
 """
+_REPLAYS = "SELECT replay, receipt FROM quarantine FINAL WHERE outcome = 'replayed'"
+_READINGS = 1_000_000
+"""Versions of the reading are recorded beside the numbers of schema files, from here on."""
+_IS_DONE = "SELECT number FROM schema_migration WHERE number = {number:UInt32}"
 # The list of customers finds by this whose ledger there is to make.
 _CHANGED = """
-INSERT INTO seen
+INSERT INTO seen (app, customer_key, name, events, verified, first, last, changed)
 SELECT app, customer_key, '', 0, 0, toDateTime64('2299-12-31 23:59:59.999', 3, 'UTC'),
     toDateTime64('1900-01-01', 3, 'UTC'), now64(6)
 FROM subscription_fact GROUP BY app, customer_key
@@ -38,22 +44,40 @@ SETTINGS insert_deduplicate = 0
 """
 
 
-def make_subscription_facts(client: Client) -> None:
-    """What every event that was loaded before said of subscriptions."""
+def read_subscriptions_anew(client: Client) -> bool:
+    """Read again what stored events say of subscriptions, where an older release did last. Whether it was so.
+
+    Begins again after a crash, since the record comes last. Raises Unavailable and ClickHouseError.
+    """
+    number, name = _READINGS + READING, f"reading {READING}"
+    if client.query(_IS_DONE, parameters={"number": number}).result_rows:
+        return False
+    client.command("TRUNCATE TABLE subscription_fact")
+    fill_subscription_facts(client)
+    client.command(_CHANGED)
+    insert_rows(client, "schema_migration", {"number": "UInt32", "name": "String"}, [(number, name)])
+    return True
+
+
+def fill_subscription_facts(client: Client) -> None:
+    """What every stored event says of subscriptions. May be repeated."""
     made: list[tuple[Any, ...]] = []
+    replays = {bytes(replay): bytes(receipt).hex() for replay, receipt in client.query(_REPLAYS).result_rows}
     with client.query_rows_stream(_EVENTS) as stream:
         for *said, dialect, name, occurred_at, message_id, properties, context in stream:
             app, key, event_id, received_at, receipt, position, order = said
             event = Event(index=position, name=name, occurred_at=occurred_at, message_id=message_id or None,
                           properties=properties, context=context)  # fmt: skip
-            found = sources.facts(dialect, event, received_at).facts
-            of = subscription_facts.Said(app, bytes(key), bytes(event_id), received_at, bytes(receipt), position, order)
+            found = sources.facts(dialect, event, rows.ordered_at(order)).facts
+            replayed = replays.get(bytes(receipt))
+            first = order if replayed is None else rows.replayed(replayed, position)
+            of = subscription_facts.Said(app, bytes(key), bytes(event_id), received_at, bytes(receipt), position, order,
+                                         first)  # fmt: skip
             made += subscription_facts.rows(of, found)
             if len(made) >= _BLOCK_ROWS:
                 _insert(client, "subscription_fact", made)
                 made = []
     _insert(client, "subscription_fact", made)
-    client.command(_CHANGED)
 
 
 def make_facts(client: Client) -> None:
@@ -74,7 +98,9 @@ def _facts(row: Any) -> list[tuple[Any, ...]]:
     traits, user_traits, channels = texts
     identify = Identify(index=position, user_id=user_id or None, traits=traits, user_traits=user_traits,
                         channels=channels, users=users or None)  # fmt: skip
-    (element_id,) = element_ids(app, dialect, [identify], bytes(receipt).hex())
+    sent = Entry(app=app, receipt=bytes(receipt).hex(), received_at=received_at, dialect=dialect,
+                 verified=bool(verified), key_prefix="", identifies=[identify])  # fmt: skip
+    (element_id,) = element_ids(sent)
     order = rows.precedence(received_at, bytes(receipt)) - position
     said = facts.Said(app, bytes(key), set_at, element_id, bool(verified), dialect, received_at, bytes(receipt),
                       position, part, order)  # fmt: skip
@@ -83,9 +109,8 @@ def _facts(row: Any) -> list[tuple[Any, ...]]:
 
 def _insert(client: Client, table: str, made: list[tuple[Any, ...]]) -> None:
     if made:
-        columns = COLUMNS[table]
-        client.insert(table, made, column_names=list(columns), column_type_names=list(columns.values()))
+        insert_rows(client, table, COLUMNS[table], made)
 
 
-STEPS: dict[int, Step] = {2: make_facts, 5: fill_identifiers, 7: make_subscription_facts}
+STEPS: dict[int, Step] = {2: make_facts, 5: fill_identifiers}
 """By the number of the schema file."""

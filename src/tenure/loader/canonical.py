@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
-from clickhouse_connect.driver.exceptions import ClickHouseError
-from sqlalchemy.exc import SQLAlchemyError
 
 from tenure.control.links import Changed, Links
 from tenure.control.partition import partition
-from tenure.errors import Unavailable
 from tenure.identity import identity_key
+from tenure.telemetry import worked
 from tenure.warehouse.client import Warehouse
+from tenure.warehouse.insert import insert_rows
 
 log = structlog.get_logger()
 
@@ -53,7 +52,8 @@ class Canonical:
             pause = FOLLOW_SECONDS
             try:
                 self.follow()
-            except (Unavailable, ClickHouseError, SQLAlchemyError) as error:
+                worked("canonical_customers")
+            except Exception as error:  # whatever it is: a thread that has ended would leave them as they are
                 log.warning("canonical customers not written; will try again", error=type(error).__name__)
                 self._warehouse.forget()
                 pause = RETRY_SECONDS
@@ -77,6 +77,11 @@ class Canonical:
                 place = (changed[-1].revision, changed[-1].id)
             self._place = place
 
+    def write_all(self) -> None:
+        """Write what all links come to, whatever is there. Raises as `follow`."""
+        self._place = (0, "")
+        self.follow()
+
     def _written(self) -> int:
         return int(self._warehouse.client.query("SELECT max(version) FROM canonical").result_rows[0][0])
 
@@ -85,13 +90,11 @@ class Canonical:
         rows: Rows = []
         for found in changed:
             customers = partition(facts.get(found.id, ()))
-            known = {side for link in facts.get(found.id, ()) for side in link.pair}
+            known = {side for link in facts.get(found.id, ()) if link.joins for side in link.pair}
             for side in known:
                 owner = customers.customer(side)[0]
                 keys = (identity_key(found.app, identifier) for identifier in (side, owner))
                 rows.append((found.app, *keys, found.revision))  # type: ignore[arg-type]
         if rows:
-            self._warehouse.client.insert(
-                "canonical", rows, column_names=list(COLUMNS), column_type_names=list(COLUMNS.values())
-            )
+            insert_rows(self._warehouse.client, "canonical", COLUMNS, rows)
             self._tell()

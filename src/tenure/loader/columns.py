@@ -33,6 +33,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "content": "FixedString(8)",
         "customer_key": "FixedString(16)",
         "occurred_at": "DateTime64(3, 'UTC')",
+        "family": "LowCardinality(String)",
+        "verified": "Bool",
+        "displaced_by": "FixedString(16)",
     },
     "arrival": {
         "app": "LowCardinality(String)",
@@ -88,6 +91,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "user_traits": "String",
         "channels": "String",
         "users": "String",
+        "precedence": "UInt128",
+        "sequence": "Int64",
     },
     "fact": {
         "app": "LowCardinality(String)",
@@ -106,6 +111,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "position": "UInt32",
         "part": "UInt16",
         "precedence": "UInt128",
+        "sequence": "Int64",
     },
     "subscription_fact": {
         "app": "LowCardinality(String)",
@@ -130,6 +136,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "first": "SimpleAggregateFunction(min, DateTime64(3, 'UTC'))",
         "last": "SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
         "changed": "SimpleAggregateFunction(max, DateTime64(6, 'UTC'))",
+        "verified_last": "SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
+        "received_last": "SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
     },
     "volume": {
         "app": "LowCardinality(String)",

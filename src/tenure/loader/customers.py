@@ -22,12 +22,19 @@ import msgspec
 import structlog
 from clickhouse_connect.driver.external import ExternalData
 
+from tenure import clock, state_file
 from tenure.control.billing import Billing
 from tenure.loader import ledger
-from tenure.loader.attributes import attributes_in_force, owners
+from tenure.loader.attributes import attributes_in_force, channel_addresses
+from tenure.loader.jumps import Jumps
 from tenure.loader.ledgers import LedgerMaker, Made
-from tenure.loader.profile import COLUMNS, NO_BILLING, NOT_SCORED, Known, Scored, Seen, row
+from tenure.loader.profile import COLUMNS, NO_BILLING, NOT_SCORED, Known, Scored, row
+from tenure.loader.seen_by_customer import read_seen
+from tenure.loader.versions import Versions
+from tenure.telemetry import worked
 from tenure.warehouse.client import Warehouse
+from tenure.warehouse.insert import insert_rows
+from tenure.wire.times import EARLIEST
 
 log = structlog.get_logger()
 
@@ -65,16 +72,10 @@ _LISTED_WITH = """
 SELECT DISTINCT customer FROM (SELECT customer, arrayJoin(keys) AS key FROM customer WHERE app = {app:String})
 WHERE key IN (SELECT key FROM sent)
 """
-_SEEN = """
-SELECT customer, groupArrayIf(toString(name), name != ''), groupArrayIf(events, name != ''),
-    groupArrayIf(last, name != ''), sum(events), sum(verified), min(first), max(last),
-    maxIf((last, toString(name)), name != '').2
-FROM (
-    SELECT owner.customer AS customer, seen.name AS name, sum(seen.events) AS events, sum(seen.verified) AS verified,
-        toUnixTimestamp64Milli(min(seen.first)) AS first, toUnixTimestamp64Milli(max(seen.last)) AS last
-    FROM seen INNER JOIN owner ON owner.key = seen.customer_key
-    WHERE app = {app:String} AND customer_key IN (SELECT key FROM owner) GROUP BY customer, name
-) GROUP BY customer
+_COME = """
+SELECT app, customer FROM customer FINAL
+WHERE ahead_at > fromUnixTimestamp64Milli({none:Int64}) AND ahead_at <= fromUnixTimestamp64Milli({now:Int64})
+LIMIT {limit:UInt32}
 """
 _IDENTIFIERS = """
 SELECT customer_key, kind, value FROM identifier FINAL
@@ -109,20 +110,17 @@ class Through(msgspec.Struct):
 
     changed: int = 0
     version: int = 0
+    wall: int = 0
+    """What the wall clock showed, in microseconds, when the last rows were made."""
 
     @classmethod
     def read(cls, path: Path) -> Through:
         """What was last written; the beginning if that cannot be read."""
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
-        except (FileNotFoundError, msgspec.DecodeError):
-            return cls()
+        return state_file.read(path, lambda body: msgspec.json.decode(body, type=cls)).value or cls()
 
     def write(self, path: Path) -> None:
         """Replace the file. It need not be durable: an older one only costs work."""
-        temporary = path.with_suffix(".new")
-        temporary.write_bytes(msgspec.json.encode(self))
-        temporary.replace(path)
+        state_file.write(path, msgspec.json.encode(self), durable=False, keep_previous=False)
 
 
 class CustomerList:
@@ -147,8 +145,11 @@ class CustomerList:
         """Grows when rows are hidden: what was computed from them before must not be written."""
         self.writes = 0
         """Grows when rows were written."""
-        self._version = self._started = time.time_ns() // 1_000
         self._written, self._through = Through.read(self._file), Through.read(self._file)
+        self.versions = Versions(warehouse, self._through.changed)
+        self._version = self._started = 0
+        """Versions: of the rows that are being made, and the one at which this process began."""
+        self._jumps = Jumps(self._through.wall)
         self._anew = self._written == Through()
         self._behind: Place | None = _START
         self._relinked: set[tuple[str, bytes, int]] = set()
@@ -199,6 +200,9 @@ class CustomerList:
 
         Raises Unavailable and ClickHouseError; nothing is lost then.
         """
+        self._started = self._started or self.versions.next()
+        if self._jumps.went_back():
+            self._make_all_again()
         self._look()
         with self._lock:
             places = set(islice(chain(self._linked, self._touched), STEP_KEYS))
@@ -228,6 +232,7 @@ class CustomerList:
                 continue
             try:
                 self.follow()
+                worked("customer_list")
             except Exception as error:  # whatever it is: a thread that has ended would leave the list as it is
                 log.warning("list of customers not brought up to date; will try again", error=type(error).__name__)
                 self._warehouse.forget()
@@ -238,6 +243,13 @@ class CustomerList:
         """Whether it is known that something is to be made. What is not known, as after a crash, is found in time."""
         with self._lock:
             return bool(self._has_new_links or self._behind or self._touched or self._linked)
+
+    def _make_all_again(self) -> None:
+        """The wall clock was set back, so rows may tell what was not yet, such as the end of a subscription."""
+        log.warning("the clock went back; making the list of customers again")
+        self._ledgers.forget()
+        self._written.changed, self._started = 0, self.versions.next()
+        self._behind = _START
 
     def _finish(self, through: Through) -> None:
         """All is made: note it. What a list that was made anew did not come to is of nobody any more."""
@@ -262,7 +274,10 @@ class CustomerList:
         if len(self._linked) < STEP_KEYS:
             self._look_at_links()
         if len(self._touched) < STEP_KEYS and time.monotonic() - self._due_at > DUE_SECONDS:
-            due = self._ledgers.due(time.time_ns() // 1_000_000, STEP_KEYS)
+            now = clock.wall_us() // 1_000
+            come = self._rows(_COME, {"none": EARLIEST, "now": now, "limit": STEP_KEYS})
+            self.touch(((app, bytes(key)) for app, key in come), 0)
+            due = self._ledgers.due(now, STEP_KEYS)
             self.touch(due, 0)
             if len(due) < STEP_KEYS:
                 self._due_at = time.monotonic()
@@ -284,7 +299,7 @@ class CustomerList:
     def _make(self, places: set[Place], linked: set[Place]) -> bool:
         """Make the rows of all customers that have one of these keys. Returns False if one was hidden meanwhile."""
         hidings, made = self.hidings, []
-        self._version = max(self._version + 1, time.time_ns() // 1_000)
+        self._version = self.versions.next()
         for app in {app for app, _ in places}:
             keys = {key for of, key in places if of == app}
             made.append(self._rows_of(app, keys, {key for of, key in linked if of == app}))
@@ -296,6 +311,8 @@ class CustomerList:
                 self._insert("customer", COLUMNS, rows.of_list)
                 self._ledgers.remember(rows.ledgers)
                 self.writes += 1
+        with self._lock:
+            self._through.wall = clock.wall_us()
         return True
 
     def _rows_of(self, app: str, keys: set[bytes], linked: set[bytes]) -> _Rows:
@@ -310,24 +327,22 @@ class CustomerList:
         members: defaultdict[bytes, list[bytes]] = defaultdict(list)
         for key, head in owner.items():
             members[head].append(key)
-        seen, identifiers = self._seen(app, owner), self._identifiers(app, owner)
-        attributes = attributes_in_force(self._warehouse.tenant(app), owner)
+        now = clock.wall_us() // 1_000
+        seen, identifiers = read_seen(self._rows, app, owner, now), self._identifiers(app, owner)
+        tenant = self._warehouse.tenant(app)
+        attributes, addresses = attributes_in_force(tenant, owner), channel_addresses(tenant, owner)
         of = {head: members[head] for head in customers}
-        ledgers = self._ledgers.make(app, of, self._version, time.time_ns() // 1_000_000)
+        ledgers = self._ledgers.make(app, of, self._version, now)
         scored = self._scored(app, customers)
         known = (
             Known(members[head], identifiers[head], seen.get(head), attributes.get(head, {}),
-                  ledgers.columns.get(head, NO_BILLING), scored.get(head, NOT_SCORED))
+                  ledgers.columns.get(head, NO_BILLING), scored.get(head, NOT_SCORED), addresses.get(head, ()))
             for head in customers
         )  # fmt: skip
         made = [row(app, head, self._version, about) for head, about in zip(customers, known, strict=True)]
         gone = {found[1] for found in made if found[3]}
         gone -= {bytes(found) for (found,) in self._of(_LISTED, app, gone)} if gone else set()
         return _Rows([found for found in made if found[1] not in gone], ledgers.rows, ledgers.made)
-
-    def _seen(self, app: str, owner: dict[bytes, bytes]) -> dict[bytes, Seen]:
-        found = self._rows(_SEEN, {"app": app}, owners(owner))
-        return {bytes(customer): Seen(*seen) for customer, *seen in found}
 
     def _identifiers(self, app: str, owner: dict[bytes, bytes]) -> defaultdict[bytes, list[tuple[str, str]]]:
         found: defaultdict[bytes, list[tuple[str, str]]] = defaultdict(list)
@@ -336,22 +351,21 @@ class CustomerList:
         return found
 
     def _scored(self, app: str, customers: Iterable[bytes]) -> dict[bytes, Scored]:
-        """The scores that stand, each due again soon: something of the customer has changed."""
+        """The scores that stand, each due again soon: something of the customer has changed.
+
+        One that was made while the clock was ahead is due at once.
+        """
         found = {bytes(customer): Scored(*scored) for customer, *scored in self._of(_SCORED, app, customers)}
+        now = clock.wall_us() // 1_000
         return {
-            customer: scored._replace(due=min(scored.due, (scored.at or 0) + SCORED_AGAIN_MS))
+            customer: scored._replace(due=min(scored.due, (at if at <= now else 0) + SCORED_AGAIN_MS))
             for customer, scored in found.items()
+            for at in (scored.at or 0,)
         }
 
     def _insert(self, table: str, columns: Mapping[str, str], made: list[tuple[Any, ...]]) -> None:
         if made:
-            self._warehouse.client.insert(
-                table,
-                list(zip(*made, strict=True)),
-                column_oriented=True,
-                column_names=list(columns),
-                column_type_names=list(columns.values()),
-            )
+            insert_rows(self._warehouse.client, table, columns, made)
 
     def _pairs(self, sql: str, app: str, keys: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
         return [(bytes(one), bytes(other)) for one, other in self._of(sql, app, keys)]

@@ -19,14 +19,20 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from tenure import import_files, mail_address
 from tenure.control import erasures
 from tenure.control.erasures import Erasure, Erasures
 from tenure.control.link import Link
+from tenure.errors import Unavailable
 from tenure.journal import Loaded, last_positions, prune_unclaimed, readers
 from tenure.loader import removal
 from tenure.loader.canonical import Canonical
 from tenure.loader.customers import CustomerList, Place
+from tenure.loader.volume import Volumes
+from tenure.placeholder import is_placeholder
+from tenure.telemetry import worked
 from tenure.warehouse.client import Warehouse
+from tenure.warehouse.file_copies import forget_removed
 
 log = structlog.get_logger()
 
@@ -61,14 +67,21 @@ class Erasing:
     """The erasures of one installation. `unlink`, `learn` and `recounts` are for the loader's thread; the rest runs by
     itself once started."""
 
-    def __init__(
-        self, directory: Path, warehouse: Warehouse, store: Erasures, canonical: Canonical, customers: CustomerList
+    def __init__(  # noqa: PLR0917 - what it is wired of, in one place
+        self,
+        directory: Path,
+        warehouse: Warehouse,
+        store: Erasures,
+        canonical: Canonical,
+        customers: CustomerList,
+        volumes: Volumes,
     ) -> None:
         self._directory = directory
         self._warehouse = warehouse
         self._store = store
         self._canonical = canonical
         self._customers = customers
+        self._volumes = volumes
         self._stopping = threading.Event()
         hiding: Phases = {erasures.UNLINKED: self._wait_until_loaded, erasures.LOADED: self._hide}
         clearing: Phases = {
@@ -104,7 +117,7 @@ class Erasing:
         """Whether something waits for the loader's thread."""
         try:
             return bool(self.recounts() or self._store.pending(erasures.REQUESTED))
-        except SQLAlchemyError:
+        except (Unavailable, SQLAlchemyError):
             return False  # the next block will meet the same, and say so
 
     def unlink(self) -> bool:
@@ -131,7 +144,7 @@ class Erasing:
     def _unlink(self, asked: Erasure) -> None:
         client = self._warehouse.client
         removal.prepare(client, asked)
-        removal.note(client, asked)
+        removal.note(client, asked, self._volumes)
         self._store.record(asked, {"warehouse": removal.count(client, asked, "canonical", "identifier")})
         with self._canonical.hiding():
             removal.unlink(client, asked)
@@ -160,6 +173,7 @@ class Erasing:
                     self._came_again.clear()
                     if self._store.count():
                         self._ask_for_scrub()
+                worked("erasures_removal" if erasures.PURGED in phases else "erasures_hiding")
                 retry = POLL_SECONDS
             except Stopped:
                 return
@@ -214,9 +228,10 @@ class Erasing:
         """Free the warehouse's files of these customers."""
         client = self._warehouse.client
         for asked in found:
+            removal.prepare_spellings(client, asked)
             self._store.record(asked, {"warehouse": removal.count_carrying(client, asked)})
         others = {asked.id: removal.note_others(client, asked) for asked in found}
-        self._do(removal.remove_carrying(client, found))
+        self._do(removal.remove_carrying(client, found, self._volumes))
         if places := set().union(*others.values()):
             counted_at = self._recount(places)
             for asked in found:
@@ -224,8 +239,12 @@ class Erasing:
                     self._do(removal.remove_replaced(client, asked, others[asked.id], counted_at))
         for asked in found:
             self._purge_quarantine(asked)
-            self._store.record(asked, {"journal": {"damaged": self._remove_damaged(asked)}})
+            imports = import_files.forget(self._directory.parent, asked.app)
+            self._store.record(
+                asked, {"journal": {"damaged": self._remove_damaged(asked)}, "imports": {"files": imports}}
+            )
         self._do(removal.rewrite(client, found))
+        forget_removed(self._directory.parent / "warehouse")
         for asked in found:
             self._reach(asked, erasures.PURGED)
 
@@ -237,11 +256,14 @@ class Erasing:
 
     def _remove_damaged(self, asked: Erasure) -> int:
         """Remove damaged rows that were set aside and hold an identifier."""
-        names = [identifier.value.encode() for identifier in asked.identifiers]
+        who = [one for one in asked.identifiers if not is_placeholder(one.kind, one.value)]
+        names = [one.value for one in who if len(one.value.encode()) >= SHORTEST_NAME]
+        addresses = [mail_address.simplified(one.value) for one in who if one.kind == "email"]
         removed = 0
         for path in self._directory.glob("damaged/*.msgpack"):
             content = path.read_bytes()
-            if any(len(name) >= SHORTEST_NAME and name in content for name in names):
+            text = mail_address.simplified(content.decode(errors="ignore")) if addresses else ""
+            if any(name.encode() in content for name in names) or any(name in text for name in addresses):
                 path.unlink()
                 removed += 1
         return removed

@@ -7,10 +7,13 @@ the customer; the users of the customer are those of a `list`, and no others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tenure.event import Changes, Identify
 from tenure.wire.json import canonical, parse
+
+NO_SEQUENCE: Final = -1
+"""The sequence of what came without one."""
 
 
 class Statement(NamedTuple):
@@ -41,6 +44,7 @@ class Said(NamedTuple):
     position: int
     part: int
     precedence: int
+    sequence: int = NO_SEQUENCE
 
 
 def statements(identify: Identify) -> list[Statement]:
@@ -67,10 +71,10 @@ def weight(identify: Identify) -> int:
 
 def rows(said: Said, found: list[Statement]) -> list[tuple[Any, ...]]:
     """The rows of `fact` for these statements, in the order of `columns.COLUMNS`."""
-    app, key, set_at, element_id, verified, dialect, received_at, receipt, position, part, order = said
+    app, key, set_at, element_id, verified, dialect, received_at, receipt, position, part, order, sequence = said
     return [
         (app, key, scope, subject, name, set_at, operation, element_id, verified, value, dialect, received_at,
-         receipt, position, part, order)
+         receipt, position, part, order, sequence)
         for scope, subject, name, operation, value in found
     ]  # fmt: skip
 

@@ -31,7 +31,8 @@ COLUMNS: Final = {
     "change.currency": "Array(LowCardinality(String))",
     "change.day": "Array(Date32)",
     "change.kind": (
-        "Array(Enum8('new' = 1, 'expansion' = 2, 'contraction' = 3, 'churned' = 4, 'reactivated' = 5, 'transfer' = 6))"
+        "Array(Enum8('new' = 1, 'expansion' = 2, 'contraction' = 3, 'churned' = 4, 'reactivated' = 5, 'transfer' = 6, "
+        "'paused' = 7, 'resumed' = 8))"
     ),
     "change.plan": "Array(LowCardinality(String))",
     "change.source": "Array(LowCardinality(String))",
@@ -43,12 +44,15 @@ COLUMNS: Final = {
     "level.day": "Array(Date32)",
     "level.after": "Array(Decimal(38, 10))",
     "level.plan": "Array(LowCardinality(String))",
+    "level.held": "Array(Bool)",
     "spell.start": "Array(Date32)",
     "spell.end": "Array(Nullable(Date32))",
     "spell.cause": "Array(LowCardinality(String))",
     "spell.reason": "Array(String)",
     "spell.returned": "Array(Bool)",
     "next_at": "Nullable(DateTime64(3, 'UTC'))",
+    "unpriced": "UInt32",
+    "silent": "UInt32",
 }
 """Columns and ClickHouse types of `ledger`, in the order of `row`; a test holds them to the schema."""
 
@@ -65,7 +69,8 @@ class BillingItem(msgspec.Struct):
     plans: list[str]
     """Of live subscriptions; the first 20."""
     mrr: str | None
-    """In units of `currency`, as a decimal; null where there are several currencies, and none to report in."""
+    """In units of `currency`, as a decimal; null where there are several currencies and none to report in, and where
+    nothing is known of what they pay."""
     currency: str | None
     past_due: bool
     renews_at: str | None
@@ -73,6 +78,10 @@ class BillingItem(msgspec.Struct):
     cancel_at: str | None
     paying_since: str | None
     subscriptions: int
+    unpriced: int
+    """Live subscriptions whose price, or a part of it, nobody told: it is not in `mrr`."""
+    silent: int
+    """Live subscriptions whose period ended over 31 days ago, with no word of them since: they may be over."""
 
 
 class Columns(NamedTuple):
@@ -93,6 +102,8 @@ def columns(account: Account, standing: Standing | None) -> Columns:
     if standing is None:
         return Columns()
     currency, amount = _one(standing)
+    if standing.unpriced and not amount:
+        currency = None
     since = standing.paying.start if standing.paying else None
     item = BillingItem(
         status=standing.status,
@@ -105,6 +116,8 @@ def columns(account: Account, standing: Standing | None) -> Columns:
         cancel_at=moment(standing.cancel_at),
         paying_since=None if since is None else since.isoformat(),
         subscriptions=len(account.timelines),
+        unpriced=standing.unpriced,
+        silent=standing.silent,
     )
     return Columns(
         standing.status,
@@ -128,6 +141,10 @@ class Told(NamedTuple):
     """The stamp of the rules that it is by."""
     next_at: int | None = None
     """When something of it changes by itself, in milliseconds since 1970 UTC."""
+    unpriced: int = 0
+    """Subscriptions that count now and whose price, or a part of it, nobody told."""
+    silent: int = 0
+    """Live subscriptions whose period ended long ago, and of which nothing was heard since."""
 
 
 def row(app: str, customer: bytes, version: int, told: Told) -> tuple[Any, ...]:
@@ -143,20 +160,26 @@ def row(app: str, customer: bytes, version: int, told: Told) -> tuple[Any, ...]:
         for spell in (told.account.spells if told.account else ())
     ]  # fmt: skip
     return (app, customer, version, int(told.account is None), sorted(told.keys), told.rules, *_arrays(changes, 9),
-            *_arrays(_levels(told.movements), 5), *_arrays(spells, 5), within(told.next_at))  # fmt: skip
+            *_arrays(_levels(told.movements), 6), *_arrays(spells, 5), within(told.next_at), told.unpriced,
+            told.silent)  # fmt: skip
 
 
-def _levels(books: Mapping[str, Iterable[Movement]]) -> list[tuple[str, str, date, Decimal, str]]:
-    """Book, currency, day, MRR of all subscriptions when it ended, and the plan that most of it was of."""
+def _levels(books: Mapping[str, Iterable[Movement]]) -> list[tuple[str, str, date, Decimal, str, bool]]:
+    """Book, currency, day, MRR of all subscriptions when it ended, the plan that most of it was of, and whether the
+    customer is held without MRR; the plan is then that of before."""
     found = []
     plans: defaultdict[tuple[str, str], defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    main: dict[tuple[str, str], str] = {}
     for book, movements in books.items():
         for movement in movements:
-            mrr = plans[book, movement.currency]
+            place = book, movement.currency
+            mrr = plans[place]
             for change in movement.changes:
                 mrr[change.plan] += level(change.after) - level(change.before)
-            main = min(mrr, key=lambda plan: (-mrr[plan], plan))
-            found.append((book, movement.currency, _day(movement.day), sum(mrr.values(), Decimal(0)), main))
+            if not movement.held or place not in main:
+                main[place] = min(mrr, key=lambda plan: (-mrr[plan], plan))
+            amount = sum(mrr.values(), Decimal(0))
+            found.append((book, movement.currency, _day(movement.day), amount, main[place], movement.held))
     return sorted(found, key=lambda each: each[:3])
 
 

@@ -212,8 +212,10 @@ def _account(facts: Iterable[str], known: Fingerprint, billing: Billing, now: in
         if found.no_rate:
             LEDGERS_INCOMPLETE.labels("no_rate").inc()
         movements, next_at = found.movements(billing.rules), next_change(found, now)
-        columns = ledger.columns(found, standing(found, now))
-        return Told(known.keys, found, movements, known.rules, next_at), columns
+        now_so = standing(found, now, billing.rules)
+        marks = (now_so.unpriced, now_so.silent) if now_so else (0, 0)
+        told = Told(known.keys, found, movements, known.rules, next_at, *marks)
+        return told, ledger.columns(found, now_so)
     except Exception as error:
         LEDGERS_INCOMPLETE.labels("failed").inc()
         log.error("ledger not made", error=type(error).__name__)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from tenure import churn_event
-from tenure.control.link import CARRIED, PROMOTION, SAME_ID, Link
+from tenure.control.link import CARRIED, ENDED, PROMOTION, SAME_ID, SUBSCRIBED, Link
 from tenure.entry import Entry
 from tenure.event import Event, Identify
 from tenure.identity import CHURN_EVENT_ID, STRIPE_CUSTOMER, Identifier, identifiers
+from tenure.placeholder import is_placeholder
+from tenure.subscriptions import sources
+from tenure.subscriptions.account import LIVE
+from tenure.subscriptions.fact import Fact
 
 PROMOTING = frozenset({"whisperr"})
 """Dialects whose identify says that a visitor is now known, whatever the key."""
@@ -41,6 +47,30 @@ def same_id(entry: Entry, item: Event | Identify, value: str) -> Link:
     return link(entry, item, SAME_ID, (Identifier("customer_id", value), Identifier("billing_id", value)))
 
 
+def subscribed(entry: Entry, event: Event, facts: Iterable[Fact]) -> list[Link]:
+    """Since when, and until when, the subscriptions that an event states are those of a billing id."""
+    value = event.billing_id or billing_id(entry, event)
+    if value is None or not (entry.verified or event.signed) or is_placeholder("billing_id", value):
+        return []
+    own = Identifier("billing_id", value)
+    found = []
+    for fact in facts:
+        for how, at in _life(fact):
+            note = f"{at} {fact.source} {fact.subscription}"
+            found.append(link(entry, event, how, (own, own))._replace(note=note))
+    return found
+
+
+def _life(fact: Fact) -> Iterator[tuple[str, int]]:
+    """When a subscription began, and ended, by one fact."""
+    started = fact.started_at if isinstance(fact.started_at, int) else None
+    ended = fact.ended_at if isinstance(fact.ended_at, int) else None
+    if fact.status in LIVE or (fact.status == "canceled" and started is not None):
+        yield SUBSCRIBED, fact.effective_at if started is None else started
+    if fact.status == "canceled" or ended is not None:
+        yield ENDED, fact.effective_at if ended is None else ended
+
+
 def of_churn_event(entry: Entry, event: Event, event_id: bytes) -> Link | None:
     """Whose churn event an event is, if it is one."""
     if entry.dialect != churn_event.DIALECT or event.name not in churn_event.OPENING:
@@ -54,12 +84,14 @@ def every(entry: Entry, item: Event | Identify, event_id: bytes = b"") -> list[L
     found = said(entry, item)
     if (value := billing_id(entry, item)) is not None:
         found.append(same_id(entry, item, value))
-    if isinstance(item, Event) and (opened := of_churn_event(entry, item, event_id)) is not None:
-        found.append(opened)
+    if isinstance(item, Event):
+        if (opened := of_churn_event(entry, item, event_id)) is not None:
+            found.append(opened)
+        found += subscribed(entry, item, sources.facts(entry.dialect, item, entry.ordered_at).facts)
     return found
 
 
 def link(entry: Entry, item: Event | Identify, how: str, pair: tuple[Identifier, Identifier]) -> Link:
     """A link that an element says, with the place of the element as its evidence."""
     verified = entry.verified or item.signed
-    return Link(entry.app, *pair, how, entry.dialect, verified, entry.received_at, entry.receipt, item.index)
+    return Link(entry.app, *pair, how, entry.dialect, verified, entry.ordered_at, entry.receipt, item.index)

@@ -3,88 +3,76 @@
 The order of the steps of one block is what makes a crash harmless:
 
     1. the plan (which entries) is made durable, so that a restart builds the very same block;
-    2. `event` before `first_copy`: an id that is in `first_copy` has its event, always; and between them `seen` and
-       `subscription_fact`. What is new in a block is told by `first_copy`, so that until it is written a repetition
-       comes to the same rows for these, which the token then keeps out; and once it is written, nothing is new, and
-       nothing is counted again. Keys that are counted anew (`seen.Changes`) are emptied and filled from `event`, and
-       the facts of copies that are replaced are withdrawn: that may be repeated, too. `volume` goes before `event`,
-       where it is looked up as what a copy that is replaced was counted. Where somebody was erased before a block is
-       done again, less may be left of it than was counted: then all is counted, and the difference added;
-    3. `arrival` and the rest: what receipts and the books are read from;
-    4. links, in the control database, and the canonical customers that they make;
-    5. the plan is replaced by the new positions; from then on the journals may be pruned.
-
-Each insert carries a deduplication token computed from the plan, so that doing it again changes nothing.
+    2. the rows of the block are inserted, and verified to be stored (`block_loader`);
+    3. links, in the control database, and the canonical customers that they make;
+    4. the plan is replaced by the new positions; from then on the journals may be pruned.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from clickhouse_connect.driver.external import ExternalData
 from msgspec import DecodeError
 from sqlalchemy.exc import SQLAlchemyError
 
+from tenure import clock
 from tenure import entry as entries
+from tenure.conservation import count_before
+from tenure.control.incidents import Incident, Incidents, Kind
 from tenure.control.link import Link
 from tenure.control.store import Store
+from tenure.directories import make_directory, sync_directory
 from tenure.entry import Entry
-from tenure.errors import Unavailable
-from tenure.journal import AWAITED, JournalReader, Loaded, Row, prune_unclaimed, readers
+from tenure.errors import TenureError, Unavailable
+from tenure.free_space import SpaceGuard
+from tenure.identity import identity_key
+from tenure.journal import AWAITED, JournalReader, Loaded, Row, prune_unclaimed
 from tenure.loader import rows
+from tenure.loader.block_loader import BlockLoader
 from tenure.loader.canonical import Canonical
-from tenure.loader.columns import COLUMNS
 from tenure.loader.customers import CustomerList
 from tenure.loader.erasing import Erasing
 from tenure.loader.facts import weight
 from tenure.loader.recount import count_anew
-from tenure.loader.rows import Block, Kept
-from tenure.loader.seen import changes, seen_rows
-from tenure.loader.tombstones import NOTHING_ERASED, Tombstones, ids_of
-from tenure.loader.volume import counted, put_right, replaced_copies, volume_rows
-from tenure.loader.withdrawal import withdraw
+from tenure.loader.sources import Sources
+from tenure.loader.subscribed import note_subscriptions
+from tenure.loader.tombstones import NOTHING_ERASED, Tombstones, known_of, old_ids
+from tenure.loader.versions import latest_receipt_time
+from tenure.loader.volume import Volumes
 from tenure.settings import MEBIBYTE
 from tenure.telemetry import (
     JOURNAL_DAMAGED,
     LOAD_BLOCKS,
     LOAD_FAILURES,
-    LOAD_LAG_SECONDS,
-    LOADED_ROWS,
-    PENDING_BYTES,
-    PENDING_REQUESTS,
     SUBSCRIPTION_EVENTS_UNREADABLE,
+    worked,
 )
 from tenure.warehouse.client import Warehouse
+from tenure.warehouse.first_copies import Known
 
 log = structlog.get_logger()
 
 Plan = dict[str, tuple[int, int]]
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
-PRUNE_SECONDS, MEASURE_SECONDS = 10.0, 1.0
+SLOW_SECONDS = 1.0
+"""A warehouse that takes longer to say that it is there was away: its socket keeps callers waiting."""
+PRUNE_SECONDS = 10.0
 ERASURE_SECONDS = 0.1
 """How often it is looked for erasures that were asked for, between blocks."""
 BLOCK_BYTES = 16 * MEBIBYTE
 """Journal bytes that are loaded together at the most (a larger request alone)."""
 WORTH_GOING_ON = 0.5
 """After a block that was at least this full the next is loaded at once; otherwise it may fill for a while."""
-
-_KEPT = """
-SELECT event_id, precedence, customer_key, toUnixTimestamp64Milli(occurred_at)
-FROM first_copy WHERE event_id IN (SELECT event_id FROM ids)
-ORDER BY precedence DESC LIMIT 1 BY event_id
-"""
-
-_ERASED = "SELECT event_id FROM erased_event WHERE event_id IN (SELECT event_id FROM ids)"
-KNOWN_IDENTIFIERS = 100_000
-"""So many identifiers are remembered as written, so that each block writes new ones only."""
 
 
 class Found(NamedTuple):
@@ -111,52 +99,76 @@ class Loader:
         canonical: Canonical,
         customers: CustomerList,
         block_rows: int,
+        space: SpaceGuard | None,
     ) -> None:
+        """`space` guards the disk of the warehouse, where that is on this machine."""
         self._directory = directory
         self._warehouse = warehouse
         self._store = store
         self._canonical = canonical
         self._block_rows = block_rows
-        self._loaded = Loaded.read(directory)
-        self._readers: dict[str, JournalReader] = {}
+        self._space = space
+        self._loaded, is_unsure = _recovered(directory, store.incidents)
+        self._sources = Sources(directory, store)
         self._customers = customers
-        self._known: set[bytes] = set()
-        self._erasing = Erasing(directory, warehouse, store.erasures, canonical, customers)
+        self._volumes = Volumes(asked.app for asked in store.erasures.pending())
+        self._erasing = Erasing(directory, warehouse, store.erasures, canonical, customers, self._volumes)
+        self._has_counted_before = self._has_filled_in = False
         self._tombstones = NOTHING_ERASED
         self._erasures = 0
+        self._blocks = BlockLoader(warehouse, customers, self._volumes)
+        self._repeats = bool(self._loaded.plan) or is_unsure
+        """Whether something of the planned block may be in the warehouse already."""
+        self._is_unsure = is_unsure
+        """Whether that is so of every block, until all that waits is loaded: nobody knows what was planned."""
 
     def run(self, stop: threading.Event, interval: float, drain_seconds: float) -> None:
-        """Load until `stop` is set, then what is left in the journals, for `drain_seconds` at the most."""
+        """Load until `stop` is set, then what is left in the journals, for `drain_seconds` at the most.
+
+        Raises TenureError when the disk of the journals fails; a new process goes on with what is there.
+        """
         self._erasing.start()
         self._customers.start()
         try:
             self._run(stop, interval, drain_seconds)
+        except (sqlite3.Error, OSError) as error:  # what is in memory may not be what is on disk: start again with that
+            raise TenureError(f"the journals cannot be read or written: {error}") from error
         finally:
             self._customers.stop()
             self._erasing.stop()
 
+    def _follow_older_releases(self) -> None:
+        """Let the order go on after what releases without a hybrid clock stored, be it that their clock was ahead."""
+        if not self._loaded.order:
+            clock.observe(latest_receipt_time(self._warehouse))
+            self._loaded.order = clock.current()
+
+    def _fill_in(self) -> None:
+        """Once, what an older release did not write."""
+        if not self._has_filled_in:
+            note_subscriptions(self._warehouse, self._store)
+            self._has_filled_in = True
+
     def _run(self, stop: threading.Event, interval: float, drain_seconds: float) -> None:
-        retry, pruned_at, measured_at, deadline = FIRST_RETRY_SECONDS, 0.0, 0.0, float("inf")
+        retry, pruned_at, deadline = FIRST_RETRY_SECONDS, 0.0, float("inf")
         while True:
             if stop.is_set():
                 deadline = min(deadline, time.monotonic() + drain_seconds)
             if time.monotonic() > deadline:
-                log.warning("stopped before all was loaded; the next start goes on", pending=self.pending()[0])
+                log.warning("stopped before all was loaded; the next start goes on", pending=self.pending())
                 return
-            if time.monotonic() - measured_at > MEASURE_SECONDS:
-                self._measure()
-                measured_at = time.monotonic()
             began = time.monotonic()
             try:
+                self._follow_older_releases()
+                self._fill_in()
                 self._tend_erasures()
                 self._ask_for_scrub()
-                fullness = self.load_block()
+                fullness = self._load_if_there_is_room()
                 retry = FIRST_RETRY_SECONDS
             except (Unavailable, ClickHouseError, SQLAlchemyError) as error:
                 LOAD_FAILURES.inc()
                 log.warning("block not loaded; will try again", error=_first_line(error), retry_seconds=retry)
-                self._warehouse.forget()
-                time.sleep(retry)
+                self._wait_for_retry(retry)
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
                 continue
             self._customers.busy = fullness >= WORTH_GOING_ON
@@ -165,9 +177,29 @@ class Loader:
             if stop.is_set() and not fullness:
                 return
             if time.monotonic() - pruned_at > PRUNE_SECONDS:
-                prune_unclaimed(self._directory)
+                prune_unclaimed(self._directory, self._store.received.position)
+                self._sources.report_asides()
                 pruned_at = time.monotonic()
             self._rest(stop, began + interval)
+
+    def _wait_for_retry(self, seconds: float) -> None:
+        """Wait before a block is tried again. When the warehouse was away and comes back, do not wait any longer."""
+        deadline, was_away = time.monotonic() + seconds, False
+        while (left := deadline - time.monotonic()) > 0:
+            asked = time.monotonic()
+            answers = self._warehouse_answers()
+            was_away = was_away or not answers or time.monotonic() - asked > SLOW_SECONDS
+            if answers and was_away:
+                return
+            time.sleep(min(left, FIRST_RETRY_SECONDS))
+
+    def _warehouse_answers(self) -> bool:
+        self._warehouse.forget()
+        try:
+            self._warehouse.client.command("SELECT 1")
+        except (Unavailable, ClickHouseError):
+            return False
+        return True
 
     def _rest(self, stop: threading.Event, until: float) -> None:
         """Wait, so that the next block is worth its inserts; but an erasure does not wait."""
@@ -175,6 +207,15 @@ class Loader:
         while (left := until - time.monotonic()) > 0 and not (awaited.exists() or self._erasing.is_asked()):
             if stop.wait(min(left, ERASURE_SECONDS)):
                 return
+
+    def _load_if_there_is_room(self) -> float:
+        """Load one block, as `load_block`, unless the warehouse's disk is nearly full: merges need room."""
+        if self._space is not None and self._space.look():
+            (self._directory / AWAITED).unlink(missing_ok=True)  # or nobody would rest
+            return 0
+        fullness = self.load_block()
+        worked("loader")
+        return fullness
 
     def load_block(self) -> float:
         """Load one block; returns how full it was, from 0 (the journals hold nothing new) to 1.
@@ -184,43 +225,51 @@ class Loader:
         """
         plan, found = self._planned() if self._loaded.plan else self._new_plan()
         if not plan:
+            self._drop_plan()
+            self._is_unsure = False
             return 0
-        taken = [entry for row in found if (entry := row.entry) is not None]
-        tombstones = self._look_up(taken)
-        block = rows.block(taken, tombstones)
-        self._insert(block, _token(plan))
-        if self._erasures != self._loaded.erasures:  # less may be left of the block than was counted
-            put_right(self._warehouse.client, {entry.app for entry in taken})
+        taken = [self._with_key(entry) for row in found if (entry := row.entry) is not None]
+        tombstones, known = self._look_up(taken)
+        block = rows.block(taken, tombstones, known)
+        self._repeats = self._repeats or self._blocks.has_inserted
+        self._blocks.insert(block, known, _token(self._loaded.plan), repeats=self._repeats)
+        if self._repeats or self._erasures != self._loaded.erasures:  # less may be left of the block than was counted
+            self._volumes.put_right(self._warehouse.client, {entry.app for entry in taken})
         self._store.links.add(block.links)
         self._learn(block.erased_links)
         self._canonical.follow()
         positions = self._loaded.positions | {journal: through for journal, (_, through) in plan.items()}
-        self._loaded = Loaded(positions, scrub=self._loaded.scrub)
+        order = max([self._loaded.order, *(entry.ordered_at for entry in taken)])
+        is_whole = len(plan) == len(self._loaded.plan)
+        self._loaded = Loaded(positions, scrub=self._loaded.scrub, order=order)
         self._loaded.write(self._directory)
+        self._repeats = self._is_unsure or not is_whole
+        self._blocks.end()
         if block.erased:
             self._erasing.has_come_again()
         for (dialect, problem), count in block.unreadable.items():
             SUBSCRIPTION_EVENTS_UNREADABLE.labels(dialect, problem).inc(count)
         LOAD_BLOCKS.inc()
-        if block.oldest:
-            LOAD_LAG_SECONDS.set(time.time() - block.oldest / 1_000_000)
         size = sum(row.bytes for row in found)
         return min(1.0, max((len(block.arrivals) + len(block.facts)) / self._block_rows, size / BLOCK_BYTES, 1e-9))
 
-    def pending(self) -> tuple[int, int]:
-        """(requests, bytes) in the journals that wait to be loaded."""
-        waiting = [reader.pending(self._position(reader)) for reader in self._open()]
-        return sum(count for count, _ in waiting), sum(size for _, size in waiting)
+    def pending(self) -> int:
+        """Requests in the journals that wait to be loaded."""
+        return sum(self._sources.pending(reader, self._position(reader)) for reader in self._sources.readers())
 
     def _new_plan(self) -> tuple[Plan, list[Found]]:
         """The next entries of every journal, as many as make a block, and their plan made durable."""
         (self._directory / AWAITED).unlink(missing_ok=True)
+        if not self._has_counted_before:
+            apps = [app.id for app in self._store.apps()]
+            count_before(self._warehouse.client, self._directory, self._store.received, apps)
+            self._has_counted_before = True
         plan: Plan = {}
         found: list[Found] = []
         room = self._block_rows
-        for reader in self._open():
+        for reader in self._sources.readers():
             after = self._position(reader)
-            for row in reader.read(after, max_bytes=BLOCK_BYTES):
+            for row in self._sources.rows(reader, after, max_bytes=BLOCK_BYTES, max_rows=max(1, room)):
                 next_one = self._find(reader, row)
                 if found and next_one.rows > room:
                     break
@@ -233,41 +282,59 @@ class Loader:
         return plan, found
 
     def _planned(self) -> tuple[Plan, list[Found]]:
-        """The plan that a crash or an error left unfinished, and its entries."""
-        plan = self._loaded.plan
-        found = []
-        for reader in self._open():
-            if reader.id in plan:
-                after, through = plan[reader.id]
-                found += [self._find(reader, row) for row in reader.read(after, through=through, max_bytes=2**62)]
+        """The plan that a crash or an error left unfinished, and its entries; without journals that are unreadable now.
+
+        What waits in those is read later from its old position, or comes in another journal.
+        """
+        plan: Plan = {}
+        found: list[Found] = []
+        for reader in self._sources.readers():
+            if reader.id in self._loaded.plan:
+                after, through = self._loaded.plan[reader.id]
+                planned = self._sources.rows(reader, after, through=through, max_bytes=2**62)
+                found += [self._find(reader, row) for row in planned]
+                if planned or self._sources.has(reader):
+                    plan[reader.id] = (after, through)
         return plan, found
 
-    def _look_up(self, taken: list[Entry]) -> Tombstones:
-        """What is erased, as far as it concerns these entries. An erasure that is asked for later is none of theirs:
-        they were all received before it, and what is then in the warehouse goes with it."""
+    def _drop_plan(self) -> None:
+        """Forget a plan of which no journal can be read: new blocks go on without them."""
+        if self._loaded.plan:
+            self._loaded = msgspec.structs.replace(self._loaded, plan={})
+            self._loaded.write(self._directory)
+
+    def _look_up(self, taken: list[Entry]) -> tuple[Tombstones, Known]:
+        """What is erased and what is stored, as far as it concerns these entries. An erasure that is asked for later is
+        none of theirs: they were all received before it, and what is then in the warehouse goes with it."""
         count = self._store.erasures.count()
-        if count != self._erasures:
+        if self._store.erasures.follow_clock() or count != self._erasures:
             self._tombstones = Tombstones(self._store.erasures.tombstones())
             self._erasures = count
             self._tend_erasures()
+        known = known_of(self._warehouse.client, taken, with_erased=bool(self._tombstones))
         if self._tombstones:
-            ids, old = ids_of(taken, self._tombstones)
-            self._tombstones.ids = old | {bytes(row[0]) for row in self._ask(_ERASED, ids)}
-        return self._tombstones
+            self._tombstones.ids = old_ids(taken, self._tombstones, known) | known.erased
+        return self._tombstones, known
 
     def _tend_erasures(self) -> None:
         """Do what erasures need between two blocks."""
+        if self._store.erasures.follow_clock():
+            self._erasures = -1
         if self._erasing.unlink():
-            self._known.clear()
+            self._blocks.forget_identifiers()
         for recount in self._erasing.recounts():
-            changed = time.time_ns() // 1_000
+            changed = self._customers.versions.next()
             with self._customers.hiding():  # all that is shown of them is to be made again, be it the same
                 count_anew(self._warehouse.client, recount.places, changed)
-            recount.counted_at = time.time_ns() // 1_000  # before the touch, whose rows are not to count as older
+            # Before the touch, whose rows are not to count as older.
+            recount.counted_at = self._customers.versions.next()
             self._customers.touch(recount.places, changed)
 
     def _learn(self, links: Sequence[Link]) -> None:
-        """What is erased and was on its way at the request may tell of further names."""
+        """What is erased and was on its way at the request may tell of further names, and of others whom it joined."""
+        if links:
+            keys = {identity_key(link.app, side) for link in links if link.joins for side in link.pair}
+            self._store.links.remember_gone(links, self._store.erasures.erased_at(keys))
         if links and self._erasing.learn(links):
             self._tend_erasures()
             self._erasures = -1
@@ -278,65 +345,12 @@ class Loader:
             self._loaded.scrub = asked
             self._loaded.write(self._directory)
 
-    def _insert(self, block: Block, token: str) -> None:
-        first = rows.first_copies(block.copies)
-        kept = self._kept([*first, *block.erased_ids])
-        events, firsts = rows.event_rows(first, kept)
-        stated, replaced = rows.subscription_rows(first, kept)
-        made, changed = changes(first, kept), time.time_ns() // 1_000
-        counts = seen_rows(made.new, block.identifies, changed)
-        unknown = [row for key, row in block.identifiers.items() if key not in self._known]
-        volumes = volume_rows(first, kept, counted(self._warehouse.client, replaced_copies(first, kept)))
-        self._insert_rows("volume", volumes, token)
-        self._insert_rows("erased_event", rows.erased_event_rows(block.erased_ids, kept), token)
-        self._insert_rows("event", events, token)
-        withdraw(self._warehouse.client, replaced)
-        count_anew(self._warehouse.client, made.recount, changed)
-        for name, inserted in (
-            ("seen", counts),
-            ("subscription_fact", stated),
-            ("first_copy", firsts),
-            ("identify", block.identifies),
-            ("fact", block.facts),
-            ("identifier", unknown),
-            ("quarantine", block.quarantined),
-            ("arrival", block.arrivals),
-        ):
-            self._insert_rows(name, inserted, token)
-        self._remember(block.identifiers)
-        # All keys of the block: one that was broken off and is done again finds nothing new.
-        touched = {(copy.row[0], copy.customer_key) for copy in first.values()} | {(row[0], row[1]) for row in counts}
-        self._customers.touch(touched | made.recount, changed)
-
-    def _remember(self, identifiers: Iterable[bytes]) -> None:
-        if len(self._known) > KNOWN_IDENTIFIERS:
-            self._known.clear()
-        self._known.update(identifiers)
-
-    def _insert_rows(self, name: str, inserted: list[tuple[Any, ...]], token: str) -> None:
-        if not inserted:
-            return
-        columns = COLUMNS[name]
-        self._warehouse.client.insert(
-            name,
-            list(zip(*inserted, strict=True)),
-            column_oriented=True,
-            column_names=list(columns),
-            column_type_names=list(columns.values()),
-            settings={"insert_deduplication_token": f"{token}/{name}"},
-        )
-        LOADED_ROWS.labels(name).inc(len(inserted))
-
-    def _kept(self, ids: list[bytes]) -> dict[bytes, Kept]:
-        """What the warehouse keeps already of the events with these ids."""
-        return {bytes(row[0]): Kept(int(row[1]), bytes(row[2]), int(row[3])) for row in self._ask(_KEPT, ids)}
-
-    def _ask(self, sql: str, ids: list[bytes]) -> Sequence[Sequence[Any]]:
-        """The rows of a query that looks up `ids`."""
-        if not ids:
-            return []
-        sent = ExternalData(file_name="ids", data=b"".join(ids), fmt="RowBinary", structure="event_id FixedString(16)")
-        return self._warehouse.client.query(sql, external_data=sent).result_rows
+    def _with_key(self, entry: Entry) -> Entry:
+        """The entry; one of an older version with the key that it was sent with, where an id is made of that."""
+        if entry.key or entry.idempotency_key is None:
+            return entry
+        ids = {row.id for row in self._store.list_keys(entry.app) if row.prefix == entry.key_prefix}
+        return msgspec.structs.replace(entry, key=ids.pop()) if len(ids) == 1 else entry
 
     def _find(self, reader: JournalReader, row: Row) -> Found:
         """What a journal row holds; a damaged one is set aside in a file, named and counted."""
@@ -347,31 +361,31 @@ class Loader:
             pass
         aside = self._directory / "damaged" / f"{reader.id}-{row.position}.msgpack"
         if not aside.exists():
-            aside.parent.mkdir(mode=0o700, exist_ok=True)
+            make_directory(aside.parent)
             with aside.open("wb") as file:
                 file.write(row.payload)
                 file.flush()
-                os.fsync(file.fileno())  # before the journal may be pruned
+                os.fsync(file.fileno())  # with its name, before the journal may be pruned
+            sync_directory(aside.parent)
             JOURNAL_DAMAGED.inc()
             log.error("journal row is damaged; set aside", receipt=row.receipt, file=aside.name)
         return Found(len(row.payload), None)
 
-    def _open(self) -> list[JournalReader]:
-        """A reader for each journal; new journals are found, known ones stay open."""
-        known = {reader.path for reader in self._readers.values()}
-        if set(self._directory.glob("*.sqlite")) != known:
-            for reader in self._readers.values():
-                reader.close()
-            self._readers = {reader.id: reader for reader in readers(self._directory)}
-        return list(self._readers.values())
-
     def _position(self, reader: JournalReader) -> int:
         return self._loaded.positions.get(reader.id, 0)
 
-    def _measure(self) -> None:
-        count, size = self.pending()
-        PENDING_REQUESTS.set(count)
-        PENDING_BYTES.set(size)
+
+def _recovered(directory: Path, incidents: Incidents) -> tuple[Loaded, bool]:
+    """What is loaded, as far as the state file can tell, and whether the file was damaged."""
+    state = Loaded.state(directory)
+    if state.is_damaged:
+        begins = "where its previous generation says" if state.value else "the oldest entry of each journal"
+        text = (
+            f"The state file loaded.json was damaged; loading begins with {begins}. Nothing is lost: what is loaded "
+            "already changes nothing when it is loaded again. Check the disk, then accept this."
+        )
+        incidents.report(Incident(kind=Kind.STATE_FILE_DAMAGED, place="loaded.json", text=text))
+    return state.value or Loaded(), state.is_damaged
 
 
 def _token(plan: Plan) -> str:

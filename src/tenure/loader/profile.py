@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from tenure import mail_address
 from tenure.health.score import Band, band
 from tenure.identity import CHURN_EVENT_ID, KINDS, fold
 from tenure.loader import ledger
@@ -43,6 +45,10 @@ COLUMNS = {
     "scored_at": "Nullable(DateTime64(3, 'UTC'))",
     "score_due": "DateTime64(3, 'UTC')",
     "score_rules": "LowCardinality(String)",
+    "verified_lasts": "Array(Int64)",
+    "last_received": "DateTime64(3, 'UTC')",
+    "dated_ahead": "UInt64",
+    "ahead_at": "DateTime64(3, 'UTC')",
 }
 """Columns and ClickHouse types of `customer`, in the order of `row`; a test holds them to the schema."""
 
@@ -51,6 +57,9 @@ NAME_ATTRIBUTES = (
 )  # fmt: skip
 """Attributes that hold a customer's name: the first that there is counts."""
 FIRST_AND_LAST = (("first_name", "last_name"), ("firstName", "lastName"))
+
+_ADDRESS = re.compile(r"(?:customer|user|contact|billing|account|company|owner|primary|work)?e?mail(?:address|id)?")
+_BETWEEN = re.compile(r"[-_ .$]")
 
 _RANK = {kind: rank for rank, kind in enumerate((*KINDS, CHURN_EVENT_ID))}
 
@@ -82,11 +91,18 @@ class CustomerItem(msgspec.Struct):
     verified_events: int
     first_seen: str | None
     last_seen: str | None
+    """Of the last verified event of any kind."""
     last_event: str | None
     billing: BillingItem | None = None
     """Null for one who has no subscription."""
     health: ListedHealth | None = None
     """Null for one who has just come, for some seconds."""
+    last_used: str | None = None
+    """Of the last verified event that counts as use."""
+    last_received: str | None = None
+    """When the last event was received, verified or not."""
+    dated_ahead: int = 0
+    """Events whose time has not come: none of the times above is of them."""
     attributes: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
     """Those that were asked for and are there."""
 
@@ -97,7 +113,7 @@ NO_BILLING = ledger.Columns()
 class Seen(NamedTuple):
     """What a customer did. `names`, `counts` and `lasts` go together, one for each name of events.
 
-    Times are milliseconds since 1970 UTC; without events `first` is LATEST and `last` EARLIEST.
+    Times are milliseconds since 1970 UTC, none of an event that is dated ahead; for none EARLIEST, in `first` LATEST.
     """
 
     names: Sequence[str] = ()
@@ -107,7 +123,13 @@ class Seen(NamedTuple):
     verified: int = 0
     first: int = LATEST
     last: int = EARLIEST
+    """Of verified events alone, as are `verified_lasts`."""
     last_name: str = ""
+    verified_lasts: Sequence[int] = ()
+    received: int = EARLIEST
+    ahead: int = 0
+    ahead_at: int = EARLIEST
+    """When the next event that is dated ahead comes."""
 
 
 class Scored(NamedTuple):
@@ -137,6 +159,20 @@ class Known(NamedTuple):
     attributes: Mapping[str, str]
     billing: ledger.Columns = NO_BILLING
     scored: Scored = NOT_SCORED
+    addresses: Collection[str] = ()
+    """Addresses, in their normal form, at which the customer can be reached."""
+
+
+def is_address_name(name: str) -> bool:
+    """Whether an attribute of this name holds the customer's e-mail address: `email`, `Email Address`, `user_email`."""
+    return _ADDRESS.fullmatch(_BETWEEN.sub("", name).lower()) is not None
+
+
+def address_in(name: str, value: str) -> str | None:
+    """The normal form of the address that an attribute (of a value in JSON) is; None when it is none."""
+    if not is_address_name(name) or not isinstance(decoded := msgspec.json.decode(value), str):
+        return None
+    return mail_address.normal(decoded) if mail_address.parts(decoded) is not None else None
 
 
 def row(app: str, customer: bytes, version: int, about: Known) -> tuple[Any, ...]:
@@ -144,13 +180,15 @@ def row(app: str, customer: bytes, version: int, about: Known) -> tuple[Any, ...
     attributes, seen = about.attributes, about.seen or Seen()
     known = sorted(set(about.identifiers), key=lambda found: (_RANK[found[0]], found[1]))
     name = display_name(attributes)
+    addresses = {found for attribute, value in attributes.items() if (found := address_in(attribute, value))}
+    sought = [*known, *(("email", found) for found in sorted(addresses.union(about.addresses)))]
     return (
         app, customer, version, int(about.seen is None), sorted(about.keys),
-        [kind for kind, _ in known], [fold(value) for _, value in known], fold(name),
+        [kind for kind, _ in sought], [fold(value) for _, value in sought], fold(name),
         seen.events, seen.verified, seen.first, seen.last, seen.names, [min(count, MOST) for count in seen.counts],
         [seconds(last) for last in seen.lasts],
         list(attributes), list(attributes.values()), _shown(known, name, seen, about),
-        *about.billing[:-1], *about.scored,
+        *about.billing[:-1], *about.scored, seen.verified_lasts, seen.received, seen.ahead, seen.ahead_at,
     )  # fmt: skip
 
 
@@ -173,13 +211,20 @@ def _shown(known: Sequence[tuple[str, str]], name: str, seen: Seen, about: Known
         name=name or None,
         events=seen.events,
         verified_events=seen.verified,
-        first_seen=rfc3339(seen.first) if seen.events else None,
-        last_seen=rfc3339(seen.last) if seen.events else None,
+        first_seen=rfc3339(seen.first) if seen.first < LATEST else None,
+        last_seen=moment(seen.last),
         last_event=seen.last_name or None,
         billing=about.billing.shown,
+        last_received=moment(seen.received),
+        dated_ahead=seen.ahead,
         health=None if about.scored.at is None else listed(about.scored.score, about.scored.at),
     )
     return msgspec.json.encode(item).decode()
+
+
+def moment(ms: int) -> str | None:
+    """A time in RFC 3339; None for EARLIEST, which is none."""
+    return None if ms <= EARLIEST else rfc3339(ms)
 
 
 def display_name(attributes: Mapping[str, str]) -> str:

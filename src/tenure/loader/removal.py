@@ -18,7 +18,12 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from tenure.control.erasures import Erasure
 from tenure.identity import Identifier, keys_in, normal
 from tenure.loader.columns import COLUMNS
+from tenure.loader.rows import precedence_after
+from tenure.loader.volume import Volumes
+from tenure.placeholder import is_placeholder
 from tenure.warehouse import personal
+from tenure.warehouse.durability import DURABLE
+from tenure.warehouse.insert import insert_rows
 from tenure.warehouse.personal import BY_COUNT, BY_EVENT, BY_IDENTIFY, KEYED, PERSONAL, Keyed, carrying, of_customer
 
 Step = Callable[[], bool]
@@ -26,13 +31,22 @@ Place = tuple[str, bytes]
 """A key and, before it, its app."""
 
 PREPARED = "erasing"
+_PREPARED_COLUMNS = {"erasure": "FixedString(16)", "key": "FixedString(16)", "fingerprint": "FixedString(32)"}
 NEEDLES, ROWS = 100, 500
 """Texts looked for in one query; rows removed by one statement."""
 
-# Old parts of a table are its bytes from before: they are to go within seconds. Merged parts are made durable first.
-_SETTINGS = "old_parts_lifetime = 1, min_rows_to_fsync_after_merge = 1"
+# Old parts of a table are its bytes from before: for a while they go within a second of being replaced, and not within
+# minutes. What replaces them is synced, its name included, before it does (`warehouse.durability`).
+_SOON = "old_parts_lifetime = 1"
+_AS_BEFORE = f"old_parts_lifetime = {DURABLE['old_parts_lifetime']}"
 
 _ERASED_EVENTS = "INSERT INTO erased_event SELECT event_id, app, {erasure:FixedString(16)} FROM event FINAL WHERE "
+# Where an unverified copy of an event stood before a verified one took its place.
+_ERASED_DISPLACED = """
+INSERT INTO erased_event SELECT event_id, app, {erasure:FixedString(16)} FROM first_copy
+WHERE app = {app:String} AND displaced_by != toFixedString('', 16)
+    AND customer_key IN (SELECT key FROM erasing WHERE erasure = {erasure:FixedString(16)})
+"""
 _ERASED_ELEMENTS = """
 INSERT INTO erased_event SELECT event_id, app, {erasure:FixedString(16)} FROM arrival FINAL
 WHERE app = {app:String} AND kind = 'identify' AND event_id != toFixedString('', 16)
@@ -71,19 +85,34 @@ SELECT count() FROM system.mutations WHERE database = currentDatabase() AND tabl
 
 
 def fingerprint(identifier: Identifier) -> bytes:
-    """32 bytes by which rows that carry an identifier are found; `personal` says the same in SQL."""
-    return sha256(f"{identifier.kind}:{normal(identifier.kind, identifier.value)}".encode()).digest()
+    """32 bytes by which rows that carry an identifier in its normal form are found; `personal` says the same in SQL."""
+    return _print(identifier.kind, normal(identifier.kind, identifier.value))
+
+
+def _print(kind: str, text: str) -> bytes:
+    return sha256(f"{kind}:{text}".encode()).digest()
 
 
 def prepare(client: Client, asked: Erasure) -> None:
     """Put what the statements look for into the warehouse. Raises ClickHouseError, as all here."""
     erasure = bytes.fromhex(asked.id)
-    prints = [fingerprint(identifier) for identifier in asked.identifiers]
+    prints = [fingerprint(one) for one in asked.identifiers if not is_placeholder(one.kind, one.value)]
     rows = [[erasure, key, bytes(32)] for key in asked.keys] + [[erasure, one[:16], one] for one in prints]
-    client.insert(
-        PREPARED, rows, column_names=["erasure", "key", "fingerprint"],
-        column_type_names=["FixedString(16)", "FixedString(16)", "FixedString(32)"],
-    )  # fmt: skip
+    insert_rows(client, PREPARED, _PREPARED_COLUMNS, rows)
+
+
+def prepare_spellings(client: Client, asked: Erasure) -> None:
+    """Put in also how the customer's addresses are written in the rows, where that is in an odd way."""
+    own = {identifier.value for identifier in asked.identifiers if identifier.kind == "email"}
+    if not own:
+        return
+    erasure, prints = bytes.fromhex(asked.id), set()
+    with client.query_rows_stream(personal.ODD_SPELLINGS, {"app": asked.app}) as rows:
+        for (text,) in rows:
+            if normal("email", text) in own:
+                prints.add(_print("email", text))
+    if prints:
+        insert_rows(client, PREPARED, _PREPARED_COLUMNS, [[erasure, one[:16], one] for one in sorted(prints)])
 
 
 def count(client: Client, asked: Erasure, *tables: str) -> dict[str, int]:
@@ -97,14 +126,15 @@ def unlink(client: Client, asked: Erasure) -> None:
     _delete(client, asked, "identifier", of_customer(KEYED["identifier"]), wait=False)
 
 
-def note(client: Client, asked: Erasure) -> None:
+def note(client: Client, asked: Erasure, volumes: Volumes) -> None:
     """Write down which events and elements are the customer's, so that what is broken off later is found again."""
-    _note(client, asked, of_customer)
+    _note(client, asked, of_customer, volumes)
+    client.command(_ERASED_DISPLACED, _parameters(asked))
 
 
 def mark(client: Client, found: Sequence[Erasure]) -> Iterator[Step]:
     """Take the rows of these customers out of all answers: they are marked, and in the files still."""
-    conditions = {name: of_customer(table) for name, table in KEYED.items() if table.times}
+    conditions = {name: of_customer(table) for name, table in KEYED.items() if table.is_ordered}
     conditions["event"] = f"({conditions['event']}) OR {_OF_EVENTS}"
     conditions["first_copy"] = _OF_EVENTS
     for name, condition in conditions.items():
@@ -128,10 +158,10 @@ def count_carrying(client: Client, asked: Erasure) -> dict[str, int]:
     }
 
 
-def remove_carrying(client: Client, found: Sequence[Erasure]) -> Iterator[Step]:
+def remove_carrying(client: Client, found: Sequence[Erasure], volumes: Volumes) -> Iterator[Step]:
     """Remove the rows that carry one of their identifiers, whatever customer they are kept under."""
     for asked in found:
-        _note(client, asked, carrying)
+        _note(client, asked, carrying, volumes)
     for name in BY_IDENTIFY:  # before the elements themselves, by which they are found
         yield _deleting(client, found, name, _OF_IDENTIFIES)
     for name, table in KEYED.items():
@@ -175,11 +205,12 @@ def _others(asked: Erasure) -> bytes:
     return sha256(f"others {asked.id}".encode()).digest()[:16]
 
 
-def _note(client: Client, asked: Erasure, condition: Callable[[Keyed], str]) -> None:
+def _note(client: Client, asked: Erasure, condition: Callable[[Keyed], str], volumes: Volumes) -> None:
     """Write down which events and identifies are about to go: their ids before their arrivals are emptied of them."""
-    _take_off(client, asked, condition)
+    with volumes.taking_off(client, asked.app):
+        _take_off(client, asked, condition)
+        client.command(_ERASED_EVENTS + condition(KEYED["event"]), _parameters(asked))
     for statement in (
-        _ERASED_EVENTS + condition(KEYED["event"]),
         _ERASED_ELEMENTS.replace("CONDITION", condition(KEYED["identify"])),
         _ERASED_IDENTIFIES + condition(KEYED["identify"]),
     ):
@@ -188,12 +219,10 @@ def _note(client: Client, asked: Erasure, condition: Callable[[Keyed], str]) -> 
 
 def _take_off(client: Client, asked: Erasure, condition: Callable[[Keyed], str]) -> None:
     """Take what is about to be written down off the volumes. What is written down has been, maybe for another customer
-    who is being erased; and what a crash keeps from being written down is kept out by the token the next time."""
+    who is being erased."""
     sql = _VOLUMES.replace("CONDITION", condition(KEYED["event"]))
     if rows := client.query(sql, _parameters(asked)).result_rows:
-        columns, token = COLUMNS["volume"], f"{asked.id}/{len(asked.keys)}/{condition.__name__}"
-        client.insert("volume", rows, column_names=list(columns), column_type_names=list(columns.values()),
-                      settings={"insert_deduplication_token": token})  # fmt: skip
+        insert_rows(client, "volume", COLUMNS["volume"], rows)
 
 
 def quarantined(client: Client, asked: Erasure) -> list[str]:
@@ -221,18 +250,37 @@ def rewrite(client: Client, found: Sequence[Erasure]) -> Iterator[Step]:
         _delete(client, asked, PREPARED, ids, wait=True, others=_others(asked))
     tables = [*PERSONAL, PREPARED]
     for name in tables:
-        client.command(f"ALTER TABLE {name} MODIFY SETTING {_SETTINGS}")
         yield _masking(client, name)
     for name in BY_COUNT:
         client.command(f"OPTIMIZE TABLE {name} FINAL")
-    old = _old_parts(client, tables)
+    yield _removing_old_parts(client, tables)
 
-    def are_gone() -> bool:
+
+def _removing_old_parts(client: Client, tables: Sequence[str]) -> Step:
+    """Have parts that are replaced by now removed, and leave the settings as they were.
+
+    After a crash in between, the next start sets them right.
+    """
+    old: set[tuple[str, str]] | None = None
+
+    def step() -> bool:
+        nonlocal old
+        if old is None:
+            old = _old_parts(client, tables)
+            _set(client, tables, _SOON)
         for name in tables:
             _clean_up(client, name)
-        return old.isdisjoint(_old_parts(client, tables))
+        if not old.isdisjoint(_old_parts(client, tables)):
+            return False
+        _set(client, tables, _AS_BEFORE)
+        return True
 
-    yield are_gone
+    return step
+
+
+def _set(client: Client, tables: Sequence[str], setting: str) -> None:
+    for name in tables:
+        client.command(f"ALTER TABLE {name} MODIFY SETTING {setting}")
 
 
 def _clean_up(client: Client, table: str) -> None:
@@ -283,7 +331,8 @@ def _count(client: Client, asked: Erasure, table: str, condition: str) -> int:
 
 
 def _parameters(asked: Erasure) -> dict[str, Any]:
-    return {"app": asked.app, "erasure": bytes.fromhex(asked.id), "erased_at": asked.requested_at}
+    after = precedence_after(asked.ordered_at)
+    return {"app": asked.app, "erasure": bytes.fromhex(asked.id), "after": after, "cut_off": asked.cut_off}
 
 
 def _pieces(values: Sequence[str], size: int) -> Iterator[list[str]]:

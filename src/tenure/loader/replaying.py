@@ -20,10 +20,14 @@ from pathlib import Path
 import structlog
 
 from tenure import entry as entries
-from tenure.control.repairs import Repair, Repairs
+from tenure.control.repairs import Repair
+from tenure.control.store import Store
+from tenure.entry import Record
 from tenure.errors import Refused, Unavailable
 from tenure.journal import AWAITED, Journal, Loaded, last_positions
+from tenure.journal.node import node_of
 from tenure.repair.replay import Quarantined, replayed
+from tenure.telemetry import worked
 from tenure.warehouse import quarantine
 from tenure.warehouse.client import Tenant, Warehouse
 from tenure.warehouse.quarantine import Place
@@ -43,12 +47,13 @@ class Replaying:
     """The repair rules of one installation. `run` is for a thread of its own."""
 
     def __init__(
-        self, directory: Path, max_bytes: int, warehouse: Warehouse, repairs: Repairs, stop: threading.Event
+        self, directory: Path, max_bytes: int, warehouse: Warehouse, store: Store, stop: threading.Event
     ) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
         self._warehouse = warehouse
-        self._repairs = repairs
+        self._repairs = store.repairs
+        self._received = store.received
         self._stop = stop
 
     def run(self) -> None:
@@ -58,6 +63,7 @@ class Replaying:
             try:
                 if rule := self._repairs.next():
                     self._apply(rule)
+                worked("repairs")
                 retry = POLL_SECONDS
             except Stopped:
                 return
@@ -68,7 +74,7 @@ class Replaying:
 
     def _apply(self, rule: Repair) -> None:
         tenant = self._warehouse.tenant(rule.app)
-        journal = Journal.claim(self._directory, self._max_bytes)
+        journal = Journal.claim(self._directory, self._max_bytes, self._received.position)
         try:
             self._wait_until_loaded(journal)
             left, done = quarantine.count(tenant, rule.match, until=rule.made_at, repair=rule.id)
@@ -94,7 +100,7 @@ class Replaying:
             last = found[-1]
             after = Place(last.received_at, last.receipt, last.part)
 
-    def _append(self, journal: Journal, made: list[tuple[str, bytes]]) -> None:
+    def _append(self, journal: Journal, made: list[Record]) -> None:
         while True:
             self._tend(journal)
             try:
@@ -116,16 +122,18 @@ class Replaying:
         while journal.prune():
             pass
         journal.scrub()
+        if (changes := journal.changes()) is not None:
+            self._received.write(changes, node_of(self._directory))
 
     def _rest(self) -> None:
         if self._stop.wait(POLL_SECONDS):
             raise Stopped
 
 
-def _entry(rule: Repair, element: Quarantined) -> tuple[str, bytes] | None:
-    """(receipt, payload) of the entry of a repaired element; None when it cannot be used still."""
+def _entry(rule: Repair, element: Quarantined) -> Record | None:
+    """The entry of a repaired element; None when it cannot be used still."""
     try:
         made = replayed(element, rule.steps, repair=rule.id, at=rule.made_at)
     except Refused:
         return None
-    return made.receipt, entries.encode(made)
+    return entries.record(made)

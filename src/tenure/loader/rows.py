@@ -12,22 +12,25 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tenure import receipt as receipts
 from tenure.control.link import Link
 from tenure.entry import Entry
 from tenure.event import Event, Identify
 from tenure.identity import (
     Identifier,
+    carried,
     content_hash,
     customer_key,
-    element_ids,
-    event_ids,
-    identifiers,
+    element_names,
+    event_names,
+    family,
     identity_key,
 )
 from tenure.loader import facts, links, subscription_facts
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones
 from tenure.subscriptions import sources
 from tenure.subscriptions.sources import Reading
+from tenure.warehouse.first_copies import NOBODY, NOTHING_KNOWN, FirstCopy, Known
 
 _NO_ID, _NO_CONTENT = bytes(16), bytes(8)
 
@@ -43,6 +46,8 @@ class Copy(NamedTuple):
     row: tuple[Any, ...]
     facts: Sequence[tuple[Any, ...]] = ()
     """Rows for `subscription_fact`."""
+    said: Event | None = None
+    """The event, where a verified copy may take its place: its identifiers are then mentioned by nobody."""
 
     @property
     def place(self) -> tuple[bytes, int]:
@@ -50,18 +55,21 @@ class Copy(NamedTuple):
         return self.customer_key, self.occurred_at
 
 
-class Kept(NamedTuple):
-    """The copy of an event that the warehouse keeps already: what `first_copy` tells of it."""
+class Pair(NamedTuple):
+    """What one event would be, sent by somebody who is believed, and by somebody who is not."""
 
-    precedence: int
-    customer_key: bytes
-    occurred_at: int
+    app: str
+    family: str
+    verified: bytes
+    """The id of the verified copy, which takes the place of the other."""
 
 
 class Block(msgspec.Struct):
     """The rows of some entries, before it is known which events are new."""
 
     copies: list[Copy] = []
+    pairs: dict[bytes, Pair] = {}
+    """By the id of an unverified copy: of the events that the block brings, with either trust."""
     arrivals: list[tuple[Any, ...]] = []
     quarantined: list[tuple[Any, ...]] = []
     identifies: list[tuple[Any, ...]] = []
@@ -81,30 +89,51 @@ class Block(msgspec.Struct):
     """Links that elements say which were not kept because of that."""
     erased: int = 0
     """Elements that were not kept because of that."""
-    oldest: int = 0
-    """Time of receipt of the oldest entry, microseconds since 1970 UTC."""
 
 
-def precedence(received_at: int, receipt: bytes) -> int:
+def precedence(ordered_at: int, receipt: bytes) -> int:
     """The place of a request in the order of all that was received: an unsigned 128-bit integer, larger for earlier.
 
-    Its elements follow each other: that at index i has this number minus i (i below 65,536).
+    `ordered_at` is in microseconds by the hybrid clock. The elements of a request follow each other: the one at index i
+    has this number minus i (i below 65,536).
     """
     tie = int.from_bytes(receipt[-6:], "big") << 16
-    return (1 << 128) - 1 - (received_at << 64 | tie)
+    return (1 << 128) - 1 - (ordered_at << 64 | tie)
 
 
-def block(entries: Iterable[Entry], tombstones: Tombstones = NOTHING_ERASED) -> Block:
-    """The rows of some entries. Of what `tombstones` call erased, the arrival alone is left."""
+def ordered_at(precedence: int) -> int:
+    """The place in the order of receipt, in microseconds, of what has a precedence."""
+    return (1 << 128) - 1 - precedence >> 64
+
+
+def replayed(receipt: str, index: int) -> int:
+    """The precedence with which the element of a request came first, before it was replayed."""
+    return precedence(receipts.time_of(receipt), bytes.fromhex(receipt)) - index
+
+
+def precedence_after(ordered_at: int) -> int:
+    """The number that is less than the precedence of all that was received by then, and of nothing later."""
+    return (1 << 128) - 1 - ((ordered_at + 1) << 64)
+
+
+def block(entries: Iterable[Entry], tombstones: Tombstones = NOTHING_ERASED, known: Known = NOTHING_KNOWN) -> Block:
+    """The rows of some entries, of whose ids so much is `known`. Of what `tombstones` call erased, the arrival alone is
+    left."""
     made = Block()
     for entry in entries:
-        made.oldest = min(made.oldest or entry.received_at, entry.received_at)
-        gone = _add_events(made, entry, tombstones)
-        _add_identifies(made, entry, gone, tombstones)
+        gone = _add_events(made, entry, tombstones, known)
+        _add_identifies(made, entry, gone, tombstones, known)
         _add_refusals(made, entry, tombstones)
         _add_replayed(made, entry, tombstones)
     made.links += made.same_ids.values()
     return made
+
+
+def mention(made: Block, copies: Iterable[Copy]) -> None:
+    """Add the identifiers of copies that might have given way to verified ones, and do not."""
+    for copy in copies:
+        if copy.said is not None:
+            add_identifiers(made, copy.row[0], copy.said)
 
 
 def first_copies(copies: Iterable[Copy]) -> dict[bytes, Copy]:
@@ -118,7 +147,7 @@ def first_copies(copies: Iterable[Copy]) -> dict[bytes, Copy]:
 
 
 def event_rows(
-    first: dict[bytes, Copy], kept: dict[bytes, Kept]
+    first: dict[bytes, Copy], kept: Mapping[bytes, FirstCopy]
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """Rows for (`event`, `first_copy`) given what the warehouse keeps of the same events already.
 
@@ -140,7 +169,9 @@ def event_rows(
     return events, firsts
 
 
-def subscription_rows(first: dict[bytes, Copy], kept: dict[bytes, Kept]) -> tuple[list[tuple[Any, ...]], list[Kept]]:
+def subscription_rows(
+    first: dict[bytes, Copy], kept: Mapping[bytes, FirstCopy]
+) -> tuple[list[tuple[Any, ...]], list[FirstCopy]]:
     """Rows for `subscription_fact` of the copies that are kept from now on, and those whose facts no longer count."""
     winning = [copy for event_id, copy in first.items()
                if event_id not in kept or copy.precedence > kept[event_id].precedence]  # fmt: skip
@@ -150,30 +181,32 @@ def subscription_rows(first: dict[bytes, Copy], kept: dict[bytes, Kept]) -> tupl
     )
 
 
-def erased_event_rows(erased: Mapping[bytes, str], kept: Mapping[bytes, Kept]) -> list[tuple[Any, ...]]:
+def erased_event_rows(erased: Mapping[bytes, str], kept: Mapping[bytes, FirstCopy]) -> list[tuple[Any, ...]]:
     """Rows for `erased_event`: ids of what was not kept, save those of which the warehouse keeps a copy."""
     return [(event_id, app, bytes(16)) for event_id, app in erased.items() if event_id not in kept]
 
 
-def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
+def _add_events(made: Block, entry: Entry, tombstones: Tombstones, known: Known) -> set[int]:
     """Returns the indexes of the events that are erased: what came in the same element goes with them."""
     gone: set[int] = set()
     if not entry.events:
         return gone
     app, dialect, received_at = entry.app, entry.dialect, entry.received_at
     receipt = bytes.fromhex(entry.receipt)
-    first, sent_at = precedence(received_at, receipt), entry.sent_at
+    first, sent_at = precedence(entry.ordered_at, receipt), entry.sent_at
     how = received_at, dialect, "accepted", "", entry.path, entry.key_prefix
-    ids = event_ids(app, dialect, entry.events, entry.receipt, entry.idempotency_key)
-    for event, event_id in zip(entry.events, ids, strict=True):
-        index = event.index
-        if tombstones and (event_id in tombstones.ids or tombstones.is_old(entry, event)):
+    for event, names in zip(entry.events, event_names(entry), strict=True):
+        index, event_id, rival = event.index, known.id_of(names), known.rival_of(names)
+        verified = names.trusted
+        if rival != event_id:
+            unverified, believed = (rival, event_id) if verified else (event_id, rival)
+            made.pairs[unverified] = Pair(app, names.family, believed)
+        if tombstones and tombstones.takes(entry, event, event_id, rival):
             _add_erased(made, entry, "event", (index, 0), event_id)
             made.erased_links += links.every(entry, event, event_id)
             gone.add(index)
             continue
         key = customer_key(app, event)
-        verified = entry.verified or event.signed
         occurred_at = sent_at // 1_000 if event.occurred_at is None else event.occurred_at
         order = first - index
         content = content_hash(app, dialect, event)
@@ -184,15 +217,19 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones) -> set[int]:
             verified, order, 0,
         )  # fmt: skip
         dated = event if entry.replay is None else msgspec.structs.replace(event, occurred_at=occurred_at)
-        read = sources.facts(dialect, dated, received_at)
+        read = sources.facts(dialect, dated, entry.ordered_at)
         stated: Sequence[tuple[Any, ...]] = ()
         if read.facts or read.problem:
-            said = subscription_facts.Said(app, key, event_id, received_at, receipt, index, order)
+            heard = order if entry.replay is None else replayed(entry.replay.receipt, index)
+            said = subscription_facts.Said(app, key, event_id, received_at, receipt, index, order, heard)
             stated = _stated(made, entry, event, read, said)
-        made.copies.append(Copy(event_id, order, content, key, occurred_at, row, stated))
-        _add_identifiers(made, app, event)
+        doubted = event if event_id in made.pairs else None
+        made.copies.append(Copy(event_id, order, content, key, occurred_at, row, stated, doubted))
+        if doubted is None:
+            add_identifiers(made, app, event)
         made.arrivals.append((app, receipt, "event", index, 0, event_id, content, *how, verified))
         _add_links(made, entry, event)
+        made.links += links.subscribed(entry, event, read.facts)
         if (opened := links.of_churn_event(entry, event, event_id)) is not None:
             made.links.append(opened)
     return gone
@@ -209,13 +246,12 @@ def _stated(
     return subscription_facts.rows(said, read.facts) if verified else ()
 
 
-def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombstones) -> None:
+def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombstones, known: Known) -> None:
     if not entry.identifies:
         return
-    ids = element_ids(entry.app, entry.dialect, entry.identifies, entry.receipt, entry.idempotency_key)
-    for part, (identify, element_id) in enumerate(zip(entry.identifies, ids, strict=True)):
-        known = identify.index in gone or element_id in tombstones.ids
-        if tombstones and (known or tombstones.is_old(entry, identify)):
+    for part, (identify, names) in enumerate(zip(entry.identifies, element_names(entry), strict=True)):
+        element_id, rival = known.id_of(names), known.rival_of(names)
+        if tombstones and (identify.index in gone or tombstones.takes(entry, identify, element_id, rival)):
             _add_erased(made, entry, "identify", (identify.index, part))
             made.erased_ids[element_id] = entry.app
             made.erased_links += links.every(entry, identify)
@@ -225,33 +261,36 @@ def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombs
 
 def _add_identify(made: Block, entry: Entry, part: int, identify: Identify, element_id: bytes) -> None:
     receipt = bytes.fromhex(entry.receipt)
-    set_at = identify.set_at if identify.set_at is not None else entry.sent_at // 1_000
+    # Without a time of its own it follows what was said before: so it gets one that never goes back.
+    set_at = identify.set_at if identify.set_at is not None else entry.first_ordered_at // 1_000
     verified = entry.verified or identify.signed
     key = customer_key(entry.app, identify)
+    order = precedence(entry.ordered_at, receipt) - identify.index
+    sequence = facts.NO_SEQUENCE if identify.sequence is None else identify.sequence
     made.identifies.append(
         (
             entry.app, key, set_at, receipt, identify.index, part, entry.received_at,
             entry.dialect, verified, identify.customer_id or "", identify.uid or "", identify.billing_id or "",
             identify.email or "", identify.anonymous_id or "", identify.user_id or "", identify.traits,
-            identify.user_traits, identify.channels, identify.users or "",
+            identify.user_traits, identify.channels, identify.users or "", order, sequence,
         )
     )  # fmt: skip
     made.arrivals.append(_arrival(entry, "identify", (identify.index, part), "accepted", element_id, verified=verified))
-    order = precedence(entry.received_at, receipt) - identify.index
     said = facts.Said(entry.app, key, set_at, element_id, verified, entry.dialect, entry.received_at, receipt,
-                      identify.index, part, order)  # fmt: skip
+                      identify.index, part, order, sequence)  # fmt: skip
     made.facts += facts.rows(said, facts.statements(identify))
     _add_links(made, entry, identify)
-    _add_identifiers(made, entry.app, identify)
+    add_identifiers(made, entry.app, identify)
 
 
-def _add_identifiers(made: Block, app: str, item: Event | Identify) -> None:
+def add_identifiers(made: Block, app: str, item: Event | Identify) -> None:
+    """Note what the keys of an element's identifiers stand for."""
     churn_event_id = item.churn_event_id if isinstance(item, Event) else None
     said = (app, item.customer_id, item.uid, item.billing_id, item.email, item.anonymous_id, churn_event_id)
     if said in made.mentions:
         return
     made.mentions.add(said)
-    for found in identifiers(item):
+    for found in carried(item):
         _add_identifier(made, app, found)
 
 
@@ -306,7 +345,7 @@ def _add_links(made: Block, entry: Entry, item: Event | Identify) -> None:
         return
     place = entry.app, entry.dialect, value
     known = made.same_ids.get(place)
-    if known is None or known.evidence > (entry.received_at, entry.receipt, item.index):
+    if known is None or known.evidence > (entry.ordered_at, entry.receipt, item.index):
         made.same_ids[place] = found = links.same_id(entry, item, value)
         _add_identifier(made, entry.app, found.other)
 
@@ -339,10 +378,10 @@ def _arrival(
 def _first_copy_row(copy: Copy) -> tuple[Any, ...]:
     app, receipt, position = copy.row[0], copy.row[15], copy.row[16]
     return (copy.event_id, app, copy.precedence, receipt, position, copy.content,
-            copy.customer_key, copy.occurred_at)  # fmt: skip
+            copy.customer_key, copy.occurred_at, family(copy.row[17]), copy.row[18], NOBODY)  # fmt: skip
 
 
-def _superseding(copy: Copy, rival: Kept) -> tuple[Any, ...]:
+def _superseding(copy: Copy, rival: FirstCopy) -> tuple[Any, ...]:
     row = list(copy.row)
     row[1], row[2], row[-1] = rival.customer_key, rival.occurred_at, 1
     return tuple(row)

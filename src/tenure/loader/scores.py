@@ -22,10 +22,12 @@ from clickhouse_connect.driver.external import ExternalData
 from tenure.health.billing import Billing
 from tenure.health.score import health
 from tenure.health.settings import HealthSettings
-from tenure.health.signals import Signals
 from tenure.loader.customers import CustomerList
-from tenure.loader.histories import Member, read_everybody, read_histories
+from tenure.loader.histories import LATELY_SECONDS, Member, read_everybody, read_histories
+from tenure.loader.jumps import Jumps
 from tenure.loader.profile import COLUMNS, CustomerItem, listed
+from tenure.loader.senders import read_senders
+from tenure.telemetry import worked
 from tenure.warehouse import row_binary
 from tenure.warehouse.client import Warehouse
 from tenure.wire import times
@@ -33,7 +35,7 @@ from tenure.wire.times import DAY_MS
 
 log = structlog.get_logger()
 
-RULES = "1"
+RULES = "2"
 """Counts up when the same history gives another score, so that all are computed again."""
 STEP_CUSTOMERS, STEP_EVENTS = 400, 100_000
 """So many customers are scored together; fewer when their events are more, but one at least."""
@@ -51,6 +53,7 @@ _DUE = """
 SELECT app, customer, version, keys, events, shown FROM customer FINAL
 WHERE (
     score_due <= fromUnixTimestamp64Milli({now:Int64})
+    OR scored_at > fromUnixTimestamp64Milli({now:Int64})  -- it was made while the clock was ahead
     OR if(app IN (SELECT app FROM stamp), (app, score_rules) NOT IN (SELECT app, rules FROM stamp),
         score_rules != {usual:String})
 ) AND (app, customer) > ({app:String}, {customer:FixedString(16)})
@@ -111,6 +114,7 @@ class Scorer:
         self._has_scored = False
         self._known: tuple[int, Mapping[str, HealthSettings]] | None = None
         self._look_at = float("-inf")
+        self._jumps = Jumps()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scores", daemon=True)
 
@@ -154,6 +158,7 @@ class Scorer:
             began, more = time.monotonic(), False
             try:
                 more = self._is_awaited() and self.score()
+                worked("scores")
             except Exception as error:  # whatever it is: a thread that has ended would leave the scores as they are
                 log.warning("scores not brought up to date; will try again", error=type(error).__name__)
                 self._warehouse.forget()
@@ -163,7 +168,7 @@ class Scorer:
     def _is_awaited(self) -> bool:
         """Whether somebody can be due. What other processes wrote is found in time."""
         known = self._customers.writes, self._settings()
-        if known == self._known and time.monotonic() < self._look_at:
+        if known == self._known and time.monotonic() < self._look_at and not self._jumps.went_back():
             return False
         self._known, self._look_at = known, float("-inf")  # until all who are due are scored
         return True
@@ -191,13 +196,15 @@ class Scorer:
     def _scores(self, due: Sequence[_Due], settings: Mapping[str, HealthSettings], now: int) -> list[int | None]:
         """Of each, in order."""
         members = [Member(one.app, one.keys) for one in due]
-        signals = {app: Signals(of_app.signals) for app, of_app in settings.items()}
+        signals = {app: of_app.meanings() for app, of_app in settings.items()}
         histories = read_histories(self._warehouse, members, signals, now)
         everybody = read_everybody(self._warehouse, members, now)
+        frequent = {app: read_senders(self._warehouse.tenant(app), seconds=LATELY_SECONDS).frequent for app in settings}
         scores = []
         for number, (one, history) in enumerate(zip(due, histories, strict=True)):
             others = everybody.without(one.app, number, history)
-            scores.append(health(history, others, settings[one.app], one.billing).score)
+            found = health(history, others, settings[one.app], one.billing, frequent=frequent[one.app])
+            scores.append(found.score)
         return scores
 
     def _put(
@@ -219,7 +226,7 @@ class Scorer:
 
 def stamp(settings: HealthSettings) -> str:
     """A digest of all that a score is by, beside the customer's history."""
-    said = (RULES, sorted(settings.signals.items()), msgspec.structs.astuple(settings.weights))
+    said = (RULES, sorted(settings.signals.items()), msgspec.structs.astuple(settings.weights), settings.no_use)
     return blake2b(msgspec.json.encode(said), digest_size=8, person=b"health").hexdigest()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.external import ExternalData
 
-from tenure.loader.rows import Kept
+from tenure.warehouse.first_copies import FirstCopy
 
 COPIES = 1_000
 """So many are named in one statement."""
@@ -21,8 +21,8 @@ _DELETE = (
 )
 
 
-def withdraw(client: Client, replaced: Collection[Kept]) -> None:
-    """Remove the facts of copies that an earlier one replaces. Raises ClickHouseError."""
+def withdraw(client: Client, replaced: Collection[FirstCopy]) -> None:
+    """Remove the facts of copies that another one replaces. Raises ClickHouseError."""
     if not replaced:
         return
     data = b"".join(copy.customer_key + copy.precedence.to_bytes(16, "little") for copy in replaced)

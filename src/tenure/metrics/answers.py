@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Final
 
@@ -20,10 +20,13 @@ from tenure.subscriptions.movements import KINDS
 from tenure.subscriptions.rules import Rules
 from tenure.warehouse.client import Tenant
 
-_CUSTOMERS: Final = "SELECT count(), countIf(rules != {stamp:String}), 0 FROM ledger FINAL"
+_CUSTOMERS: Final = (
+    "SELECT count(), countIf(rules != {stamp:String}), 0, countIf(unpriced > 0), countIf(silent > 0) FROM ledger FINAL"
+)
 _CUSTOMERS_OF_BOOK: Final = """
 SELECT count(), countIf(rules != {stamp:String}),
-    countIf(rules = {stamp:String} AND notEmpty(change.book) AND NOT has(change.book, {book:String}))
+    countIf(rules = {stamp:String} AND notEmpty(change.book) AND NOT has(change.book, {book:String})),
+    countIf(unpriced > 0), countIf(silent > 0)
 FROM ledger FINAL
 """
 
@@ -52,16 +55,20 @@ class Basis(msgspec.Struct):
     """Of those, who are yet to be counted anew by the rules in force."""
     customers_without_rate: int
     """Of those, who had MRR and are in no row, because a rate from a currency of theirs is missing."""
+    customers_unpriced: int
+    """Of those, who have a subscription that counts now and whose price, or a part of it, nobody told."""
+    customers_silent: int
+    """Of those, who have a live subscription whose period ended over 31 days ago, with no word of it since."""
 
 
 class MrrRow(msgspec.Struct):
-    """MRR over a period: opening + the six movements = closing, also of what is shown."""
+    """MRR over a period: opening + the eight movements = closing, also of what is shown."""
 
     start: date
     end: date
     """The day after the last that counts."""
     complete: bool
-    """Whether the whole period counts; the current one goes up to today."""
+    """Whether the whole period counts and is over; the current one goes up to today."""
     currency: str
     plan: str | None
     opening: str
@@ -71,6 +78,8 @@ class MrrRow(msgspec.Struct):
     churned: str
     reactivated: str
     transfer: str
+    paused: str
+    resumed: str
     closing: str
 
 
@@ -146,8 +155,8 @@ def mrr_rules(billing: Billing) -> MrrRules:
 def basis(tenant: Tenant, billing: Billing, book: str) -> Basis:
     """What the ledgers are made by. Raises Unavailable."""
     sql = _CUSTOMERS_OF_BOOK if book else _CUSTOMERS
-    ((customers, older, without_rate),) = tenant.rows(sql, {"stamp": billing.stamp, "book": book})
-    return Basis(billing.stamp, billing.rules, book or None, customers, older, without_rate)
+    ((customers, older, without_rate, unpriced, silent),) = tenant.rows(sql, {"stamp": billing.stamp, "book": book})
+    return Basis(billing.stamp, billing.rules, book or None, customers, older, without_rate, unpriced, silent)
 
 
 def mrr_row(row: Row, period: Period) -> MrrRow:
@@ -190,8 +199,9 @@ def cohort_rows(found: Mapping[str, Sequence[Cohort]]) -> list[CohortRow]:
 
 
 def _complete(row: Row | Lost, period: Period) -> bool:
+    """Complete means over: today's period goes on, also on its last day."""
     ((_, end),) = periods(period, row.start, row.start)
-    return row.end == end
+    return row.end == end <= datetime.now(UTC).date()
 
 
 def _rate(value: Fraction | None, numerator: str, denominator: str) -> Rate | None:

@@ -32,10 +32,11 @@ _IN_COHORT = """
 # the spell of paying ended whose end was the last thing in it (1 voluntary, 2 involuntary). All of it is told by the
 # customer's row, so nothing has to be grouped or joined. An element 0 of an array is zero, or empty.
 _STEPS = """
-SELECT currency, cohort, period, open, close, main_before, main,
-    if(open != 0 AND close = 0, arrayLast((cause, day) -> {start} = period, causes, turns), 0) AS cause
+SELECT currency, cohort, period, open, close, main_before, main, open != 0 OR held_before AS was_there,
+    close != 0 OR held AS is_there, was_there AND NOT is_there AS lost,
+    if(lost, arrayLast((cause, day) -> {start} = period, causes, turns), 0) AS cause
 FROM (
-    SELECT currency, toStartOfMonth(days[1]) AS cohort, levels, plans, causes, turns,
+    SELECT currency, toStartOfMonth(days[1]) AS cohort, levels, plans, holds, causes, turns,
         arrayMap(day -> {start}, days) AS periods,
         arrayFilter((last, period, next) -> last = length(days) OR period != next,
             arrayEnumerate(days), periods, arrayShiftLeft(periods, 1)) AS ends,
@@ -44,9 +45,11 @@ FROM (
         SELECT customer, currency,
             arrayFilter(
                 (each, book, code, day) -> book = {{book:String}} AND code = currency AND day <= {{last:Date32}},
-                arrayZip(`level.day`, `level.after`, `level.plan`), `level.book`, `level.currency`, `level.day`
+                arrayZip(`level.day`, `level.after`, `level.plan`, `level.held`), `level.book`, `level.currency`,
+                `level.day`
             ) AS found,
             tupleElement(found, 1) AS days, tupleElement(found, 2) AS levels, tupleElement(found, 3) AS plans,
+            tupleElement(found, 4) AS holds,
             arrayFlatten(arrayMap((start, end) -> [start, coalesce(end, toDate32('2299-12-31'))], `spell.start`,
                 `spell.end`)) AS all_turns,
             arrayFlatten(arrayMap(cause -> [0, if(cause = 'voluntary', 1, 2)], `spell.cause`)) AS all_causes,
@@ -59,7 +62,8 @@ FROM (
     ) WHERE {where}
 ) ARRAY JOIN arrayMap(end -> periods[end], ends) AS period, arrayMap(end -> levels[end], ends_before) AS open,
     arrayMap(end -> levels[end], ends) AS close, arrayMap(end -> plans[end], ends_before) AS main_before,
-    arrayMap(end -> plans[end], ends) AS main
+    arrayMap(end -> plans[end], ends) AS main, arrayMap(end -> holds[end], ends_before) AS held_before,
+    arrayMap(end -> holds[end], ends) AS held
 """
 EXTENDED: Final = "SETTINGS enable_extended_results_for_datetime_functions = 1"
 """So that the period of a Date32 is one too."""

@@ -23,18 +23,18 @@ SELECT of_currency, side.1 AS of_plan, period, sum(side.2), sum(side.3), sum(sid
     sum(side.7), sum(side.8), sum(side.9)
 FROM (
     SELECT toString(currency) AS of_currency, period, arrayJoin([
-        ({before}, -countIf(open != 0), -sum(open), countIf(lost), countIf(lost AND cause = 1),
+        ({before}, -countIf(was_there), -sum(open), countIf(lost), countIf(lost AND cause = 1),
             countIf(lost AND cause = 2), sumIf(open, lost), sumIf(open - close, open > close AND NOT lost),
             sumIf(close - open, open != 0 AND close > open)),
-        ({after}, toInt64(countIf(close != 0)), sum(close), 0, 0, 0, 0, 0, 0)
+        ({after}, toInt64(countIf(is_there)), sum(close), 0, 0, 0, 0, 0, 0)
     ]) AS side
-    FROM (SELECT *, open != 0 AND close = 0 AS lost FROM ({steps}))
+    FROM ({steps})
     GROUP BY currency, period{plans}
 ) GROUP BY of_currency, of_plan, period HAVING max(side.2 != 0) {extended}
 """
 
 _COHORTS = """
-SELECT toString(currency), cohort, period, sum(toInt64(close != 0) - toInt64(open != 0)), sum(close - open)
+SELECT toString(currency), cohort, period, sum(toInt64(is_there) - toInt64(was_there)), sum(close - open)
 FROM ({steps}) WHERE cohort >= {{first:Date32}} GROUP BY currency, cohort, period {extended}
 """
 

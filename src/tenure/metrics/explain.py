@@ -51,7 +51,8 @@ SELECT toDate32(0) AS place, customer, sipHash128(source, subscription, plan) AS
     sumIf(amount, day < {{first:Date32}}) AS was, sum(amount) AS is, {number} AS number
 FROM ({changes}) WHERE customer IN (
     SELECT customer FROM (
-        SELECT customer, sumIf(amount, day < {{first:Date32}}) AS open, sum(amount) AS close, {main} AS main
+        SELECT customer, sumIf(amount, day < {{first:Date32}}) AS open, sum(amount) AS close, {main} AS main,
+            toString(argMax(kind, day)) IN ('contraction', 'paused') AS held
         FROM ({changes}) GROUP BY customer
     ) WHERE open != 0 AND {category} AND {where} AND customer >= {{after_customer:FixedString(16)}}
     ORDER BY customer LIMIT {{room:UInt32}}
@@ -64,8 +65,8 @@ arraySort((plan, mrr) -> (-mrr, plan), mapKeys(sumMapIf(map(plan, amount), day <
 """
 _CATEGORIES: Final = {
     "opening": ("true", "was", "was != 0"),
-    "lost": ("close = 0", "was - is", "was != is"),
-    "contracted": ("close != 0 AND close < open", "was - is", "was != is"),
+    "lost": ("close = 0 AND NOT held", "was - is", "was != is"),
+    "contracted": ("close < open AND (close != 0 OR held)", "was - is", "was != is"),
     "expanded": ("close > open", "is - was", "was != is"),
 }
 """Which customers, what a subscription adds to the number, and which subscriptions.
@@ -164,7 +165,7 @@ def explain(
     tenant: Tenant, asked: Asked, what: str, rows: Sql, number: Fraction, *, limit: int, cursor: str | None
 ) -> Explained:
     """A page of the rows behind a number. Raises BadRequest (cursor) and Unavailable."""
-    segment = asked.segment and msgspec.structs.replace(asked.segment, now=0)
+    segment = asked.segment and asked.segment.question
     told = what, rows.text, msgspec.structs.replace(asked, segment=segment)
     found, after = page(tenant, rows, told, limit=limit, cursor=cursor)
     ids = customer_ids(tenant, {bytes(row[1]) for row in found})

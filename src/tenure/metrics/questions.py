@@ -18,7 +18,9 @@ from tenure.subscriptions.currency import UNKNOWN
 from tenure.subscriptions.metrics import Row
 from tenure.warehouse.client import Tenant
 
-OfMrr = Literal["opening", "new", "expansion", "contraction", "churned", "reactivated", "transfer", "closing"]
+OfMrr = Literal[
+    "opening", "new", "expansion", "contraction", "churned", "reactivated", "transfer", "paused", "resumed", "closing"
+]
 OfChurn = Literal["opening", "lost", "contracted", "expanded"]
 
 

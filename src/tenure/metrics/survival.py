@@ -43,7 +43,7 @@ _COHORT = "toString(toStartOfMonth(came))"
 _ATTRIBUTES = """
 LEFT JOIN (
     SELECT customer, attribute_values[indexOf(attribute_names, {attribute:String})] AS json,
-        if(startsWith(json, '"'), JSONExtractString(json), json) AS value
+        if(startsWith(json, '"'), normalizeUTF8NFC(JSONExtractString(json)), json) AS value
     FROM customer FINAL
 ) AS said ON said.customer = spell.customer
 """

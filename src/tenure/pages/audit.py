@@ -32,6 +32,8 @@ ACTIONS = {
         "key.create": "made a key",
         "key.import": "imported a key",
         "key.rotate": "rotated a key",
+        "key.trust": "trusted a publishable key",
+        "key.distrust": "trusted a publishable key no more",
         "key.revoke": "revoked a key",
         "stripe_secret.add": "added a Stripe secret",
         "stripe_secret.revoke": "revoked a Stripe secret",
@@ -52,6 +54,7 @@ ACTIONS = {
         "session.open": "signed in",
         "session.end": "ended a session",
     },
+    "Installation": {"incident.accept": "accepted an incident"},
 }
 """What each action is in words, as they are chosen from."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from tenure.csv_text import Ours, lines
 from tenure.metrics import questions
 from tenure.metrics.explain import Explained
 from tenure.metrics.questions import Page, invalid
@@ -27,10 +26,12 @@ TITLES = {
     ("mrr", "closing"): ("Closing MRR", "Subscriptions with MRR when the period ended."),
     ("mrr", "new"): ("New MRR", "Subscriptions of customers who had no MRR before."),
     ("mrr", "expansion"): ("Expansion", "Changes of subscriptions of customers whose MRR rose that day."),
-    ("mrr", "contraction"): ("Contraction", "Changes of customers whose MRR fell that day, not to nothing."),
+    ("mrr", "contraction"): ("Contraction", "Changes of customers whose MRR fell that day and who stayed."),
     ("mrr", "churned"): ("Churned MRR", "Subscriptions of customers whose MRR fell to nothing."),
     ("mrr", "reactivated"): ("Reactivated MRR", "Subscriptions of customers whose MRR came back."),
     ("mrr", "transfer"): ("Transfers", "Moves between plans or subscriptions that left a customer's MRR as it was."),
+    ("mrr", "paused"): ("Paused", "Changes of customers whose MRR fell that day because of a pause."),
+    ("mrr", "resumed"): ("Resumed", "Changes of customers whose MRR rose that day because a pause ended."),
     ("churn", "opening"): ("Opening MRR", "What each customer had when the period began."),
     ("churn", "lost"): ("Lost MRR", "What those who had no MRR any more when the period ended had when it began."),
     ("churn", "contracted"): ("Contraction", "What the MRR of customers who stayed fell by over the period."),
@@ -42,6 +43,7 @@ SPELLS = {
     "censored": ("Paying customers seen so far only", "Spells that go on, {start} to {last} days old."),
 }  # fmt: skip
 _COLUMNS = ("customer", "source", "subscription", "plan", "day", "kind", "before", "after", "amount")
+_AMOUNTS = frozenset({"before", "after", "amount"})
 _SPELL_COLUMNS = ("customer", "start", "days", "ended", "cause", "reason", "returned")
 
 _Question = Annotated[Literal["mrr", "churn"], Query()]
@@ -121,7 +123,7 @@ def _file(columns: tuple[str, ...], ask: Callable[[str | None], Explained | Spel
         found = first
         while True:
             for item in found.items:
-                yield [getattr(item, column) for column in columns]
+                yield [_cell(item, column) for column in columns]
             if found.next is None:
                 return
             found = ask(found.next)
@@ -132,17 +134,9 @@ def _file(columns: tuple[str, ...], ask: Callable[[str | None], Explained | Spel
 def csv_file(name: str, rows: Iterable[Sequence[object]]) -> Response:
     """Rows as a file, read as it is taken."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingResponse(map(_line, rows), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(lines(rows), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _line(row: Sequence[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow([_cell(value) for value in row])
-    return text.getvalue()
-
-
-def _cell(value: object) -> str:
-    """A value as text that no spreadsheet takes for a formula."""
-    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    is_number = text.lstrip("-").replace(".", "", 1).isdigit()
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not is_number else text
+def _cell(item: object, column: str) -> object:
+    value = getattr(item, column)
+    return Ours(value) if column in _AMOUNTS and isinstance(value, str) else value

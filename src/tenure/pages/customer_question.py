@@ -10,9 +10,11 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Meta
 
+from tenure.customers.attribute_condition import readings, written
 from tenure.customers.conditions import MAX_ATTRIBUTES, Filter, conditions
 from tenure.customers.listing import ATTRIBUTE, MAX_COLUMNS, SORTS
 from tenure.errors import BadRequest
+from tenure.web.strict_parameters import SHOWN, unknown
 from tenure.wire import times
 
 Text: TypeAlias = Annotated[str, Meta(max_length=1_024)]
@@ -32,8 +34,8 @@ OPERATORS: Final = {
     "missing": "is not there",
 }  # fmt: skip
 """Of conditions on attributes, as a person reads them."""
-_BARE = frozenset({"exists", "missing"})
-"""Operators that take no value."""
+NO_NAME: Final = '""'
+"""How a person writes and reads the name of an attribute that has none."""
 DEFAULT_SORT: Final = "-last_seen"
 PARTS: Final = ("attribute_name", "attribute_operator", "attribute_value", "new_column")
 """Fields of the form that together make one more condition, or one more column."""
@@ -46,7 +48,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     status: Status | None = None
     plan: Text | None = None
     past_due: bool | None = None
-    currency: Annotated[str, Meta(max_length=3)] | None = None
+    currency: Annotated[str, Meta(pattern="^[A-Za-z]{3}$")] | None = None
     mrr_at_least: Amount | None = None
     mrr_below: Amount | None = None
     health_at_least: Score | None = None
@@ -89,6 +91,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         given = {name: _moment(name, getattr(self, name)) for name in TIMES}
         shared = {name for name in Filter.__struct_fields__ if name in self.__struct_fields__} - given.keys()
         given |= {name: getattr(self, name) for name in shared}
+        if self.currency is not None:
+            given["currency"] = self.currency.upper()  # type: ignore[assignment] # of several types
         if self.status == "none":
             given["status"] = ""  # type: ignore[assignment] # of several types
         return Filter(**given, attributes=self.attribute, now=time.time_ns() // 1_000_000)  # type: ignore[arg-type]
@@ -170,6 +174,12 @@ def parse(given: Iterable[tuple[str, str]]) -> Question:
         elif isinstance(many := found.get(name), list):
             many.extend([value] if value and value not in many else ())
         elif value:
+            if name in found:
+                raise BadRequest(f"{name[:SHOWN]} is given twice; give it once", field=name[:SHOWN],
+                                 code="repeated_parameter")  # fmt: skip
+            if name not in Question.__struct_fields__:
+                raise BadRequest(unknown(name, Question.__struct_fields__), field=name[:SHOWN],
+                                 code="unknown_parameter")  # fmt: skip
             found[name] = value
     _add(found, parts)
     try:
@@ -189,7 +199,7 @@ def _add(found: dict[str, str | list[str]], parts: dict[str, str]) -> None:
     attributes, columns = found["attribute"], found["column"]
     name, operator, value = (parts[part] for part in PARTS[:3])
     if name and isinstance(attributes, list) and len(attributes) < MAX_ATTRIBUTES:
-        text = f"{name}:{operator or 'eq'}" + ("" if operator in _BARE else f":{value}")
+        text = written("" if name == NO_NAME else name, operator or "eq", value)
         attributes.extend([text] if text not in attributes else ())
     column = parts["new_column"]
     if column and isinstance(columns, list) and column not in columns:
@@ -208,9 +218,8 @@ def _wrong(message: str) -> BadRequest:
 
 
 def _in_words(condition: str) -> str:
-    name, _, rest = condition.partition(":")
-    operator, _, value = rest.partition(":")
-    return f"{name} {OPERATORS.get(operator, operator)} {value}".strip()
+    name, operator, value = readings(condition)[0]
+    return f"{name or NO_NAME} {OPERATORS.get(operator, operator)} {value}".strip()
 
 
 def _moment(field: str, text: str | None) -> int | None:

@@ -11,15 +11,17 @@ import msgspec
 from fastapi import FastAPI, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from tenure.customers.conditions import MAX_ATTRIBUTES
+from tenure.customers.conditions import MAX_ATTRIBUTES, Filter
 from tenure.customers.listing import ATTRIBUTE, Customers, all_customers, count_customers, customers
 from tenure.customers.suggestions import suggestions
+from tenure.customers.use import with_uses
 from tenure.errors import BadRequest
 from tenure.loader.profile import CustomerItem
 from tenure.pages import customers_csv
 from tenure.pages.customer_question import OPERATORS, Question, parse
 from tenure.pages.of_app import AppAdmin, AppPage, OfApp
 from tenure.pages.rendering import fragment, page
+from tenure.web.strict_parameters import reads_its_query
 
 PAGE_ROWS: Final = 50
 STATUSES: Final = ("active", "past_due", "trialing", "unpaid", "paused", "incomplete", "canceled", "none")
@@ -44,6 +46,7 @@ HEADINGS: Final = (
     Heading("Status", "status", descending_first=False, number=False),
     Heading("MRR", "mrr", descending_first=True, number=True),
     Heading("Health", "health", descending_first=False, number=True),
+    Heading("Last used", "last_used", descending_first=True, number=False),
     Heading("Last seen", "last_seen", descending_first=True, number=False),
     Heading("Events", "events", descending_first=True, number=True),
 )
@@ -52,12 +55,12 @@ HEADINGS: Final = (
 def add_customers(site: FastAPI) -> None:
     """Put the page and its parts into the site."""
 
-    @site.get("/apps/{app}/customers")
+    @site.get("/apps/{app}/customers", name=reads_its_query("customer_list"))
     def customer_list(request: Request, of: AppPage) -> Response:
         given = request.query_params.multi_items()
         try:
             question = parse(given)
-            found = customers(of.tenant, question.filter, sort=question.sort, limit=PAGE_ROWS,
+            found = customers(of.tenant, _filter(of, question), sort=question.sort, limit=PAGE_ROWS,
                               attributes=question.column)  # fmt: skip
         except BadRequest as error:
             shown = _shown(of, Question(), Customers([], None), 0)
@@ -65,15 +68,15 @@ def add_customers(site: FastAPI) -> None:
         if parse_qsl(question.query) != given and "HX-Request" not in request.headers:
             return RedirectResponse(_path(of, question), 303)
         response = page(request, "customers.html", problem="",
-                        **_shown(of, question, found, count_customers(of.tenant, question.filter)))  # fmt: skip
+                        **_shown(of, question, found, count_customers(of.tenant, _filter(of, question))))  # fmt: skip
         response.headers["HX-Push-Url"] = _path(of, question)
         return response
 
-    @site.get("/apps/{app}/customer-list/rows")
+    @site.get("/apps/{app}/customer-list/rows", name=reads_its_query("customer_rows"))
     def more_rows(request: Request, of: AppPage, cursor: Annotated[str, Query()]) -> Response:
         given = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
         question = parse(given)
-        found = customers(of.tenant, question.filter, sort=question.sort, limit=PAGE_ROWS, cursor=cursor,
+        found = customers(of.tenant, _filter(of, question), sort=question.sort, limit=PAGE_ROWS, cursor=cursor,
                           attributes=question.column)  # fmt: skip
         return fragment(request, "customers/_rows.html", **_rows(of, question, found))
 
@@ -81,10 +84,10 @@ def add_customers(site: FastAPI) -> None:
     def names(request: Request, of: AppPage) -> Response:
         return fragment(request, "customers/_names.html", names=suggestions(of.tenant))
 
-    @site.get("/apps/{app}/customer-list/export.csv")
+    @site.get("/apps/{app}/customer-list/export.csv", name=reads_its_query("customers_csv"))
     def export(request: Request, of: AppPage) -> Response:
         question = parse(request.query_params.multi_items())
-        items = all_customers(of.tenant, question.filter, question.column)
+        items = all_customers(of.tenant, _filter(of, question), question.column)
         name = f"customers-{datetime.now(of.zone):%Y-%m-%d}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         return StreamingResponse(customers_csv.lines(items, question.column), headers=headers, media_type="text/csv")
@@ -99,6 +102,10 @@ def add_customers(site: FastAPI) -> None:
     def delete(of: AppAdmin, view: str) -> Response:
         of.store.saved_views.delete(of.app.id, view)
         return RedirectResponse(f"{of.path}/customers", 303)
+
+
+def _filter(of: OfApp, question: Question) -> Filter:
+    return with_uses(of.tenant, of.store, question.filter)
 
 
 def _path(of: OfApp, question: Question) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Query, Request, Response
 
 from tenure.customers.catalogue import EventName, event_names
+from tenure.customers.unfit import unfit
 from tenure.pages.of_app import AppPage
 from tenure.pages.rendering import fragment, page
 from tenure.wire.fields import NAME_LIMIT
@@ -64,4 +65,5 @@ def add_events(site: FastAPI) -> None:
         return page(
             request, "events.html", **shown, q=q, sort=sort, mark=mark, sorts=SORTS, marks=MARKS,
             found=len(found), total=len(catalogue.items), similar=catalogue.similar,
+            unfit=unfit(of_app.tenant, of_app.store.links),
         )  # fmt: skip

@@ -28,6 +28,7 @@ from tenure.pages.of_app import AppPage, OfApp
 from tenure.pages.rendering import environment, fragment, page
 from tenure.receipt import is_receipt
 from tenure.wire import codes, registry
+from tenure.wire.warnings import sentence
 
 DIALECTS: Final = tuple(sorted({operation.dialect for operation in registry.ALL}))
 STREAMS: Final = 100
@@ -77,6 +78,7 @@ def add_live(site: FastAPI) -> None:
     follower: Follower = site.state.follower
     streams = Streams()
     environment().globals |= {"TONES": TONES, "OUTCOMES": OUTCOMES, "SENTENCES": codes.SENTENCES, "marked": marked}
+    environment().globals["placeholder_sentence"] = sentence
 
     @site.get("/apps/{app}/live")
     def live_page(  # noqa: PLR0917 - query parameters, which are sent by name
@@ -107,7 +109,9 @@ def add_live(site: FastAPI) -> None:
         customer: Text = "", last_event_id: Annotated[str, Header()] = "",
     ) -> Response:  # fmt: skip
         streams.check(of.visitor.session)
-        since = max(int(last_event_id) if last_event_id.isdecimal() else since, time.time_ns() // 1_000 - MAX_LATE_US)
+        now = time.time_ns() // 1_000
+        since = max(int(last_event_id) if last_event_id.isdecimal() else since, now - MAX_LATE_US)
+        since = min(since, now)  # what was seen while the clock was ahead is not to hide what comes now
         wanted = Wanted(outcome, dialect, name.strip(), customer.strip())
         told = _tell(follower, of, journals, wanted, since, partial(_framed, request))
 

@@ -14,7 +14,7 @@ from tenure.pages.of_app import OfApp
 from tenure.subscriptions.metrics import Period
 from tenure.web.customers import MAX_TEXT
 from tenure.web.metrics import TheSpan
-from tenure.web.parameters import day
+from tenure.web.parameters import CurrencyCode, day
 
 
 class View(NamedTuple):
@@ -54,7 +54,7 @@ class View(NamedTuple):
 
 def view(
     span: TheSpan,
-    currency: Annotated[str | None, Query(pattern="^[A-Z]{3}$")] = None,
+    currency: CurrencyCode | None = None,
     converted: bool | None = None,
     plan: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
     cohort: str | None = None,

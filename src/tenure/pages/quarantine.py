@@ -10,6 +10,7 @@ import msgspec
 from fastapi import Depends, FastAPI, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from tenure import clock
 from tenure.control.repairs import Match, Repair
 from tenure.errors import BadRequest
 from tenure.pages.of_app import AppAdmin, AppPage, OfApp
@@ -19,6 +20,7 @@ from tenure.repair.preview import Preview, preview
 from tenure.repair.steps import KINDS, MAX_STEPS, WITH_VALUE, Step, check
 from tenure.warehouse import quarantine
 from tenure.warehouse.quarantine import QUARANTINED, REJECTED, REPLAYED, Group, Place
+from tenure.wire.codes import KEPT
 
 ELEMENTS: Final = 10
 """Elements on a page."""
@@ -142,14 +144,14 @@ def _group(of: OfApp, asked: Asked) -> Group | None:
 
 def _try(of: OfApp, asked: Asked) -> tuple[Preview | None, str]:
     """What the rule would do, or what is wrong with it."""
-    if not asked.steps:
+    if not asked.steps and asked.match.code not in KEPT:
         return None, ""
     try:
-        check(asked.steps)
+        check(asked.steps, asked.match.code)
     except BadRequest as fault:
         return None, fault.message
     elements = quarantine.newest(of.tenant, asked.match, QUARANTINED, limit=TRIED)
-    return preview([element.found for element in elements], asked.steps, SAMPLES), ""
+    return preview([element.found for element in elements], asked.steps, SAMPLES, clock.wall_us()), ""
 
 
 def _place(text: str) -> Place | None:

@@ -20,12 +20,15 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from tenure import __version__
+from tenure.errors import TenureError, Unavailable
 from tenure.pages.session import THEME_COOKIE, remember_app, zone_of
 from tenure.subscriptions import currency
 
 STATIC = resources.files("tenure.pages").joinpath("static")
 PREFIX = "/assets"
 THEMES = frozenset({"light", "dark"})
+RETRY_SECONDS = 5
+"""When a page that answers 503 is to be tried again."""
 NOTHING = "–"  # noqa: RUF001 - a dash is what is meant
 """Shown where there is no value."""
 
@@ -51,9 +54,16 @@ def _response(request: Request, template: str, status: int, context: Mapping[str
         "of_app": getattr(request.state, "of_app", None),
         "zone": zone_of(request),
         "theme": theme if theme in THEMES else "",
+        "incidents": request.app.state.store.incidents.current,
         **context,
     }
-    return HTMLResponse(environment().get_template(template).render(whole), status, {"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(RETRY_SECONDS)} if status == 503 else {})
+    return HTMLResponse(environment().get_template(template).render(whole), status, headers)
+
+
+def form_status(error: TenureError) -> int:
+    """With which status a form is shown again because of an error."""
+    return error.status if isinstance(error, Unavailable) else 422
 
 
 @cache

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from tenure.csv_text import Ours
 from tenure.metrics.answers import CohortRow
 from tenure.metrics.asked import DAY
 from tenure.metrics.lasting import GroupCurve
@@ -61,7 +62,7 @@ def heat_map_rows(cohorts: Sequence[CohortRow], view: View) -> Iterator[Sequence
     for cohort in cohorts:
         months = periods("month", cohort.month, view.last)
         for number, ((_, end), customers, mrr) in enumerate(zip(months, cohort.customers, cohort.mrr, strict=True)):
-            yield cohort.month, cohort.currency, number, min(end - DAY, view.last), customers, mrr
+            yield cohort.month, cohort.currency, number, min(end - DAY, view.last), customers, Ours(mrr)
 
 
 def survival_chart(curves: Sequence[GroupCurve], view: SpellsView) -> Chart:

@@ -14,7 +14,7 @@ from tenure.subscriptions.currency import UNKNOWN
 
 NAMES = {
     "opening": "Opening", "new": "New", "expansion": "Expansion", "reactivated": "Reactivated", "transfer": "Transfer",
-    "contraction": "Contraction", "churned": "Churned", "closing": "Closing",
+    "resumed": "Resumed", "paused": "Paused", "contraction": "Contraction", "churned": "Churned", "closing": "Closing",
 }  # fmt: skip
 """Of each number of a statement, in the order of a waterfall."""
 RATES = {

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from fastapi import Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from tenure.control import audit
+from tenure.control.actor import act_as
 from tenure.control.people import SESSION_SECONDS, Person
 from tenure.control.store import Store
 from tenure.errors import Forbidden, TenureError
@@ -72,7 +72,7 @@ async def visitor(request: Request) -> Visitor | None:
         request.state.visitor = await run_in_threadpool(_visitor, request)
     found: Visitor | None = request.state.visitor
     if found is not None:
-        audit.act_as(found.person.email, address=request.client.host if request.client else None)
+        act_as(found.person.email, address=request.client.host if request.client else None)
     return found
 
 
@@ -92,7 +92,7 @@ async def protect(request: Request) -> None:
     if not _is_ours(request):
         raise Forbidden("this form was sent from another site; open the page here and send it again", code="cross_site")
     if request.url.path.startswith(PUBLIC):
-        audit.act_as(NOBODY, address=request.client.host if request.client else None)
+        act_as(NOBODY, address=request.client.host if request.client else None)
         return
     found = await visitor(request)
     if found is None:

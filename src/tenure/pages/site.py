@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import structlog
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
@@ -41,10 +40,10 @@ from tenure.pages.sign_in import add_sign_in
 from tenure.pages.start import add_start
 from tenure.pages.welcome import add_welcome
 from tenure.warehouse.client import Warehouse
+from tenure.web.head import HeadAsGet
 from tenure.web.identifier_path import KeepSlashes
 from tenure.web.safe_headers import SafeHeaders
-
-log = structlog.get_logger()
+from tenure.web.strict_parameters import refuse_unknown_parameters
 
 PATHS = ("/apps", "/settings", "/start", "/sign-in", "/sign-out", "/welcome", PREFIX)
 """Where pages are, beside `/` itself; everything else is the API's."""
@@ -67,8 +66,14 @@ def owns(path: str) -> bool:
 
 def build(intake: Intake, store: Store, warehouse: Warehouse, follower: Follower) -> ASGIApp:
     """The application for every path that the site owns."""
-    site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(protect)])
+    site = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(protect), Depends(refuse_unknown_parameters)],
+    )
     site.state.store = store
+    site.state.flags = ("saved",)
     site.state.warehouse = warehouse
     site.state.estimator = Estimator()
     site.state.keyring = intake.keyring
@@ -94,7 +99,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse, follower: Follower
     add_retention(site)
     add_behind(site)
     site.mount(PREFIX, _Assets(directory=Path(str(STATIC))))
-    return SafeHeaders(BodyLimit(KeepSlashes(GZipMiddleware(site, minimum_size=1_000))), HEADERS)
+    return HeadAsGet(SafeHeaders(BodyLimit(KeepSlashes(GZipMiddleware(site, minimum_size=1_000))), HEADERS))
 
 
 class _Assets(StaticFiles):
@@ -134,17 +139,29 @@ def _add_errors(site: FastAPI) -> None:
         return _error(request, error.status_code, _MESSAGES.get(error.status_code, error.detail))
 
     @site.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> Response:
-        log.error("page failed", path=request.url.path, exc_info=error)
+    async def unforeseen(request: Request, _: Exception) -> Response:
         return _error(request, 500, "something failed here that should not have; the server's log says what")
 
 
 _MESSAGES = {404: "there is no page at this address", 405: "this address does not take that"}
+
+
+def _typed(request: Request) -> list[tuple[str, str]]:
+    """What was typed into the form that was sent, so that it can be sent again; nothing of a form with a secret."""
+    form = getattr(request, "_form", None)  # read already, to see that the form is ours
+    fields = [] if form is None else [(name, value) for name, value in form.multi_items() if name != "csrf"]
+    if any(not isinstance(value, str) or name in _SECRET_FIELDS for name, value in fields):
+        return []
+    return fields
+
+
+_SECRET_FIELDS = frozenset({"password", "current", "key", "secret", "token"})
 _TITLES = {400: "That does not work", 403: "Not allowed", 404: "Not found", 413: "Too much", 503: "Not now"}
 
 
 def _error(request: Request, status: int, message: str, *, retry: bool = False) -> Response:
     part = bool(request.headers.get("HX-Request"))
     title = _TITLES.get(status, "Something went wrong")
-    shown: dict[str, Any] = {"title": title, "message": message, "retry": retry}
+    typed = _typed(request) if retry and not part else []
+    shown: dict[str, Any] = {"title": title, "message": message, "retry": retry, "typed": typed}
     return page(request, "_error.html" if part else "error.html", status=status, **shown)

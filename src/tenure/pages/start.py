@@ -11,7 +11,7 @@ from tenure.control.store import App, Store
 from tenure.customers.latest import latest
 from tenure.errors import TenureError, Unavailable
 from tenure.pages.of_app import AppAdmin, AppPage, of_app
-from tenure.pages.rendering import fragment, page
+from tenure.pages.rendering import form_status, fragment, page
 from tenure.pages.session import Admin, SignedIn, is_secure
 from tenure.snippets import CLIENTS, LANGUAGES, snippets
 
@@ -32,7 +32,9 @@ def add_start(site: FastAPI) -> None:
         try:
             app = store.create_app(name.strip())
         except TenureError as error:
-            return page(request, "start.html", status=422, apps=store.apps(), name=name, problem=str(error))
+            return page(
+                request, "start.html", status=form_status(error), apps=store.apps(), name=name, problem=str(error)
+            )
         of_app(request, app.id, visitor)
         return _first_event(request, app, store.create_keys(app.id))
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
+import msgspec
 from fastapi import Depends
 
+from tenure.customers.use import segment_with_uses
 from tenure.metrics.lasting import INTERVAL_DAYS
 from tenure.metrics.survival import Spells
+from tenure.pages.of_app import AppPage
 from tenure.web.survival import Days, spells
 
 
@@ -28,9 +31,10 @@ class SpellsView(NamedTuple):
         return urlencode({name: value for name, value in said.items() if value is not None})
 
 
-def view(asked: Annotated[Spells, Depends(spells)], interval: Days = INTERVAL_DAYS) -> SpellsView:
+def view(of: AppPage, asked: Annotated[Spells, Depends(spells)], interval: Days = INTERVAL_DAYS) -> SpellsView:
     """What was asked for. Raises BadRequest."""
-    return SpellsView(asked, interval)
+    segment = segment_with_uses(of.tenant, of.store, asked.segment)
+    return SpellsView(msgspec.structs.replace(asked, segment=segment), interval)
 
 
 TheSpells = Annotated[SpellsView, Depends(view)]

@@ -44,9 +44,9 @@ class Preview(msgspec.Struct, frozen=True):
     samples: list[Sample]
 
 
-def preview(found: Sequence[Quarantined], steps: Sequence[Step], shown: int) -> Preview:
-    """Try a rule; of the samples, those that stay in quarantine are last."""
-    tried = [_sample(element, steps) for element in found]
+def preview(found: Sequence[Quarantined], steps: Sequence[Step], shown: int, at: int) -> Preview:
+    """Try a rule as of `at` (microseconds since 1970 UTC); of the samples, those that stay in quarantine are last."""
+    tried = [_sample(element, steps, at) for element in found]
     reasons = Counter(sample.code for sample in tried if not sample.is_good)
     bad = [sample for sample in tried if not sample.is_good]
     good = [sample for sample in tried if sample.is_good]
@@ -54,7 +54,7 @@ def preview(found: Sequence[Quarantined], steps: Sequence[Step], shown: int) -> 
     return Preview(len(tried), len(good), dict(reasons.most_common()), [*good[: shown - len(few_bad)], *few_bad])
 
 
-def _sample(found: Quarantined, steps: Sequence[Step]) -> Sample:
+def _sample(found: Quarantined, steps: Sequence[Step], at: int) -> Sample:
     before = found.refusal.payload
     try:
         element = repaired(found, steps)
@@ -62,7 +62,7 @@ def _sample(found: Quarantined, steps: Sequence[Step]) -> Sample:
         return Sample(before=before, code=fault.code, message=fault.message)
     after = canonical(element)
     try:
-        made = decoded(found, element)
+        made = decoded(found, element, at)
     except Refused as fault:
         return Sample(before=before, after=after, code=fault.code, field=fault.field or "", message=fault.message)
     first: Event | Identify = (made.events or made.identifies)[0]

@@ -13,9 +13,12 @@ from tenure.errors import BadRequest
 from tenure.event import Decoded, Refusal
 from tenure.repair.steps import Element, Step, apply
 from tenure.wire import registry
+from tenure.wire.codes import KEPT
 from tenure.wire.json import canonical, parse
+from tenure.wire.whisperr import MAX_AGE
 
 _BULK, _USERS = "/v1/api/events/bulk", "/v1/api/events/customer-update/set-users/bulk"
+_WHISPERR, _WHISPERR_ONE = "/v1/events/batch", "/v1/events/track"
 _WINDBACK, _CUSTOMERSCORE, _STRIPE = "/api/v1/track", "/api/tracker/track", "/v1/billing/stripe/{app}"
 
 _BODIES: Final[dict[str, Callable[[Element], object]]] = {
@@ -24,6 +27,8 @@ _BODIES: Final[dict[str, Callable[[Element], object]]] = {
     _WINDBACK: lambda element: {"events": [element]},
     _CUSTOMERSCORE: lambda element: {"trackerKey": "-", "events": [element]},
     _STRIPE: lambda element: {"object": "list", "data": [element]},
+    _WHISPERR: lambda element: {"events": [element]},
+    _WHISPERR_ONE: lambda element: element,
 }
 """The operations whose quarantined elements are whole, and the body that brings one element alone. The tracker key was
 checked when the element came first."""
@@ -63,13 +68,17 @@ def repaired(found: Quarantined, steps: Sequence[Step]) -> Element:
     return apply(steps, element)
 
 
-def decoded(found: Quarantined, element: Element) -> Decoded:
-    """What the dialect makes of a repaired element. Raises Refused, with the reason, when it cannot be used still."""
+def decoded(found: Quarantined, element: Element, at: int) -> Decoded:
+    """What the dialect makes of a repaired element, as of `at` (microseconds since 1970 UTC).
+
+    Raises Refused, with the reason, when it cannot be used still.
+    """
     path = found.path or _path(found.dialect, element)
     if path not in _BODIES:
         message = "What is here is a part of an element whose rest was taken: it cannot be replayed."
         raise BadRequest(message, code="not_replayable")
-    made = _OPERATIONS[path].decode(canonical(_BODIES[path](element)).encode(), found.received_at // 1_000)
+    body = canonical(_BODIES[path](element)).encode()
+    made = _OPERATIONS[path].decode(body, _clock_of(found, at) // 1_000)
     if not made.events and not made.identifies:
         first = made.refusals[0]
         raise BadRequest(first.message, code=first.code, field=first.field)
@@ -81,7 +90,7 @@ def replayed(found: Quarantined, steps: Sequence[Step], *, repair: str, at: int)
 
     Raises Refused when it cannot be used still.
     """
-    made = decoded(found, repaired(found, steps))
+    made = decoded(found, repaired(found, steps), at)
     return Entry(
         app=found.app,
         receipt=receipt_of(found, at),
@@ -101,6 +110,13 @@ def replayed(found: Quarantined, steps: Sequence[Step], *, repair: str, at: int)
             repair=repair,
         ),
     )
+
+
+def _clock_of(found: Quarantined, at: int) -> int:
+    """The clock by which an element is judged: that of its receipt, unless it was too new by that one."""
+    if found.refusal.code not in KEPT:
+        return found.received_at
+    return max(found.received_at, min(at, found.received_at + MAX_AGE * 1_000))  # lest it is too old by now
 
 
 def receipt_of(found: Quarantined, at: int) -> str:

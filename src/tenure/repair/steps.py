@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tenure.errors import BadRequest
+from tenure.wire.codes import KEPT
 
 MOVE, DEFAULT, DROP, TEXT, NUMBER, TIME = "move", "default", "drop", "text", "number", "time"
 KINDS: Final[dict[str, str]] = {
@@ -49,10 +50,14 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     value: str = ""
 
 
-def check(steps: Iterable[Step]) -> None:
-    """Raises BadRequest, which names the step by its index, unless all can be done."""
+def check(steps: Iterable[Step], code: str = "") -> None:
+    """Raises BadRequest, which names the step by its index, unless all can be done.
+
+    Elements that were refused for `code` can be replayed without a step when the clock was wrong, not they.
+    """
     found = list(steps)
-    if not 1 <= len(found) <= MAX_STEPS:
+    least = 0 if code in KEPT else 1
+    if not least <= len(found) <= MAX_STEPS:
         raise BadRequest(f"A rule has 1 to {MAX_STEPS} steps.", code="invalid_repair")
     for index, step in enumerate(found):
         if problem := _problem(step):

@@ -14,9 +14,11 @@ from tenure.subscriptions.currency import UNKNOWN, Rates
 from tenure.subscriptions.fact import Fact, Status
 from tenure.subscriptions.ledger import Level, Subscription, converted, day_of, from_timelines, start_of, timelines
 from tenure.subscriptions.movements import Movement
+from tenure.subscriptions.mrr import is_unknown
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.spells import Spell
 from tenure.subscriptions.state import Span, State
+from tenure.wire.times import DAY_MS
 
 OWN: Final = ""
 """The book of amounts in the currency of each subscription; any other book has its currency's code."""
@@ -26,6 +28,8 @@ LIVE: Final[tuple[Status, ...]] = ("active", "past_due", "trialing", "unpaid", "
 _STANDINGS: Final[tuple[Status, ...]] = (*LIVE, "incomplete", "canceled")
 _RENEWING: Final = frozenset({"active", "past_due", "trialing"})
 _LAST: Final = date.max
+SILENCE_MS: Final = 31 * DAY_MS
+"""A renewal is told within so long, or none comes."""
 
 
 class Account(NamedTuple):
@@ -37,6 +41,8 @@ class Account(NamedTuple):
     spells: list[Spell]
     no_rate: bool
     """A rate is missing."""
+    heard: Mapping[Subscription, int]
+    """The latest time, in milliseconds, of which each subscription's facts say something."""
 
     def movements(self, rules: Rules) -> Mapping[str, list[Movement]]:
         """All movements, by book."""
@@ -63,11 +69,20 @@ class Standing(NamedTuple):
     """The next end of a subscription that is set ahead."""
     paying: Spell | None
     """The spell that goes on."""
+    unpriced: int
+    """Subscriptions that count and whose price, or a part of it, was never told: it is in no `mrr`."""
+    silent: int
+    """Live subscriptions whose period ended long ago, and of which nothing was heard since."""
 
 
 def account(facts: Iterable[Fact], rules: Rules, rates: Rates | None = None, *, as_of: int | None = None) -> Account:
     """The account of the customer whose facts these are, as known then with `as_of` (microseconds)."""
-    found = timelines(facts, as_of)
+    facts = [fact for fact in facts if as_of is None or fact.received_at <= as_of]
+    found = timelines(facts)
+    heard: dict[Subscription, int] = {}
+    for fact in facts:
+        subscription = Subscription(fact.source, fact.subscription)
+        heard[subscription] = max(heard.get(subscription, fact.effective_at), fact.effective_at)
     own = from_timelines(found, rules, _LAST)
     levels = {OWN: own}
     no_rate = False
@@ -76,12 +91,13 @@ def account(facts: Iterable[Fact], rules: Rules, rates: Rates | None = None, *, 
             levels[rates.base] = [converted(level, rates) for level in own]
         except BadRequest:
             no_rate = True
-    return Account(found, levels, spells.from_levels(own, _LAST), no_rate)
+    return Account(found, levels, spells.from_levels(own, _LAST), no_rate, heard)
 
 
-def standing(account: Account, now: int) -> Standing | None:
+def standing(account: Account, now: int, rules: Rules) -> Standing | None:
     """How the customer stands at a time in milliseconds; None for whom no subscription has begun by then."""
-    current = [state for spans in account.timelines.values() if (state := state_at(spans, now)) is not None]
+    states = {one: state for one, spans in account.timelines.items() if (state := state_at(spans, now)) is not None}
+    current = list(states.values())
     if not current:
         return None
     live = [state for state in current if state.status in LIVE]
@@ -90,7 +106,7 @@ def standing(account: Account, now: int) -> Standing | None:
     renewals = [state.period_end for state in live if _renews(state)]
     return Standing(
         status=next(status for status in _STANDINGS if status in statuses),
-        plans=tuple(sorted({item.plan for state in live for item in state.items if item.plan})),
+        plans=tuple(sorted({item.plan for state in live for item in state.items or () if item.plan})),
         mrr={book: mrr_of(levels, today) for book, levels in account.levels.items()},
         currencies=tuple(sorted({state.currency for state in current} - {UNKNOWN})),
         past_due=not statuses.isdisjoint({"past_due", "unpaid"}),
@@ -98,7 +114,19 @@ def standing(account: Account, now: int) -> Standing | None:
         trial_end=_next(now, (state.trial_end for state in live if state.status == "trialing")),
         cancel_at=_next(now, (state.cancel_at for state in live)),
         paying=next((spell for spell in account.spells if is_within(spell, today)), None),
+        unpriced=sum(is_unknown(state, rules) for state in current),
+        silent=sum(is_silent(state, account.heard[one], now) for one, state in states.items()),
     )
+
+
+def is_silent(state: State, heard: int, now: int) -> bool:
+    """Whether a subscription goes on only because nobody said otherwise: its period ended over 31 days ago.
+
+    `heard` is the latest time of which something was said.
+    """
+    if state.status not in _RENEWING or state.period_end is None:
+        return False
+    return max(state.period_end, heard) + SILENCE_MS <= now
 
 
 def next_change(account: Account, now: int) -> int | None:
@@ -134,9 +162,11 @@ def _renews(state: State) -> bool:
 
 def _changes(account: Account, now: int) -> Iterator[int | None]:
     """Times of which the earliest that is ahead changes how the customer stands."""
-    for spans in account.timelines.values():
+    for subscription, spans in account.timelines.items():
         for span in spans:
             yield span.start
+            if span.state.period_end is not None:
+                yield max(span.state.period_end, account.heard[subscription]) + SILENCE_MS
             if span.end is None or span.end > now:
                 yield from (span.state.period_end, span.state.trial_end, span.state.cancel_at)
     for level in account.levels[OWN]:

@@ -15,13 +15,13 @@ from msgspec.inspect import IntType, LiteralType, StructType, Type, UnionType
 
 from tenure.errors import BadRequest
 from tenure.subscriptions.currency import UNKNOWN, Rate, Rates
+from tenure.subscriptions.currency import code as in_capitals
 from tenure.subscriptions.rules import Rules
 
 MAX_RATES: Final = 100_000
 SWITCHES: Final = Rules.__struct_fields__
 RATE_COLUMNS: Final = ["currency", "day", "rate"]
 
-_CURRENCY = re.compile("[A-Z]{3}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DECIMAL = re.compile(r"\d{1,13}(\.\d{1,12})?", re.ASCII)
 
@@ -47,10 +47,11 @@ def choices(switch: str) -> str:
 
 
 def currency(value: object, field: str) -> str:
-    """A currency's code. Raises BadRequest."""
-    if not isinstance(value, str) or not _CURRENCY.fullmatch(value) or value == UNKNOWN:
-        raise _invalid(field, f"{field} must be the three capital letters of a currency, such as EUR")
-    return value
+    """A currency's code in capitals, from either case. Raises BadRequest."""
+    found = in_capitals(value) if isinstance(value, str) else None
+    if found is None or found == UNKNOWN:
+        raise _invalid(field, f"{field} must be the three letters of a currency, such as EUR")
+    return found
 
 
 def rate(day: object, worth: object, field: str) -> Rate:

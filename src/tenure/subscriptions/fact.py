@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from tenure.subscriptions.chain import in_chains
 from tenure.subscriptions.currency import check_decimal
 
 Status: TypeAlias = Literal["incomplete", "trialing", "active", "past_due", "unpaid", "paused", "canceled"]
@@ -26,21 +27,24 @@ Cause: TypeAlias = Literal["voluntary", "involuntary"]
 Time: TypeAlias = Annotated[int, Meta(ge=-(2**48), le=2**48)]
 Amount: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Text: TypeAlias = Annotated[str, Meta(max_length=1024)]
-Count: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
+MAX_COUNT: Final = 9_999
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
 
 STATUSES: Final[tuple[Status, ...]] = (
     "incomplete", "trialing", "active", "past_due", "unpaid", "paused", "canceled",
 )  # fmt: skip
-"""In the order a subscription goes through them; facts of one time are put in this order."""
+"""In the order a subscription goes through them."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One priced line of a subscription. It holds its own price, so that a deleted plan changes nothing."""
 
     id: Text = ""
-    plan: Text = ""
-    amount: Amount
-    """For the whole quantity, each interval, before discounts. Metered: what the last whole interval came to."""
+    plan: Text | None = None
+    """None: not said; empty where there is none."""
+    amount: Amount | None = None
+    """For the whole quantity, each interval, before discounts. Metered: what the last whole interval came to. None: not
+    said, so that what is known of it stands (`items.filled`)."""
     quantity: Annotated[int, Meta(ge=0)] = 1
     unit: Unit = "month"
     count: Count = 1
@@ -87,8 +91,17 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The source's id of the statement, equal in each delivery of it; without one it is told by its content."""
     sequence: int | None = None
     """The source's own count of the subscription's versions, where it has one: decides at equal times."""
+    becomes: str = ""
+    """A mark of all that the subscription was then, where the source tells what it was before each change."""
+    was: str = ""
+    """Such a mark of what it was before the change, where this is one: what becomes so comes before (`chain`)."""
+    place: Annotated[str, Meta(max_length=48)] = ""
+    """Its place in the order of first receipt, as text: what came earlier sorts first. It is part of the input."""
     when: tuple[Status, ...] = ()
     """It counts only where the subscription is in one of these states then; without any, always."""
+
+    usage: tuple[Item, ...] = ()
+    """What metered items came to in the last whole interval: only their id or plan, and the amount."""
 
     status: Status | UnsetType = UNSET
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | UnsetType = UNSET
@@ -112,7 +125,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def content(self) -> bytes:
         """All that it says, as bytes; equal in every delivery."""
-        return msgspec.json.encode(msgspec.structs.replace(self, received_at=0))
+        return msgspec.json.encode(msgspec.structs.replace(self, received_at=0, place=""))
 
     @property
     def identity(self) -> bytes:
@@ -121,17 +134,21 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return blake2b(told_by, digest_size=16, person=b"subscription").digest()
 
     @property
-    def order(self) -> tuple[int, int, int, bytes]:
-        """Its place among the facts of its subscription, however they arrived."""
-        sequence = -1 if self.sequence is None else self.sequence
-        rank = -1 if self.status is UNSET else STATUSES.index(self.status)
-        return self.effective_at, sequence, rank, self.content
+    def tie(self) -> tuple[int, int]:
+        """Facts of one subscription in which this is equal were said of one time, and of one version."""
+        return self.effective_at, -1 if self.sequence is None else self.sequence
+
+    @property
+    def heard(self) -> tuple[str, int, bytes]:
+        """Its place in the order of first receipt."""
+        return self.place, self.received_at, self.content
 
     @property
     def said(self) -> dict[str, Any]:
         """The fields that it says, by name."""
         values = ((name, getattr(self, name)) for name in SAID)
-        return {name: value for name, value in values if value is not UNSET}
+        found = {name: value for name, value in values if value is not UNSET}
+        return found | {"usage": self.usage} if self.usage else found
 
 
 SAID: Final = Fact.__struct_fields__[Fact.__struct_fields__.index("status") :]
@@ -139,11 +156,15 @@ SAID: Final = Fact.__struct_fields__[Fact.__struct_fields__.index("status") :]
 
 
 def known(facts: Iterable[Fact], as_of: int | None = None) -> list[Fact]:
-    """Each statement once, in order: of its deliveries the first, of those received by `as_of` (microseconds)."""
+    """Each statement once, in order: of its deliveries the first, of those received by `as_of` (microseconds).
+
+    The order is that of effective times; at one time, of the source's versions; within one version, of the source's
+    chain of changes, where it tells one; else of first receipt.
+    """
     first: dict[bytes, Fact] = {}
     for fact in facts:
         if as_of is None or fact.received_at <= as_of:
             same = first.setdefault(fact.identity, fact)
             if same is not fact:
-                first[fact.identity] = min(same, fact, key=lambda copy: (copy.received_at, copy.content))
-    return sorted(first.values(), key=lambda fact: fact.order)
+                first[fact.identity] = min(same, fact, key=lambda copy: copy.heard)
+    return in_chains(sorted(first.values(), key=lambda fact: (*fact.tie, *fact.heard)))

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from tenure.subscriptions.currency import Rates
 from tenure.subscriptions.fact import Fact
-from tenure.subscriptions.mrr import Parts, parts
+from tenure.subscriptions.mrr import Kept, Parts, kept, parts
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.state import Span, State, timeline
 from tenure.wire.times import DAY_MS
@@ -38,6 +38,8 @@ class Level(NamedTuple):
     state: State
     before: State
     """The state that came before; its own where there was none."""
+    kept: Kept = ""
+    """Why it goes on, where it had MRR and has none."""
 
 
 def day_of(time: int) -> date:
@@ -85,15 +87,30 @@ def converted(level: Level, rates: Rates) -> Level:
 
 
 def _levels(subscription: Subscription, spans: Iterable[Span], rules: Rules, until: date) -> Iterator[Level]:
-    held: tuple[str, Parts] = "", {}
+    held = _Worth("", {}, "")
     before: State | None = None
     for span in spans:
-        worth = (span.state.currency, parts(span.state, rules)) if _holds_at_end_of_day(span, until) else held
-        if worth[1] != held[1] or (worth[1] and worth != held):
+        worth = _worth(span.state, rules, held) if _holds_at_end_of_day(span, until) else held
+        if worth[1:] != held[1:] or (worth.parts and worth != held):
             day = day_of(span.start)
-            yield Level(day, subscription, *worth, span.state, before or span.state)
+            yield Level(day, subscription, worth.currency, worth.parts, span.state, before or span.state, worth.kept)
             held = worth
         before = span.state
+
+
+class _Worth(NamedTuple):
+    """What a subscription comes to."""
+
+    currency: str
+    parts: Parts
+    kept: Kept
+
+
+def _worth(state: State, rules: Rules, before: _Worth) -> _Worth:
+    """One that had MRR, and that a pause or a concession keeps from having any, is kept; a first trial is not."""
+    amounts = parts(state, rules)
+    goes_on = not amounts and bool(before.parts or before.kept) and state.currency == before.currency
+    return _Worth(state.currency, amounts, kept(state, rules) if goes_on else "")
 
 
 def _holds_at_end_of_day(span: Span, until: date) -> bool:

@@ -42,13 +42,13 @@ class Churn(NamedTuple):
     """
 
     customers: int
-    """Customers when it began."""
+    """Customers when it began, those who were held without MRR by a pause or a concession included."""
     lost: int
-    """Those of them without MRR when it ended."""
+    """Those of them who had no MRR when it ended, and were not held."""
     opening: Fraction
     """Their MRR when it began."""
     closing: Fraction
-    """Their MRR when it ended."""
+    """The MRR, when it ended, of those who had MRR when it began."""
     kept: Fraction
     """Of their opening MRR, what was left: of each customer the smaller of opening and closing."""
     churned: Fraction
@@ -132,20 +132,25 @@ def churn(movements: Iterable[Movement], currency: str, first: date, last: date)
     """What was lost from the start of one day to the end of another, in one currency."""
     opening: defaultdict[str, Fraction] = defaultdict(Fraction)
     closing: defaultdict[str, Fraction] = defaultdict(Fraction)
-    for movement in movements:
+    held_before: dict[str, bool] = {}
+    held: dict[str, bool] = {}
+    for movement in sorted(movements, key=lambda movement: movement.day):
         if movement.currency == currency and movement.day <= last:
             closing[movement.customer] += movement.amount
+            held[movement.customer] = movement.held
             if movement.day < first:
                 opening[movement.customer] += movement.amount
-    there = {customer: mrr for customer, mrr in opening.items() if mrr}
-    left = {customer: closing[customer] for customer in there}
+                held_before[movement.customer] = movement.held
+    there = {customer: mrr for customer, mrr in opening.items() if mrr or held_before[customer]}
+    left = {customer: closing[customer] for customer, mrr in there.items() if mrr}
+    lost = {customer for customer in there if not closing[customer] and not held[customer]}
     return Churn(
         customers=len(there),
-        lost=sum(not mrr for mrr in left.values()),
+        lost=len(lost),
         opening=sum(there.values(), _NONE),
         closing=sum(left.values(), _NONE),
         kept=sum((min(there[customer], mrr) for customer, mrr in left.items()), _NONE),
-        churned=sum((there[customer] for customer, mrr in left.items() if not mrr), _NONE),
+        churned=sum((there[customer] for customer in lost), _NONE),
     )
 
 
@@ -159,10 +164,12 @@ def cohorts(movements: Iterable[Movement], currency: str, last: date) -> list[Co
     mrr: defaultdict[date, defaultdict[date, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
     for history in by_customer.values():
         history.sort(key=lambda movement: movement.day)
-        cohort = start_of(history[0].day, "month")
+        cohort, was_there = start_of(history[0].day, "month"), False
         for movement in history:
             month = start_of(movement.day, "month")
-            customers[cohort][month] += bool(movement.after) - bool(movement.before)
+            is_there = bool(movement.after) or movement.held
+            customers[cohort][month] += is_there - was_there
+            was_there = is_there
             mrr[cohort][month] += movement.amount
     found = []
     for cohort in sorted(customers):
@@ -197,11 +204,22 @@ def explain_mrr(movements: Iterable[Movement], currency: str, day: date) -> list
 
 
 def main_plans(movements: Iterable[Movement], currency: str, day: date) -> dict[str, str]:
-    """By customer with MRR at the end of a day, the plan that most of it is of; of equal ones the first by name."""
+    """By customer at the end of a day, the plan that most of its MRR is of; of equal ones the first by name.
+
+    Of one who is held without MRR it is the plan of before.
+    """
     parts: defaultdict[str, defaultdict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
-    for customer, change in explain_mrr(movements, currency, day):
-        parts[customer][change.plan] += change.after
-    return {customer: min(plans, key=lambda plan: (-plans[plan], plan)) for customer, plans in parts.items()}
+    main: dict[str, str] = {}
+    for movement in sorted(movements, key=lambda movement: movement.day):
+        if movement.currency == currency and movement.day <= day:
+            mrr = parts[movement.customer]
+            for change in movement.changes:
+                mrr[change.plan] += change.after - change.before
+            if any(mrr.values()):
+                main[movement.customer] = min((plan for plan in mrr if mrr[plan]), key=lambda plan: (-mrr[plan], plan))
+            elif not movement.held:
+                main.pop(movement.customer, None)
+    return main
 
 
 def periods(period: Period, first: date, last: date) -> Iterator[tuple[date, date]]:

@@ -8,7 +8,7 @@ is the sum of its changes, and each change is of one subscription and plan.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from fractions import Fraction
 from itertools import groupby
@@ -17,12 +17,12 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 from tenure.subscriptions.currency import Rates
 from tenure.subscriptions.fact import Fact
 from tenure.subscriptions.ledger import Level, Subscription, levels
-from tenure.subscriptions.mrr import Parts
+from tenure.subscriptions.mrr import Kept, Parts
 from tenure.subscriptions.rules import Rules
 
-Kind: TypeAlias = Literal["new", "expansion", "contraction", "churned", "reactivated", "transfer"]
+Kind: TypeAlias = Literal["new", "expansion", "contraction", "churned", "reactivated", "transfer", "paused", "resumed"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-"""`transfer`: between plans or subscriptions of the customer, of no amount as a whole."""
+"""`transfer`: between plans or subscriptions, of no amount as a whole. `paused` and `resumed`: by a pause."""
 
 
 class Change(NamedTuple):
@@ -44,6 +44,8 @@ class Movement(NamedTuple):
     before: Fraction
     after: Fraction
     changes: tuple[Change, ...]
+    held: bool = False
+    """Without MRR from it on, and a customer all the same: a pause, or a concession that is to end."""
 
     @property
     def amount(self) -> Fraction:
@@ -66,22 +68,28 @@ def movements(
 
 def from_levels(customer: str, ordered: Iterable[Level], rules: Rules) -> list[Movement]:
     """The movements that a customer's levels, by day, are."""
-    books: dict[str, _Book] = {}
-    held: dict[Subscription, tuple[str, Parts]] = {}
+    books: defaultdict[str, _Book] = defaultdict(_Book)
+    held: dict[Subscription, Level] = {}
     found: list[Movement] = []
     for day, group in groupby(ordered, key=lambda level: level.day):
         changes: defaultdict[str, list[Change]] = defaultdict(list)
+        kept: defaultdict[str, dict[Subscription, Kept]] = defaultdict(dict)
         for level in group:
-            old, old_parts = held.get(level.subscription, (level.currency, {}))
-            held[level.subscription] = level.currency, level.parts
-            if old != level.currency:
-                changes[old] += _changes(level.subscription, old_parts, {})
+            old = held.get(level.subscription)
+            held[level.subscription] = level
+            old_parts: Parts = {} if old is None else old.parts
+            if old is not None and old.currency != level.currency:
+                changes[old.currency] += _changes(level.subscription, old_parts, {})
+                kept[old.currency][level.subscription] = ""
                 old_parts = {}
-            changes[level.currency] += _changes(level.subscription, old_parts, level.parts)
+            moved = list(_changes(level.subscription, old_parts, level.parts))
+            changes[level.currency] += moved or [_unmoved(level)]
+            kept[level.currency][level.subscription] = level.kept
         for currency in sorted(changes):
-            book = books.setdefault(currency, _Book())
-            if changes[currency]:
-                found.append(book.enter(day, customer, currency, changes[currency], rules))
+            entry = _Entry(day, customer, currency, changes[currency], kept[currency])
+            movement = books[currency].enter(entry, rules)
+            if movement is not None:
+                found.append(movement)
     return found
 
 
@@ -92,30 +100,60 @@ def _changes(subscription: Subscription, before: Parts, after: Parts) -> Iterato
             yield Change(subscription, plan, before.get(plan, none), after.get(plan, none))
 
 
+def _unmoved(level: Level) -> Change:
+    """Of a subscription that has no MRR before or after: it is no longer kept, or for another reason."""
+    plan = next((item.plan for item in level.before.items or () if item.plan), "")
+    return Change(level.subscription, plan, Fraction(0), Fraction(0))
+
+
+class _Entry(NamedTuple):
+    """What changed of a customer in one currency on a day, and which of the subscriptions are kept from then on."""
+
+    day: date
+    customer: str
+    currency: str
+    changes: list[Change]
+    kept: dict[Subscription, Kept]
+
+
 class _Book:
     """The MRR of one customer in one currency so far."""
 
     def __init__(self) -> None:
         self.mrr = Fraction(0)
+        self.kept: dict[Subscription, Kept] = {}
         self.churned: date | None = None
 
-    def enter(self, day: date, customer: str, currency: str, changes: Iterable[Change], rules: Rules) -> Movement:
-        changes = tuple(changes)
-        before = self.mrr
+    def enter(self, entry: _Entry, rules: Rules) -> Movement | None:
+        """The movement that changes of a day are; None where nothing moved and the customer stays one, or none."""
+        changes = tuple(entry.changes)
+        before, was_kept = self.mrr, self.kept
         self.mrr += sum((change.after - change.before for change in changes), Fraction(0))
-        kind = self._kind(before, day, rules)
+        self.kept = {one: why for one, why in (was_kept | entry.kept).items() if why}
+        is_still = all(not change.before and not change.after for change in changes)
+        if is_still and bool(self.mrr or self.kept) == bool(before or was_kept):
+            return None
+        kind = self._kind(before, was_kept, entry.day, rules)
         if kind == "churned":
-            self.churned = day
-        return Movement(day, customer, currency, kind, before, self.mrr, changes)
+            self.churned = entry.day
+        held = not self.mrr and bool(self.kept)
+        return Movement(entry.day, entry.customer, entry.currency, kind, before, self.mrr, changes, held)
 
-    def _kind(self, before: Fraction, day: date, rules: Rules) -> Kind:
-        if before == self.mrr:
-            return "transfer"
-        if not before:
+    def _kind(self, before: Fraction, was_kept: Mapping[Subscription, Kept], day: date, rules: Rules) -> Kind:
+        if not before and not was_kept:
             window = rules.reactivation_days
             if self.churned is None or (window is not None and (day - self.churned).days > window):
                 return "new"
             return "reactivated"
-        if not self.mrr:
+        if not self.mrr and not self.kept:
             return "churned"
-        return "expansion" if self.mrr > before else "contraction"
+        if before == self.mrr:
+            return "transfer"
+        paused, were_paused = _paused(self.kept), _paused(was_kept)
+        if self.mrr < before:
+            return "paused" if paused - were_paused else "contraction"
+        return "resumed" if were_paused - paused else "expansion"
+
+
+def _paused(kept: Mapping[Subscription, Kept]) -> set[Subscription]:
+    return {one for one, why in kept.items() if why == "paused"}

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from tenure.subscriptions.fact import Count, Discount, Item, Unit
+from tenure.subscriptions.items import are_unknown
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.state import State
 
 Parts: TypeAlias = dict[str, Fraction]
 """MRR by plan. Empty: none."""
+
+Kept: TypeAlias = Literal["", "concession", "paused"]
 
 _MONTHS: Final[dict[Unit, int]] = {"month": 1, "quarter": 3, "year": 12}
 
@@ -26,12 +31,11 @@ def mrr(state: State, rules: Rules) -> Fraction:
 
 def parts(state: State, rules: Rules) -> Parts:
     """The MRR of a state by plan. A subscription whose items come to nothing, or less, has none."""
-    if not _counts(state, rules):
+    if not counts(state, rules):
         return {}
-    items = [
-        item for item in state.items if item.kind == "recurring" or (item.kind, rules.metered) == ("metered", "in")
-    ]
-    amounts = [monthly(item.amount, item.unit, item.count, rules) for item in items]
+    kinds = _kinds(rules)
+    items = [item for item in state.items or () if item.kind in kinds]
+    amounts = [monthly(item.amount or 0, item.unit, item.count, rules) for item in items]
     for discount in state.discounts:
         if rules.discounts == "all" or (rules.discounts == "recurring" and not discount.once):
             _take_off(discount, items, amounts, rules)
@@ -40,8 +44,32 @@ def parts(state: State, rules: Rules) -> Parts:
     found: Parts = {}
     for item, amount in zip(items, amounts, strict=True):
         if amount:
-            found[item.plan] = found.get(item.plan, Fraction(0)) + amount
+            plan = item.plan or ""
+            found[plan] = found.get(plan, Fraction(0)) + amount
     return found
+
+
+def is_unknown(state: State, rules: Rules) -> bool:
+    """Whether a state counts of which the price, or a part of it, was never told: what is known of it counts."""
+    return counts(state, rules) and are_unknown(state.items, _kinds(rules))
+
+
+def _kinds(rules: Rules) -> frozenset[str]:
+    return frozenset({"recurring", "metered"} if rules.metered == "in" else {"recurring"})
+
+
+def kept(state: State, rules: Rules) -> Kept:
+    """Why a subscription goes on that has MRR no more, though it had: a pause, or a concession that is to end."""
+    if rules.cancel == "request" and (state.canceled_at is not None or state.cancel_at is not None):
+        return ""
+    if state.status == "paused":
+        return "paused"
+    if state.status == "trialing":
+        return "concession"
+    lasting = tuple(each for each in state.discounts if each.ends_at is None and not each.once)
+    if lasting != state.discounts and parts(msgspec.structs.replace(state, discounts=lasting), rules):
+        return "concession"
+    return ""
 
 
 def monthly(amount: int, unit: Unit, count: Count, rules: Rules) -> Fraction:
@@ -62,7 +90,8 @@ def rounded(amounts: Sequence[Fraction]) -> list[int]:
     return found
 
 
-def _counts(state: State, rules: Rules) -> bool:
+def counts(state: State, rules: Rules) -> bool:
+    """Whether a subscription has MRR in a state, if it costs something."""
     if rules.cancel == "request" and (state.canceled_at is not None or state.cancel_at is not None):
         return False
     switches = {

@@ -1,8 +1,8 @@
 """Spells of being a paying customer: churn as an outcome.
 
 A spell goes from the first day at whose end the customer has MRR, of any subscription and currency, to the first at
-whose end it has none. One that has not ended is right-censored: all that is known is that it lasted until the day that
-was asked about.
+whose end it has none, and none is kept by a pause or a concession. One that has not ended is right-censored: all that
+is known is that it lasted until the day that was asked about.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Spell(NamedTuple):
     """The last day that is known of."""
     cause: Cause | None
     reason: str | None
-    """What the source gave as reason; `paused` where a pause ended the spell and there is none."""
+    """What the source gave as reason."""
     reactivated: bool
     """Whether there was one before."""
 
@@ -55,7 +55,7 @@ def from_levels(ordered: Iterable[Level], until: date) -> list[Spell]:
     for day, group in groupby(ordered, key=lambda level: level.day):
         changed = list(group)
         for level in changed:
-            (paying.add if level.parts else paying.discard)(level.subscription)
+            (paying.add if level.parts or level.kept else paying.discard)(level.subscription)
         if paying and start is None:
             start = day
         elif not paying and start is not None:
@@ -72,9 +72,8 @@ def _outcome(levels_of_day: Iterable[Level]) -> tuple[Cause, str | None]:
 
     Without the source's word it is involuntary when payment had failed before.
     """
-    ended = [level for level in levels_of_day if not level.parts]
+    ended = [level for level in levels_of_day if not level.parts and not level.kept]
     last = max(ended, key=lambda level: (level.state.ended_at or 0, level.subscription))
     state = last.state
     failed = not _UNPAID.isdisjoint((state.status, last.before.status))
-    reason = state.reason or ("paused" if state.status == "paused" else None)
-    return state.cause or ("involuntary" if failed else "voluntary"), reason
+    return state.cause or ("involuntary" if failed else "voluntary"), state.reason

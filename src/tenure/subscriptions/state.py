@@ -1,7 +1,7 @@
 """A subscription's states over time, from its facts. Pure, and indifferent to the order in which they arrived.
 
 1. Facts are taken in their total order; each changes the fields that it says, from its effective time on. One
-   that names states counts only in those.
+   that names states counts only in those. What it does not say of an item stays as it is known of that item.
 2. What a fact says of the past stands against what facts in between said: when the subscription ended, when it
    was asked to end and why, and, before the first fact, when it started.
 3. A date that was set ahead acts by itself when it comes: cancel_at, the end of a pause, that of a discount. A
@@ -20,6 +20,7 @@ import msgspec
 
 from tenure.subscriptions.currency import UNKNOWN
 from tenure.subscriptions.fact import Cause, Discount, Fact, Item, Pause, Status, known
+from tenure.subscriptions.items import filled, priced, used
 
 _ALIVE: Final = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
 _OF_THE_END: Final = frozenset({"status", "ended_at", "cause", "reason"})
@@ -31,7 +32,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     status: Status = "incomplete"
     currency: str = UNKNOWN
-    items: tuple[Item, ...] = ()
+    items: tuple[Item, ...] | None = None
+    """None: nobody ever said."""
     discounts: tuple[Discount, ...] = ()
     started_at: int | None = None
     period_start: int | None = None
@@ -109,6 +111,7 @@ def timeline(facts: Iterable[Fact], as_of: int | None = None) -> list[Span]:
     pieces = Pieces()
     for fact in known(facts, as_of):
         _take(pieces, fact)
+    _fill_unpriced(pieces)
     states: list[Piece] = []
     for start, end, state in _spans(pieces):
         for at, now in _by_itself(start, end, state):
@@ -128,6 +131,10 @@ def _take(pieces: Pieces, fact: Fact) -> None:
     before = pieces[-1][1] if pieces else State()
     if fact.when and _at(before, at).status not in fact.when:
         return
+    if (usage := said.pop("usage", ())) and before.items is not None:
+        said["items"] = used(before.items, usage)
+    elif "items" in said:
+        said = said | {"items": filled(said["items"], before.items or ())}
     state = msgspec.structs.replace(before, **_settled(said, before, at))
     if "started_at" in said:
         _fill_past(pieces, before, state, at)
@@ -178,6 +185,18 @@ def _fill_past(pieces: Pieces, before: State, state: State, at: int) -> None:
         pieces.put_first(_past(first, start, pieces[0][0] if pieces else at))
     elif before.status == "canceled" and start > pieces[-1][0]:
         pieces += _past(state, start, at)
+
+
+def _fill_unpriced(pieces: Pieces) -> None:
+    """What a line costs of which that was told only later; it is the same line, so it did all along."""
+    later: tuple[Item, ...] = ()
+    for place in range(len(pieces) - 1, -1, -1):
+        at, state = pieces[place]
+        if state.items is not None:
+            items = priced(state.items, later)
+            if items != state.items:
+                pieces[place] = at, msgspec.structs.replace(state, items=items)
+            later = items
 
 
 def _past(state: State, start: int, end: int) -> list[Piece]:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, get_args
 
 from tenure.errors import BadRequest
 from tenure.subscriptions import currency
-from tenure.subscriptions.fact import SAID, STATUSES, Cause, Kind, Unit
+from tenure.subscriptions.fact import MAX_COUNT, SAID, STATUSES, Cause, Kind, Unit
 from tenure.wire import codes, fields, times
 
 Reader: TypeAlias = Callable[[object, str], Any]
@@ -31,7 +31,7 @@ CAUSES: Final[tuple[str, ...]] = get_args(Cause)
 TIMES: Final = ("started_at", "period_start", "period_end", "trial_end", "canceled_at", "cancel_at", "ended_at")
 CLEARABLE: Final = frozenset({*TIMES, "pause", "cause", "reason"})
 """Fields whose null says that there is none; any other null is as if it were absent."""
-FIELDS: Final = frozenset({"source", "subscription", *SAID})
+FIELDS: Final = frozenset({"source", "subscription", "sequence", *SAID})
 
 _MOST: Final = 2**63 - 1
 _PERCENT: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,12})?")
@@ -55,6 +55,9 @@ def read(source: Mapping[str, object]) -> dict[str, Any]:
             said[name] = found
     if not said:
         raise fields.missing(*SAID)
+    sequence = fields.whole_number(source.get("sequence"), "sequence", 0, _MOST)
+    if sequence is not None:
+        said["sequence"] = sequence
     said["subscription"] = fields.required_identifier(source.get("subscription"), "subscription")
     said["source"] = fields.text(source.get("source"), "source", limit=fields.NAME_LIMIT) or DEFAULT_SOURCE
     return said
@@ -132,7 +135,8 @@ def _item(given: Mapping[str, object], field: str) -> dict[str, Any]:
         "amount": amount,
         "quantity": 1 if quantity is None else quantity,
         "interval": interval or "month",
-        "interval_count": fields.whole_number(given.get("interval_count"), f"{field}.interval_count", 1, 1_000) or 1,
+        "interval_count": fields.whole_number(given.get("interval_count"), f"{field}.interval_count", 1, MAX_COUNT)
+        or 1,
         "kind": kind,
     }
 

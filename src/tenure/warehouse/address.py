@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from tenure import state_file
+
 
 class EngineAddress(msgspec.Struct, frozen=True):
     """Where the embedded engine of a running `tenure serve` listens, and the secret of this start."""
@@ -24,16 +26,11 @@ class EngineAddress(msgspec.Struct, frozen=True):
         """Leave the address for commands that run beside the server."""
         path = self.path(data)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(self))
+        state_file.write(path, msgspec.json.encode(self), durable=False, keep_previous=False)
 
     @classmethod
     def find(cls, data: Path, environ: Mapping[str, str] = os.environ) -> EngineAddress | None:
         """From the supervisor's environment in a role, from the file elsewhere; None when there is neither."""
         if "TENURE_ENGINE_PORT" in environ:
             return cls(int(environ["TENURE_ENGINE_PORT"]), environ["TENURE_ENGINE_SECRET"])
-        try:
-            return msgspec.json.decode(cls.path(data).read_bytes(), type=cls)
-        except FileNotFoundError:
-            return None
+        return state_file.read(cls.path(data), lambda body: msgspec.json.decode(body, type=cls)).value

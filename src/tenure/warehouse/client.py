@@ -2,6 +2,8 @@
 
 What reads for an app goes through `Tenant`, which makes ClickHouse itself filter every table by that app
 (`additional_table_filters`), so that no query can forget to.
+
+`clickhouse-connect` is imported with the first connection: an http worker takes events without it.
 """
 
 from __future__ import annotations
@@ -11,21 +13,17 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
-
-import clickhouse_connect
-from clickhouse_connect.driver import options
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
-from clickhouse_connect.driver.external import ExternalData
 
 from tenure.errors import Unavailable
 from tenure.settings import Settings
 from tenure.warehouse.address import EngineAddress
 
-# We hand over lists. To see that they are not data frames the client would import what makes data frames: 60 MB.
-vars(options).update(pd=None, np=None)
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+    from clickhouse_connect.driver.external import ExternalData
+    from urllib3 import PoolManager
 
 ENGINE_USER = "tenure"
 TABLES = (
@@ -80,6 +78,7 @@ class Warehouse:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: Client | None = None
+        self._pool: PoolManager | None = None
         self._connecting = threading.Lock()
         self.remembered = Remembered()
         self.is_embedded = settings.warehouse_url is None
@@ -96,19 +95,35 @@ class Warehouse:
     def forget(self) -> None:
         """Connect anew at the next use: the engine may have been started again."""
         client, self._client = self._client, None
+        pool, self._pool = self._pool, None
         if client is not None:
             client.close()
+        if pool is not None:
+            pool.clear()
 
     def tenant(self, app: str, hidden: Iterable[str] = ()) -> Tenant:
         """The warehouse as one app sees it, without the rows kept under the keys of the erasures `hidden` (ids)."""
         return Tenant(self, app, hidden)
 
     def _connect(self) -> Client:
+        import clickhouse_connect
+        from clickhouse_connect.driver import options
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+        from clickhouse_connect.driver.httputil import get_pool_manager
+
+        # We hand over lists. To see that they are not data frames the client would import what makes those: 60 MB.
+        vars(options).update(pd=None, np=None)
+        to = target(self._settings)
+        if self.is_embedded:
+            # With a pool of ours the client does not look for a proxy in the environment. The engine is on this
+            # machine, and a proxy would get its password.
+            self._pool = get_pool_manager()
         try:
             return clickhouse_connect.get_client(
-                **target(self._settings)._asdict(),
+                **to._asdict(),
                 autogenerate_session_id=False,  # a session admits one statement at a time; we have threads
-                dedicated_pool=True,  # so that `forget` closes its connections
+                pool_mgr=self._pool,
+                dedicated_pool=self._pool is None,  # so that `forget` closes its connections
                 compress=not self.is_embedded,  # not worth its time within one machine
                 connect_timeout=5,
                 send_receive_timeout=120,
@@ -170,6 +185,8 @@ class Tenant:
 
         Raises Unavailable.
         """
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+
         settings = {"additional_table_filters": self._filter, "readonly": 2, "max_execution_time": READ_SECONDS}
         if external is None:
             sql, external = _beside(sql, parameters or {})
@@ -195,6 +212,8 @@ class Tenant:
 
     def stream(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
         """The rows of a query, read as they are taken: for what may be larger than memory. Raises Unavailable."""
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+
         settings = {"additional_table_filters": self._filter, "readonly": 2, "max_execution_time": STREAM_SECONDS}
         sql, sent = _beside(sql, parameters)
         try:
@@ -217,6 +236,8 @@ def _beside(sql: str, parameters: Mapping[str, Any]) -> tuple[str, ExternalData 
     keys: Sequence[bytes] = parameters.get("keys", ())
     if len(keys) <= FEW_KEYS:
         return sql, None
+    from clickhouse_connect.driver.external import ExternalData
+
     sent = ExternalData(file_name="sent_keys", data=b"".join(keys), fmt="RowBinary", structure="key FixedString(16)")
     return sql.replace(_KEYS, "(SELECT key FROM sent_keys)"), sent
 

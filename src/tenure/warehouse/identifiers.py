@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from clickhouse_connect.driver.client import Client
 
 from tenure.event import Identify
-from tenure.identity import identifiers, identity_key
+from tenure.identity import carried, identity_key
+from tenure.warehouse.insert import insert_rows
 
 COLUMNS = {
     "app": "LowCardinality(String)",
@@ -30,13 +31,7 @@ def fill_identifiers(client: Client) -> None:
     """Write every identifier of every event and identify. May be repeated."""
     for table in ("event", "identify"):
         for found in _blocks(client, _SAID.format(table=table)):
-            client.insert(
-                "identifier",
-                list(found.values()),
-                column_names=list(COLUMNS),
-                column_type_names=list(COLUMNS.values()),
-                settings={"insert_deduplicate": 0},
-            )
+            insert_rows(client, "identifier", COLUMNS, list(found.values()))
 
 
 def _blocks(client: Client, sql: str) -> Iterator[Rows]:
@@ -46,7 +41,7 @@ def _blocks(client: Client, sql: str) -> Iterator[Rows]:
             for app, *said in block:
                 customer_id, uid, email, anonymous_id = (value or None for value in said)
                 item = Identify(index=0, customer_id=customer_id, uid=uid, email=email, anonymous_id=anonymous_id)
-                for one in identifiers(item):
+                for one in carried(item):
                     key = identity_key(app, one)
                     found[key] = (app, key, one.kind, one.value)
             if found:

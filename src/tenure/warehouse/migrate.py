@@ -1,4 +1,7 @@
-"""Applies `schema/NNNN_*.sql` in order and records each in the warehouse, so that each runs once."""
+"""Applies `schema/NNNN_*.sql` in order and records each in the warehouse, so that each runs once.
+
+Before anything else, and again at the end, every table gets the settings by which it is durable (`durability`).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from importlib import resources
 
 from clickhouse_connect.driver.client import Client
 
-_RECORD = """
+from tenure.warehouse.durability import DURABLE, make_durable
+from tenure.warehouse.insert import insert_rows
+
+_RECORD = f"""
 CREATE TABLE IF NOT EXISTS schema_migration (
     number UInt32, name String, applied_at DateTime DEFAULT now()
 ) ENGINE = ReplacingMergeTree ORDER BY number
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+SETTINGS {", ".join(f"{name} = {value}" for name, value in DURABLE.items())}
 """
 
 
@@ -27,12 +33,23 @@ def migrations() -> list[tuple[int, str, list[str]]]:
 Step = Callable[[Client], None]
 
 
-def migrate(client: Client, steps: Mapping[int, Step]) -> list[str]:
+def _nothing() -> None:
+    pass
+
+
+def migrate(client: Client, steps: Mapping[int, Step], made_durable: Callable[[], object] = _nothing) -> list[str]:
     """Apply what is missing; returns the names of what was applied.
+
+    `made_durable` is called when tables were not durable until now: what was merged in them before may be in the page
+    cache only.
 
     `steps` has, by the number of a schema file, what fills its tables from what was there before. Statements and steps
     are written to be repeatable, since a crash may come between them and their record.
+
+    Raises NotDurable, Unavailable and ClickHouseError.
     """
+    if make_durable(client):
+        made_durable()
     client.command(_RECORD)
     done = {row[0] for row in client.query("SELECT number FROM schema_migration").result_rows}
     applied = []
@@ -43,8 +60,10 @@ def migrate(client: Client, steps: Mapping[int, Step]) -> list[str]:
             client.command(statement)
         if number in steps:
             steps[number](client)
-        client.insert("schema_migration", [[number, name]], column_names=["number", "name"])
+        insert_rows(client, "schema_migration", {"number": "UInt32", "name": "String"}, [(number, name)])
         applied.append(name)
+    if applied:
+        make_durable(client)
     return applied
 
 

@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tenure import receipt as receipts
 from tenure.control.repairs import Match
 from tenure.event import Refusal
 from tenure.repair.replay import Quarantined, can_be_replayed
 from tenure.warehouse.client import Tenant
 
 QUARANTINED, REJECTED, REPLAYED = "quarantined", "rejected", "replayed"
-"""quarantined: the sender was not told; rejected: the sender was told; replayed: repaired, and sent on."""
+"""quarantined: kept whole, since the sender was not told or the fault may be ours; rejected: the sender was told;
+replayed: repaired, and sent on."""
 GROUPS = 200
 """Reasons that are listed, the ones with most elements first."""
 
@@ -65,8 +67,9 @@ GROUP BY outcome, dialect, path, code, field ORDER BY elements DESC, outcome, di
 LIMIT {limit:UInt32}
 """
 _OF_MATCH = "dialect = {dialect:String} AND path = {path:String} AND code = {code:String} AND field = {field:String}"
+_IS_EARLIER = "receipt <= toFixedString(unhex({until:String}), 16)"
 _COUNT = f"""
-SELECT countIf(outcome = 'quarantined' AND received_at <= fromUnixTimestamp64Micro({{until:Int64}})),
+SELECT countIf(outcome = 'quarantined' AND {_IS_EARLIER}),
     countIf(repair = {{repair:String}})
 FROM quarantine FINAL WHERE {_OF_MATCH}
 """  # noqa: S608 - every value is bound, here and below
@@ -76,7 +79,7 @@ _PLACE = "(received_at, receipt, part)"
 _ASKED = "(fromUnixTimestamp64Micro({at:Int64}), {receipt:FixedString(16)}, {part:UInt16})"
 _TO_REPAIR = f"""
 SELECT {_COLUMNS} FROM quarantine FINAL
-WHERE {_OF_MATCH} AND outcome = 'quarantined' AND received_at <= fromUnixTimestamp64Micro({{until:Int64}})
+WHERE {_OF_MATCH} AND outcome = 'quarantined' AND {_IS_EARLIER}
     AND received_at >= fromUnixTimestamp64Micro({{at:Int64}}) AND {_PLACE} > {_ASKED}
 ORDER BY quarantine.received_at, receipt, part LIMIT {{limit:UInt32}}
 """  # noqa: S608
@@ -105,14 +108,16 @@ def groups(tenant: Tenant) -> list[Group]:
 
 def count(tenant: Tenant, match: Match, *, until: int, repair: str) -> tuple[int, int]:
     """How many elements there are to repair, and how many a rule has replayed."""
-    parameters = msgspec.structs.asdict(match) | {"until": until, "repair": repair}
+    parameters = msgspec.structs.asdict(match) | {"until": _last_receipt(until), "repair": repair}
     left, done = tenant.rows(_COUNT, parameters)[0]
     return int(left), int(done)
 
 
 def to_repair(tenant: Tenant, match: Match, *, until: int, after: Place | None, limit: int) -> list[Quarantined]:
-    """Elements in quarantine that were received until then (microseconds since 1970 UTC), in the order of receipt."""
-    parameters = msgspec.structs.asdict(match) | _parameters(after or _FIRST) | {"until": until, "limit": limit}
+    """Elements in quarantine that were received until then (microseconds by the hybrid clock), in order."""
+    until_receipt = _last_receipt(until)
+    parameters = msgspec.structs.asdict(match) | _parameters(after or _FIRST)
+    parameters |= {"until": until_receipt, "limit": limit}
     return [_element(row).found for row in tenant.rows(_TO_REPAIR, parameters)]
 
 
@@ -125,6 +130,11 @@ def newest(tenant: Tenant, match: Match, outcome: str, *, before: Place | None =
 def of_request(tenant: Tenant, receipt: str) -> list[Element]:
     """What was refused of a request, and what the request is the replay of."""
     return [_element(row) for row in tenant.rows(_OF_REQUEST, {"receipt": bytes.fromhex(receipt)})]
+
+
+def _last_receipt(until: int) -> str:
+    """The greatest receipt that can have been made until a reading of the hybrid clock."""
+    return receipts.at(until, (1 << 62) - 1)
 
 
 def _parameters(place: Place) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from tenure.control import keys
-from tenure.control.audit import act_as
+from tenure.control.actor import act_as
 from tenure.control.store import Store
 from tenure.errors import Unauthenticated
 from tenure.ingest.keyring import Keyring
@@ -52,6 +52,7 @@ def reader(request: Request, key: str | None, kinds: Set[str]) -> Tenant:
     warehouse: Warehouse = request.app.state.warehouse
     store: Store = request.app.state.store
     app = keyring.authenticate(key or "", kinds).app
+    request.state.incomplete = [incident.id for incident in store.incidents.incomplete(app)]
     return warehouse.tenant(app, store.erasures.hidden(app))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
@@ -18,29 +18,32 @@ from tenure.control.store import Store
 from tenure.customers.customer import find_customer
 from tenure.customers.receipts import find_receipt
 from tenure.customers.timeline import MAX_LIMIT, timeline
-from tenure.errors import BadRequest, Refused, Unavailable
+from tenure.errors import BadRequest, Refused
 from tenure.ingest.intake import Intake
-from tenure.journal import RETRY_SECONDS
 from tenure.metrics.estimator import Estimator
-from tenure.telemetry import exposition
 from tenure.warehouse.client import Warehouse
+from tenure.watch import Watch
 from tenure.web import scripts
 from tenure.web.access import Reader
-from tenure.web.answer import error_response, json_response
+from tenure.web.answer import about, error_response, json_response
 from tenure.web.attributes import add_attributes
 from tenure.web.churn import add_churn
 from tenure.web.customer import add_customer
 from tenure.web.customers import add_customers
 from tenure.web.erasure import add_erasure
 from tenure.web.events import add_events
+from tenure.web.head import HeadAsGet
 from tenure.web.health import add_health
 from tenure.web.identifier_path import KeepSlashes
 from tenure.web.identity import add_identity
+from tenure.web.incomplete import TellIncomplete
 from tenure.web.metrics import add_metrics
 from tenure.web.mrr_rules import add_mrr_rules
 from tenure.web.openapi import describe
+from tenure.web.operating import add_operating
 from tenure.web.parameters import AsOf, moment
 from tenure.web.safe_headers import SafeHeaders
+from tenure.web.strict_parameters import refuse_unknown_parameters
 from tenure.web.subscriptions import add_subscriptions
 from tenure.web.survival import add_survival
 
@@ -56,18 +59,28 @@ SECURITY_HEADERS = {
 }
 
 
-def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
+def build(intake: Intake, store: Store, warehouse: Warehouse, watch: Watch) -> FastAPI:
     """The application for everything that is not an ingest route."""
-    api = FastAPI(title="Tenure", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api = FastAPI(
+        title="Tenure",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_parameters)],
+    )
     api.state.keyring = intake.keyring
     api.state.store = store
     api.state.warehouse = warehouse
     api.state.estimator = Estimator()
     api.state.journals = intake.journal.journal.directory
     api.state.intake = intake
+    api.state.watch = watch
     _add_errors(api)
     api.add_middleware(SafeHeaders, headers=SECURITY_HEADERS)
+    api.add_middleware(TellIncomplete)
     api.add_middleware(KeepSlashes)
+    api.add_middleware(HeadAsGet)
     _add_reading(api)
     add_events(api)
     add_churn(api)
@@ -81,7 +94,8 @@ def build(intake: Intake, store: Store, warehouse: Warehouse) -> FastAPI:
     add_metrics(api)
     add_survival(api)
     add_customer(api)  # the last: its path takes whatever the others leave
-    _add_operating(api)
+    add_operating(api)
+    _add_static(api)
     scripts.add(api)
     api.openapi = lambda: describe(api)  # type: ignore[method-assign]
     return api
@@ -110,7 +124,7 @@ def _add_reading(api: FastAPI) -> None:
         customer = find_customer(tenant, store, customer_id, at)
         page = timeline(tenant, customer, limit=limit, cursor=cursor, name=name, since=moment("since", since),
                         until=moment("until", until), as_of=at)  # fmt: skip
-        return json_response(page)
+        return about(customer, page)
 
     @api.get("/v1/receipts/{receipt}", tags=["read"], summary="What became of a request")
     def receipt(tenant: Reader, receipt: str) -> Response:
@@ -119,28 +133,7 @@ def _add_reading(api: FastAPI) -> None:
         return json_response(find_receipt(tenant, store.erasures, journals, receipt))
 
 
-def _add_operating(api: FastAPI) -> None:
-    intake: Intake = api.state.intake
-
-    @api.get("/healthz", tags=["operate"], summary="Alive")
-    async def healthz() -> dict[str, str]:
-        """200 as long as the process answers at all."""
-        return {"status": "alive"}
-
-    @api.get("/readyz", tags=["operate"], summary="Can accept events")
-    async def readyz() -> dict[str, str]:
-        """200 when events can be accepted, 503 when not: the journal is full, or the disk."""
-        reason = intake.journal.journal.refusing
-        if reason is not None:
-            raise Unavailable(reason, code="not_ready", retry_after=RETRY_SECONDS)
-        return {"status": "ready"}
-
-    @api.get("/metrics", tags=["operate"], summary="Prometheus metrics")
-    def metrics() -> Response:
-        """Counts of every process of this server, in Prometheus' text format."""
-        intake.measure()
-        return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
+def _add_static(api: FastAPI) -> None:
     @api.get("/docs", include_in_schema=False)
     def docs() -> FileResponse:
         return FileResponse(str(STATIC.joinpath("docs.html")), media_type="text/html")

@@ -10,7 +10,7 @@ from tenure.control.store import Store
 from tenure.customers import attributes, users
 from tenure.customers.customer import find_customer
 from tenure.web.access import Reader
-from tenure.web.answer import json_response
+from tenure.web.answer import about
 from tenure.web.parameters import AsOf, moment
 
 Changes = Annotated[int, Query(ge=0, le=attributes.MAX_LIMIT, description="Changes of each attribute, at the most")]
@@ -29,7 +29,7 @@ def add_attributes(api: FastAPI) -> None:
         at = moment("as_of", as_of)
         customer = find_customer(tenant, store, customer_id, at)
         known = attributes.customer_attributes(tenant, customer, limit=limit, as_of=at)
-        return json_response(known)
+        return about(customer, known)
 
     @api.get("/v1/customers/{customer_id:identifier}/users", tags=["read"], summary="A customer's users")
     def customer_users(
@@ -42,7 +42,7 @@ def add_attributes(api: FastAPI) -> None:
         """Those who are members and those who were, in the order of their ids."""
         at = moment("as_of", as_of)
         customer = find_customer(tenant, store, customer_id, at)
-        return json_response(users.users(tenant, customer, limit=limit, cursor=cursor, as_of=at))
+        return about(customer, users.users(tenant, customer, limit=limit, cursor=cursor, as_of=at))
 
     @api.get(
         "/v1/customers/{customer_id:identifier}/users/{user_id:identifier}",
@@ -59,4 +59,4 @@ def add_attributes(api: FastAPI) -> None:
         """With every time as a member, and the history of each attribute."""
         at = moment("as_of", as_of)
         customer = find_customer(tenant, store, customer_id, at)
-        return json_response(users.find_user(tenant, customer, user_id, limit=limit, as_of=at))
+        return about(customer, users.find_user(tenant, customer, user_id, limit=limit, as_of=at))

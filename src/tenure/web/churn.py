@@ -13,7 +13,7 @@ from tenure.control.store import Store
 from tenure.customers.churn_events import churn_events, find_churn_event
 from tenure.customers.customer import find_customer
 from tenure.web.access import Reader, reader
-from tenure.web.answer import json_response
+from tenure.web.answer import about, json_response
 from tenure.web.parameters import AsOf, moment
 from tenure.wire.credentials import api_key_or_bearer
 
@@ -34,7 +34,7 @@ def add_churn(api: FastAPI) -> None:
         """Cancellations and cancel flows, newest first, each with the reason that was reported last."""
         at = moment("as_of", as_of)
         customer = find_customer(tenant, store, customer_id, at)
-        return json_response(ChurnEvents(churn_events(tenant, customer, as_of=at)))
+        return about(customer, ChurnEvents(churn_events(tenant, customer, as_of=at)))
 
     @api.get("/v1/churn-events/{churn_event_id}", tags=["read"], summary="One churn event")
     def one(tenant: Reader, churn_event_id: str) -> Response:

@@ -8,11 +8,13 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from fastapi import Depends, FastAPI, Query, Response
 
+from tenure.control.store import Store
 from tenure.customers.conditions import Filter
 from tenure.customers.listing import MAX_LIMIT, SORTS, customers
+from tenure.customers.use import with_uses
 from tenure.web.access import Reader
 from tenure.web.answer import json_response
-from tenure.web.parameters import moment
+from tenure.web.parameters import CurrencyCode, moment
 from tenure.wire.fields import NAME_LIMIT
 
 MAX_DAYS = 36_500
@@ -44,8 +46,8 @@ async def _activity(  # noqa: PLR0917 - query parameters, which are sent by name
     last_seen_before: Time = None,
     first_seen_after: Time = None,
     first_seen_before: Time = None,
-    active_days: Annotated[Days, Query(description="An event within so many days")] = None,
-    inactive_days: Annotated[Days, Query(description="No event for so many days, but one before")] = None,
+    active_days: Annotated[Days, Query(description="Use within so many days")] = None,
+    inactive_days: Annotated[Days, Query(description="No use for so many days, but some before")] = None,
 ) -> _Activity:
     return _Activity(
         moment("last_seen_after", last_seen_after),
@@ -74,7 +76,7 @@ async def _billing(  # noqa: PLR0917 - query parameters, which are sent by name
     status: Annotated[Status | None, Query(description="Pays so; `none`: has no subscription")] = None,
     plan: Annotated[str | None, Query(max_length=MAX_TEXT, description="Has a live subscription to this plan")] = None,
     past_due: Annotated[bool | None, Query(description="Has a bill that is late or was given up, or has none")] = None,
-    currency: Annotated[str | None, Query(max_length=3, description="Of `mrr` on the list")] = None,
+    currency: Annotated[CurrencyCode | None, Query(description="Of `mrr` on the list")] = None,
     mrr_at_least: Amount = None,
     mrr_below: Amount = None,
     renews_after: Time = None,
@@ -135,7 +137,7 @@ async def segment(  # noqa: PLR0917 - query parameters, which are sent by name
     ] = None,
     verified: Annotated[bool | None, Query(description="Has verified events, or has none")] = None,
 ) -> Filter:
-    """What was asked of customers, now."""
+    """What was asked of customers, now; without the names that count as use, which depend on the app."""
     return Filter(
         q=q, **activity._asdict(), **doing._asdict(),
         events_at_least=events_at_least, attributes=tuple(attribute or ()), verified=verified,
@@ -148,6 +150,7 @@ Segment = Annotated[Filter, Depends(segment)]
 
 def add_customers(api: FastAPI) -> None:
     """Put the route into the application."""
+    store: Store = api.state.store
 
     @api.get("/v1/customers", tags=["read"], summary="The list of customers")
     def list_customers(  # noqa: PLR0917 - as above
@@ -160,5 +163,5 @@ def add_customers(api: FastAPI) -> None:
     ) -> Response:
         """Every customer once, however many identifiers they have. An event is counted here about a second
         after it is on its timeline; while many wait to be loaded, somewhat later."""
-        asked = msgspec.structs.replace(asked, **billing._asdict())
+        asked = with_uses(tenant, store, msgspec.structs.replace(asked, **billing._asdict()))
         return json_response(customers(tenant, asked, sort=sort, limit=limit, cursor=cursor))

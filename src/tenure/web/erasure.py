@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from tenure.control import keys
 from tenure.control.store import Store
-from tenure.customers.customer import find_customer
-from tenure.customers.erasure import certificate, request_erasure
+from tenure.customers.customer import find_only
+from tenure.customers.erasure import certificate, request_erasure, requested
 from tenure.customers.export import export
 from tenure.errors import Unauthenticated
 from tenure.warehouse.client import Tenant, Warehouse
@@ -47,11 +47,16 @@ def add_erasure(api: FastAPI) -> None:
     warehouse: Warehouse = api.state.warehouse
 
     @api.delete("/v1/customers/{customer_id:identifier}", tags=["erase"], summary="Erase a customer", status_code=202)
-    def erase(tenant: Annotated[Tenant, Depends(_owner)], customer_id: str) -> Response:
-        """Gone from every answer within a second and from every file within minutes; the certificate tells. Old events
-        that are sent again stay erased; what happens from now on is a new customer's."""
-        asked = request_erasure(warehouse, store, journals, tenant.app, customer_id)
-        response = json_response(certificate(asked))
+    def erase(
+        tenant: Annotated[Tenant, Depends(_owner)], customer_id: str, confirm: Annotated[str | None, Query()] = None
+    ) -> Response:
+        """An erasure that covers two or more customer ids, uids or billing ids answers 409 with the list of what it
+        covers and its `digest`, and changes nothing; it is done with `?confirm=` that digest. Gone from every
+        answer within a second and from every file within minutes; the certificate tells. Old events that are sent
+        again stay erased; what happens from now on is a new customer's. A bare id that several customers have is
+        refused (409), with each as `kind:value`. `canonical` says who it is: here alone."""
+        asked = request_erasure(warehouse, store, journals, tenant.app, customer_id, confirm)
+        response = json_response(requested(asked, asked.identifiers[0]))
         response.status_code = 202
         response.headers["Location"] = f"/v1/erasures/{asked.id}"
         return response
@@ -69,6 +74,6 @@ def add_erasure(api: FastAPI) -> None:
     )
     def whole(tenant: Reader, customer_id: str) -> StreamingResponse:
         """A zip with `manifest.json` and a file of JSON Lines for each kind of record."""
-        pieces = export(tenant, store, find_customer(tenant, store, customer_id))
+        pieces = export(tenant, store, find_only(tenant, store, customer_id))
         headers = {"Content-Disposition": 'attachment; filename="customer.zip"', "Cache-Control": "no-store"}
         return StreamingResponse(pieces, media_type="application/zip", headers=headers)

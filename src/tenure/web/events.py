@@ -7,10 +7,12 @@ from typing import Annotated
 import msgspec
 from fastapi import FastAPI, Query, Response
 
+from tenure.control.store import Store
 from tenure.customers.catalogue import EventName, event_names
 from tenure.customers.event import MAX_DAYS, Doers, Volumes, doers, examples, find_event, volumes
 from tenure.customers.properties import Properties, Split, properties, split
 from tenure.customers.timeline import Item
+from tenure.customers.unfit import unfit
 from tenure.web.access import Reader
 from tenure.web.answer import json_response
 from tenure.web.parameters import AsOf, moment
@@ -31,13 +33,17 @@ class OneEvent(msgspec.Struct):
 
 def add_events(api: FastAPI) -> None:
     """Put the routes into the application."""
+    store: Store = api.state.store
 
     @api.get("/v1/events", tags=["read"], summary="The names of events, with volumes")
     def events(tenant: Reader, as_of: AsOf = None) -> Response:
         """Every name that an event was sent under, how many there are, and when the first and last occurred; how many
         came on each of the last 30 days; whether it fell silent for everyone or came far more often than usual; advice
-        on the name; and in `similar` the names that differ only in spelling, with the one to keep."""
-        return json_response(event_names(tenant, moment("as_of", as_of)))
+        on the name; in `similar` the names that differ only in spelling, with the one to keep; and in `identifiers`
+        those that are nobody's in particular, so that they link nothing, with advice."""
+        names = event_names(tenant, moment("as_of", as_of))
+        names.identifiers = unfit(tenant, store.links)
+        return json_response(names)
 
     @api.get("/v1/events/{name:identifier}", tags=["read"], summary="One name of events")
     def one_event(

@@ -11,8 +11,10 @@ from tenure.customers.customer import find_customer
 from tenure.customers.health import count, customer_health
 from tenure.health.settings import HealthSettings, Weights, changed
 from tenure.health.signals import NPS_PROPERTIES, RECOGNISED, SIGNS, Sign, Source
+from tenure.loader.senders import OwnName, read_senders
+from tenure.warehouse.client import Tenant
 from tenure.web.access import Reader, Writer
-from tenure.web.answer import json_response
+from tenure.web.answer import about, json_response
 from tenure.web.body import Body
 from tenure.web.parameters import AsOf, moment
 
@@ -37,7 +39,14 @@ class AppSignals(msgspec.Struct):
     recognised: list[RecognisedName]
     nps_properties: list[str]
     """Where the value of an NPS answer is looked for."""
+    no_use: list[str]
+    """Names of the app's own that are no use in any spelling, however many customers send them."""
+    identified_customers: int
+    own: list[OwnName]
+    """Names of the app's own, those that most customers have sent."""
 
+
+SHOWN_NAMES = 1_000
 
 _RECOGNISED = [
     RecognisedName(name, signal.sign, signal.strength, signal.by_customer, signal.source)
@@ -51,6 +60,7 @@ _SCHEMA = {
     "properties": {
         "signals": {"type": "object", "additionalProperties": {"enum": list(SIGNS)}},
         "weights": {"type": "object", "properties": dict.fromkeys(Weights.__struct_fields__, _WEIGHT)},
+        "no_use": {"type": ["array", "null"], "items": {"type": "string"}},
     },
 }
 _TAKES = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
@@ -68,20 +78,30 @@ def add_health(api: FastAPI) -> None:
         customer = find_customer(tenant, store, customer_id, at)
         paid = billing_of(tenant, customer, store.billing.of(tenant.app), at)
         counts = count(tenant, store, customer, at)
-        return json_response(customer_health(tenant, store, customer, counts, paid, at))
+        return about(customer, customer_health(tenant, store, customer, counts, paid, at))
 
     @api.get("/v1/signals", tags=["read"], summary="What names of events say")
     def signals(tenant: Reader) -> Response:
         """The signs that the app declared, the weights of its score, and the names that are recognised anyway."""
-        return json_response(_shown(store.health.of(tenant.app)))
+        return json_response(_shown(tenant, store.health.of(tenant.app)))
 
     @api.put("/v1/signals", tags=["change"], summary="Declare what names of events say",
              openapi_extra=_TAKES)  # fmt: skip
     def declare(tenant: Writer, body: Body) -> Response:
         """With a secret key. `signals` replaces all that was declared, `weights` all weights (those left out are the
-        defaults); what is not sent stays. Scores follow at once."""
-        return json_response(_shown(store.health.change(tenant.app, lambda settings: changed(settings, body))))
+        defaults), `no_use` the list of names that are no use (null: Tenure's own); what is not sent stays. Scores
+        follow at once."""
+        return json_response(_shown(tenant, store.health.change(tenant.app, lambda settings: changed(settings, body))))
 
 
-def _shown(settings: HealthSettings) -> AppSignals:
-    return AppSignals(settings.signals, settings.weights, _RECOGNISED, list(NPS_PROPERTIES))
+def _shown(tenant: Tenant, settings: HealthSettings) -> AppSignals:
+    senders = read_senders(tenant)
+    return AppSignals(
+        signals=settings.signals,
+        weights=settings.weights,
+        recognised=_RECOGNISED,
+        nps_properties=list(NPS_PROPERTIES),
+        no_use=list(settings.left_out),
+        identified_customers=senders.identified,
+        own=senders.own(settings.meanings(senders.frequent))[:SHOWN_NAMES],
+    )

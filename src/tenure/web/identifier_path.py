@@ -21,7 +21,15 @@ class _Identifier(Convertor[str]):
         return value
 
 
+class _Segment(_Identifier):
+    """An id that we gave: none has a NUL, which PostgreSQL would not even be asked for."""
+
+    regex = r"[^/\0]+"
+
+
 register_url_convertor("identifier", _Identifier())
+register_url_convertor("str", _Segment())  # of every parameter that names no other: none is handed on with `_SLASH`
+register_url_convertor("path", _Identifier())
 
 
 class KeepSlashes:

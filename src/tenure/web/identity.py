@@ -11,13 +11,13 @@ from fastapi import FastAPI, Response
 
 from tenure.control.store import Store
 from tenure.customers import joining
-from tenure.customers.customer import Customer, candidates, find_customer
+from tenure.customers.customer import Customer, candidates, find_customer, said, spelled
 from tenure.customers.freshness import find_fresh
 from tenure.customers.identity import Whole, identity, whole
-from tenure.errors import BadRequest
+from tenure.errors import Ambiguous, BadRequest
 from tenure.identity import KINDS, Identifier, normal
 from tenure.web.access import Reader, Writer
-from tenure.web.answer import json_response
+from tenure.web.answer import about, json_response
 from tenure.web.body import Body
 from tenure.web.parameters import AsOf, moment
 from tenure.wire import fields
@@ -46,6 +46,14 @@ class Split(msgspec.Struct):
     customers: list[Whole]
 
 
+class Large(msgspec.Struct):
+    """Whether an identifier may join any number of ids, and the customer that it makes."""
+
+    identifier: Identifier
+    large: bool
+    customer: Whole
+
+
 _IDENTIFIER = {
     "type": "object",
     "required": ["kind", "value"],
@@ -55,6 +63,15 @@ _LINK = {
     "type": "object",
     "required": ["one", "other"],
     "properties": {"one": _IDENTIFIER, "other": _IDENTIFIER, "note": {"type": "string", "maxLength": MAX_NOTE}},
+}
+_LARGE = {
+    "type": "object",
+    "required": ["identifier"],
+    "properties": {
+        "identifier": _IDENTIFIER,
+        "large": {"type": "boolean"},
+        "note": {"type": "string", "maxLength": MAX_NOTE},
+    },
 }
 _MERGE = {"type": "object", "required": ["with"], "properties": {"with": {"type": "string"}}}
 _SPLIT = {
@@ -75,7 +92,8 @@ def add_identity(api: FastAPI) -> None:
     def of_customer(tenant: Reader, customer_id: str, as_of: AsOf = None) -> Response:
         """Every identifier of the customer with the evidence that ties it to the others; ambiguous e-mail addresses,
         conflicting claims, and what was undone."""
-        return json_response(identity(find_customer(tenant, store, customer_id, moment("as_of", as_of))))
+        customer = find_customer(tenant, store, customer_id, moment("as_of", as_of))
+        return about(customer, identity(customer))
 
     @api.post("/v1/links", tags=["identity"], summary="Say that two identifiers are one customer",
               openapi_extra=_takes(_LINK))  # fmt: skip
@@ -86,6 +104,21 @@ def add_identity(api: FastAPI) -> None:
         note = fields.text(body.get("note"), "note", limit=MAX_NOTE)
         joined = joining.link_by_hand(store.links, tenant.app, one, other, note)
         return json_response(Linked(joined.link, whole(joined.customer)))
+
+    @api.post("/v1/identifiers/large", tags=["identity"], summary="Say that an account really is so large",
+              openapi_extra=_takes(_LARGE))  # fmt: skip
+    def large(tenant: Writer, body: Body) -> Response:
+        """With a secret key. An identifier that joins more than 10 customer ids, uids or billing ids is held as
+        ambiguous and links nothing, unless somebody says that it is an account that large; with `large` false, no
+        more."""
+        _check_fields(body, "identifier", "large", "note")
+        identifier = _identifier(body.get("identifier"), "identifier")
+        is_large = body.get("large", True)
+        if not isinstance(is_large, bool):
+            raise fields.wrong_type("large", "true or false")
+        note = fields.text(body.get("note"), "note", limit=MAX_NOTE)
+        customer = joining.call_large(store.links, tenant.app, identifier, is_large, note)
+        return json_response(Large(identifier, is_large, whole(customer)))
 
     @api.post("/v1/customers/{customer_id:identifier}/merge", tags=["identity"], summary="Make one customer of two",
               openapi_extra=_takes(_MERGE))  # fmt: skip
@@ -124,11 +157,14 @@ def _identifiers(value: object, customer: Customer) -> Collection[Identifier]:
 
 
 def _one_of(own: Collection[Identifier], item: object, field: str) -> Identifier:
-    """An identifier in full, or the likeliest of the customer's that a text means."""
+    """An identifier in full, or the one of the customer's that a text means. Raises Ambiguous when it means several."""
     if not isinstance(item, str):
         return _identifier(item, field)
     meant = candidates(item)
-    return next((identifier for identifier in meant if identifier in own), meant[-1])
+    found = [identifier for identifier in meant if identifier in own]
+    if len(found) > 1 and found[0] != said(item):
+        raise Ambiguous([spelled(identifier) for identifier in found])
+    return found[0] if found else meant[-1]
 
 
 def _identifier(value: object, field: str) -> Identifier:

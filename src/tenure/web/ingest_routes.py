@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from tenure.identity import KINDS
 from tenure.subscriptions import statement
-from tenure.subscriptions.fact import STATUSES
+from tenure.subscriptions.fact import MAX_COUNT, STATUSES
 from tenure.wire import churnkey, customerscore, fields, native, stripe, subscriptions, whisperr, windback
 
 Schema = dict[str, Any]
@@ -108,11 +108,12 @@ _ATTRIBUTES: Final[Schema] = {
     "increment": {"type": "object", "additionalProperties": {"type": "number"}},
     "unset": {"type": "array", "items": TEXT},
 }
+_SEQUENCE: Final = {"type": "integer", "minimum": 0, "maximum": native.MAX_SEQUENCE}
 _NATIVE_EVENT = _either(
     _object(
         event=NAME, message_id=ID, occurred_at=TIME, customer_id=ID, uid=ID, billing_id=ID, email=EMAIL,
         anonymous_id=ID, user=_object(("id",), id=ID, **_ATTRIBUTES), **_ATTRIBUTES, properties=ANY, context=ANY,
-        auth_hash=TEXT,
+        auth_hash=TEXT, sequence=_SEQUENCE,
     ) | {"additionalProperties": False},
     *KINDS,
 )  # fmt: skip
@@ -129,7 +130,7 @@ _ITEM = _closed(
     ("amount",),
     id=ID, plan=ID, amount=_AMOUNT | {"description": "of the whole quantity each interval, in the smallest unit"},
     quantity={"type": "integer", "minimum": 0}, interval={"enum": list(statement.INTERVALS)},
-    interval_count={"type": "integer", "minimum": 1, "maximum": 1_000}, kind={"enum": list(statement.KINDS)},
+    interval_count={"type": "integer", "minimum": 1, "maximum": MAX_COUNT}, kind={"enum": list(statement.KINDS)},
 )  # fmt: skip
 _DISCOUNT = _closed(
     percent={"type": ["number", "string"], "minimum": 0, "maximum": 100}, amount=_AMOUNT | {"minimum": 0}, item=ID,
@@ -139,7 +140,7 @@ _STATEMENT = _either(
     _closed(
         ("subscription",),
         customer_id=ID, uid=ID, billing_id=ID, email=EMAIL, anonymous_id=ID, subscription=ID, source=NAME,
-        message_id=ID, effective_at=TIME, status={"enum": list(STATUSES)},
+        message_id=ID, effective_at=TIME, sequence=_SEQUENCE, status={"enum": list(STATUSES)},
         currency={"type": "string", "pattern": "^[A-Za-z]{3}$"},
         items={"type": "array", "items": _ITEM, "maxItems": statement.MAX_LINES},
         discounts={"type": "array", "items": _DISCOUNT, "maxItems": statement.MAX_LINES},

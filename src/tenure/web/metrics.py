@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal, NamedTuple
 
-import msgspec
 from fastapi import Depends, FastAPI, Query, Request, Response
 
 from tenure.control.store import Store
 from tenure.customers.conditions import Filter
+from tenure.customers.use import segment_with_uses
 from tenure.metrics import questions
 from tenure.metrics.asked import DAY, Asked
 from tenure.metrics.explain import MAX_LIMIT
@@ -18,12 +18,12 @@ from tenure.subscriptions.metrics import Period, periods, start_of
 from tenure.web.access import Reader
 from tenure.web.answer import json_response
 from tenure.web.customers import MAX_TEXT, Segment
-from tenure.web.parameters import day
+from tenure.web.parameters import CurrencyCode, day
 
 _From = Annotated[str | None, Query(alias="from", description="A day of the first period; default: a year before `to`")]
 _To = Annotated[str | None, Query(alias="to", description="The last day; default, and at the most: today (UTC)")]
 _Start = Annotated[str | None, Query(description="One period alone, that of this day")]
-_Currency = Annotated[str | None, Query(pattern="^[A-Z]{3}$", description="Only MRR in this currency")]
+_Currency = Annotated[CurrencyCode | None, Query(description="Only MRR in this currency")]
 _Converted = Annotated[bool | None, Query(description="Whether in the currency to report in; default: if there is one")]
 _Plan = Annotated[str | None, Query(max_length=MAX_TEXT, description="Only this plan")]
 _Cohort = Annotated[str | None, Query(description="Only customers whose first MRR came in the month of this day")]
@@ -74,10 +74,11 @@ def _asked(  # noqa: PLR0917 - query parameters, which are sent by name
     cohort: _Cohort = None,
 ) -> Asked:
     month = day("cohort", cohort)
-    anybody = msgspec.structs.replace(segment, now=0) == Filter()
+    anybody = segment.question == Filter()
+    chosen = segment_with_uses(tenant, request.app.state.store, segment)
     asked = Asked(
         **span._asdict(), book=book_of(request.app.state.store.billing.of(tenant.app), converted), currency=currency,
-        plan=plan, cohort=month and start_of(month, "month"), segment=None if anybody else segment,
+        plan=plan, cohort=month and start_of(month, "month"), segment=None if anybody else chosen,
     )  # fmt: skip
     asked.check()
     return asked

@@ -24,7 +24,7 @@ _SCHEMA = {
     "properties": {
         "rules": {"type": "object", "properties": {name: {"description": declared.choices(name)}
                                                    for name in declared.SWITCHES}},
-        "currency": {"type": ["string", "null"], "pattern": "^[A-Z]{3}$"},
+        "currency": {"type": ["string", "null"], "pattern": "^[A-Za-z]{3}$"},
         "rates": {"type": "object", "additionalProperties": {"type": "array", "items": _RATE}},
     },
 }  # fmt: skip
@@ -68,8 +68,8 @@ def _asked(body: dict[str, object], before: Billing) -> tuple[Rules, Rates | Non
 
 def _rates(given: dict[str, Any]) -> list[tuple[str, Rate]]:
     found = []
-    for number, (code, dated) in enumerate(given.items()):
-        declared.currency(code, f"rates: currency {number + 1}")
+    for number, (name, dated) in enumerate(given.items()):
+        code = declared.currency(name, f"rates: currency {number + 1}")
         if not isinstance(dated, list):
             raise _invalid(f"rates.{code}", f"rates.{code} must be an array")
         for index, each in enumerate(dated):

@@ -24,7 +24,7 @@ from tenure.metrics.answers import ChurnAnswer, Mrr, MrrRules
 from tenure.web.churn import ChurnEvents
 from tenure.web.events import OneEvent
 from tenure.web.health import AppSignals
-from tenure.web.identity import Linked, Merged, Split
+from tenure.web.identity import Large, Linked, Merged, Split
 from tenure.web.ingest_routes import ROUTES
 from tenure.wire import registry
 from tenure.wire.dialect import APP_ID, Operation
@@ -52,6 +52,7 @@ RESULTS = {
 }
 CHANGES = {
     "/v1/links": Linked,
+    "/v1/identifiers/large": Large,
     "/v1/customers/{customer_id}/merge": Merged,
     "/v1/customers/{customer_id}/split": Split,
 }

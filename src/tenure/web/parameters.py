@@ -7,6 +7,7 @@ from datetime import date
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import StringConstraints
 
 from tenure.errors import BadRequest
 from tenure.wire import times
@@ -14,6 +15,9 @@ from tenure.wire import times
 AsOf = Annotated[
     str | None, Query(description="Answer from what had been received by the end of this millisecond (ISO 8601)")
 ]
+
+CurrencyCode = Annotated[str, StringConstraints(to_upper=True, pattern="^[A-Za-z]{3}$")]
+"""A currency, in either case."""
 
 
 def moment(field: str, text: str | None) -> int | None:

@@ -10,7 +10,7 @@ from tenure.control.store import Store
 from tenure.customers.customer import find_customer
 from tenure.customers.subscriptions import DEFAULT_LIMIT, MAX_LIMIT, subscriptions
 from tenure.web.access import Reader
-from tenure.web.answer import json_response
+from tenure.web.answer import about
 from tenure.web.parameters import AsOf, moment
 
 
@@ -33,4 +33,4 @@ def add_subscriptions(api: FastAPI) -> None:
         at = moment("as_of", as_of)
         customer = find_customer(tenant, store, customer_id, at)
         billing = store.billing.of(tenant.app)
-        return json_response(subscriptions(tenant, customer, billing, limit=limit, cursor=cursor, as_of=at))
+        return about(customer, subscriptions(tenant, customer, billing, limit=limit, cursor=cursor, as_of=at))

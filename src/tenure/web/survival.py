@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Query, Response
 
 from tenure.control.store import Store
 from tenure.customers.conditions import Filter
+from tenure.customers.use import segment_with_uses
 from tenure.metrics import answers
 from tenure.metrics.estimator import Estimator
 from tenure.metrics.lasting import INTERVAL_DAYS, Lasting, survival
@@ -47,7 +48,7 @@ async def spells(  # noqa: PLR0917 - query parameters, which are sent by name
     if since > until:
         raise invalid("from", "from must not be after the last day, which is today at the most")
     month = day("cohort", cohort)
-    anybody = msgspec.structs.replace(segment, now=0) == Filter()
+    anybody = segment.question == Filter()
     return Spells(first=since, last=until, by=by, plan=plan, cohort=month and start_of(month, "month"),
                   segment=None if anybody else segment)  # fmt: skip
 
@@ -71,6 +72,7 @@ def add_survival(api: FastAPI) -> None:
         what happened in each interval. With `explain` the spells behind one number. The parameters of
         `/v1/customers` choose customers, as they are now."""
         billing = store.billing.of(tenant.app)
+        asked = msgspec.structs.replace(asked, segment=segment_with_uses(tenant, store, asked.segment))
         if of is None:
             return json_response(survival(tenant, billing, estimator, asked, interval))
         one = Interval(group, start, start + interval)

@@ -1,7 +1,8 @@
 """Churnkey's server-side API: events, in bulk, and attributes of customers and of their users.
 
 Rules marked [page] in the contract come from the vendor's page, [spec] from what was seen of its live API.
-Fields that an event does not define are kept in its context. The replies of all but `bulk` are ours.
+Fields that an event does not define are its data where it has no `eventData`, as live clients send them [seen], and
+are kept in its context otherwise. The replies of all but `bulk` are ours.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ _USER_FIELDS = _BULK_USER_FIELDS | {"data"}
 _UPDATE_FIELDS = frozenset({"customerId", "uid", "customerData", "user"})
 _USERS_FIELDS = frozenset({"customerId", "uid", "users"})
 _BROWSER_FIELDS = frozenset(
-    {"event", "customerId", "customerEmail", "authHash", "eventData", "eventDate", "messageId", "appId"}
+    {"event", "customerId", "customerEmail", "subscriptionId", "uid", "authHash", "eventData", "eventDate", "messageId",
+     "appId"}
+)  # fmt: skip
+_NEVER_DATA = frozenset(
+    {"appId", "authHash", "createdAt", "customerData", "customerEmail", "messageId", "subscriptionId", "user"}
 )
+"""Fields of the vendor's that say no more of an event, wherever they are sent."""
 
 
 def credentials(headers: Mapping[str, str]) -> Credentials:
@@ -55,24 +61,37 @@ def decode_browser_event(body: bytes, now: int) -> Decoded:
     name = fields.event_name(source.get("event"), "event")
     customer_id = fields.identifier(source.get("customerId"), "customerId")
     email = fields.email(source.get("customerEmail"), "customerEmail")
-    subject = customer_id or email
-    if subject is None:
-        raise fields.missing("customerId", "customerEmail")
+    subscription_id = fields.identifier(source.get("subscriptionId"), "subscriptionId")
+    uid = fields.identifier(source.get("uid"), "uid")
+    if customer_id is None and email is None and uid is None and subscription_id is None:
+        raise fields.missing("customerId", "customerEmail", "uid", "subscriptionId")
     auth_hash = fields.text(source.get("authHash"), "authHash", limit=fields.ID_LIMIT)
     moment = fields.time(source.get("eventDate"), "eventDate")
+    data, context = _data(source, _BROWSER_FIELDS)
+    if subscription_id is not None:
+        context["subscriptionId"] = subscription_id
     event = Event(
         index=0,
         name=name,
         occurred_at=moment.ms if moment else None,
         precise=moment.precise if moment else False,
         message_id=fields.identifier(source.get("messageId"), "messageId"),
-        customer_id=customer_id,
+        customer_id=customer_id or (subscription_id if email is None and uid is None else None),
+        uid=uid,
         email=email,
-        properties=fields.canonical_or_empty(fields.mapping(source.get("eventData"), "eventData")),
-        context=fields.canonical_or_empty(fields.rest(source, _BROWSER_FIELDS)),
+        properties=fields.canonical_or_empty(data),
+        context=fields.canonical_or_empty(context),
     )
-    claims = [] if auth_hash is None else [Claim(index=0, subject=subject, auth_hash=auth_hash)]
-    return Decoded(events=[event], claims=claims)
+    decoded = Decoded(events=[event])
+    if auth_hash is not None:
+        # For customers of Paddle the subscription is signed [page]; it speaks for whoever has it.
+        own = [one for one in (event.customer_id, uid, email) if one is not None]
+        subjects = (own[0],) if subscription_id is None else (own[0], subscription_id)
+        is_required = customer_id is not None or email is not None
+        decoded.claims.append(
+            Claim(index=0, subjects=subjects, others=tuple(own[1:]), auth_hash=auth_hash, is_required=is_required)
+        )
+    return decoded
 
 
 def decode_event(body: bytes, now: int) -> Decoded:
@@ -150,7 +169,7 @@ def _event(
     customer_id, uid = _customer(source)
     moment = fields.time(source.get(date), date)
     user = fields.mapping(source.get("user"), "user")
-    context = fields.rest(source, taken)
+    data, context = _data(source, taken)
     if rest_of_user := fields.rest(user, taken_of_user):
         context["user"] = rest_of_user
     return Event(
@@ -161,9 +180,18 @@ def _event(
         customer_id=customer_id,
         uid=uid,
         user_id=fields.identifier(user.get("uid"), "user.uid"),
-        properties=fields.canonical_or_empty(fields.mapping(source.get("eventData"), "eventData")),
+        properties=fields.canonical_or_empty(data),
         context=fields.canonical_or_empty(context),
     )
+
+
+def _data(source: Mapping[str, object], taken: frozenset[str]) -> tuple[Mapping[str, object], dict[str, object]]:
+    """The data and the context of an event, of which the fields `taken` mean something else."""
+    rest = fields.rest(source, taken)
+    if source.get("eventData") is not None:
+        return fields.mapping(source["eventData"], "eventData"), rest
+    context = {name: value for name, value in rest.items() if name in _NEVER_DATA}
+    return fields.rest(rest, _NEVER_DATA), context
 
 
 def _attributes(

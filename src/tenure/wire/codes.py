@@ -15,6 +15,7 @@ INVALID_NAME: Final = "invalid_name"
 INVALID_EMAIL: Final = "invalid_email"
 INVALID_TIME: Final = "invalid_time"
 OUTSIDE_TIME_WINDOW: Final = "outside_time_window"
+DATED_AHEAD: Final = "dated_ahead"
 NO_EVENTS: Final = "no_events"
 TOO_MANY_EVENTS: Final = "too_many_events"
 TOO_MANY_CHANNELS: Final = "too_many_channels"
@@ -33,7 +34,9 @@ SENTENCES: Final[dict[str, str]] = {
     INVALID_NAME: "An event name does not have the form that the dialect prescribes.",
     INVALID_EMAIL: "An e-mail address does not have one @ with text on both sides.",
     INVALID_TIME: "A time that cannot be read, or is before 1900 or after 2299.",
-    OUTSIDE_TIME_WINDOW: "A time further in the past or the future than the dialect takes.",
+    OUTSIDE_TIME_WINDOW: "A time further in the past than the dialect takes.",
+    DATED_AHEAD: "A time further in the future than the dialect takes, by the clock of this server. The sender is told "
+    "that the event is rejected; it is kept all the same, to be replayed.",
     NO_EVENTS: "The list in the request is empty.",
     TOO_MANY_EVENTS: "The list in the request has more elements than the dialect takes.",
     TOO_MANY_CHANNELS: "An identify has more channels than are kept.",
@@ -42,3 +45,7 @@ SENTENCES: Final[dict[str, str]] = {
     WRONG_AUTH_HASH: "A signature is not one of this customer under a secret key of the app.",
 }
 """What each code means, for documentation and for the page that lists refusals."""
+
+KEPT: Final = frozenset({DATED_AHEAD})
+"""Codes of elements that are quarantined though the sender is told of them: the fault may be ours, and a sender that is
+told drops them."""

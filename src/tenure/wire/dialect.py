@@ -39,6 +39,8 @@ class Taken(NamedTuple):
     known: Mapping[int, str] = {}
     """By index: `duplicate`, or `conflict` when the copy that came first says something else. Only of what could
     be known in time, and only for operations that ask for it."""
+    unproven: frozenset[int] = frozenset()
+    """Indexes of what is kept as unverified although it is signed: the signature proves another thing."""
 
     @property
     def verified(self) -> bool:
@@ -51,6 +53,8 @@ class Reply(NamedTuple):
 
     status: int
     body: bytes
+    held_back: bool = False
+    """Whether something of it counts for nothing until its sender is verified."""
 
 
 def error_body(refused: Refused) -> bytes:

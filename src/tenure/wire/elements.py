@@ -47,6 +47,7 @@ def take_some(elements: list[object], take: Take, decoded: Decoded) -> None:
 
 def refusal(fault: BadRequest, index: int, value: object, *, reported: bool) -> Refusal:
     """The record that `value`, of the element `index`, was refused for `fault`."""
+    reported = reported and fault.code not in codes.KEPT
     return Refusal(
         index=index,
         code=fault.code,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Set
 
+from tenure import mail_address
 from tenure.errors import BadRequest
 from tenure.wire import codes, times
 from tenure.wire.json import canonical
@@ -63,12 +64,11 @@ def required_identifier(value: object, field: str, *, limit: int = ID_LIMIT) -> 
 
 
 def email(value: object, field: str) -> str | None:
-    """An e-mail address exactly as given, if it has one @ with text on both sides; None when absent."""
+    """An e-mail address exactly as given, if its normal form has one @ with text on both sides; None when absent."""
     address = text(value, field, limit=EMAIL_LIMIT)
     if address is None:
         return None
-    before, _, after = address.partition("@")
-    if not before.strip() or not after.strip() or "@" in after:
+    if mail_address.parts(address) is None:
         raise BadRequest(f"{field} must be an e-mail address.", code=codes.INVALID_EMAIL, field=field)
     return address
 

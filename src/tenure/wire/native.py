@@ -20,11 +20,14 @@ from tenure.wire.dialect import SECRET_OR_PUBLISHABLE, Operation, Reply, Taken
 from tenure.wire.json import parse
 
 MAX_EVENTS = 1_000
+MAX_SEQUENCE = 2**63 - 1
+STATEMENT = "subscription_updated"
+"""The name of an event that is a statement about a subscription (`subscriptions.statement`)."""
 
 _BODY_FIELDS = frozenset({"events"})
 _FIELDS = frozenset(
     {"event", "message_id", "occurred_at", "customer_id", "uid", "billing_id", "email", "anonymous_id", "user",
-     "properties", "context", "auth_hash", *attributes.FIELDS}
+     "properties", "context", "auth_hash", "sequence", *attributes.FIELDS}
 )  # fmt: skip
 _USER_FIELDS = frozenset({"id", *attributes.FIELDS})
 
@@ -48,7 +51,8 @@ def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
     user_id, of_user = _user(source.get("user"))
     moment = fields.time(source.get("occurred_at"), "occurred_at")
     said: dict[str, Any] = {"index": index, "user_id": user_id, **who}
-    event = _event(source, moment, said)
+    sequence = fields.whole_number(source.get("sequence"), "sequence", 0, MAX_SEQUENCE)
+    event = _event(source, moment, said, sequence)
     of_customer = attributes.read(source, within="")
     changes_any = any((*of_customer, *of_user))
     says_who = len([identifier for identifier in who.values() if identifier]) > 1
@@ -56,7 +60,7 @@ def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
         raise fields.missing("event", "traits", "user.traits")
     auth_hash = fields.text(source.get("auth_hash"), "auth_hash", limit=fields.ID_LIMIT)
     if auth_hash is not None:
-        decoded.claims.append(Claim(index=index, subject=_signed(who), auth_hash=auth_hash))
+        decoded.claims.append(Claim(index=index, subjects=(_signed(who),), auth_hash=auth_hash))
     if event is not None:
         decoded.events.append(event)
     if changes_any or event is None:
@@ -67,6 +71,7 @@ def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
                 message_id=_message_id(source),
                 traits=of_customer.traits(),
                 user_traits=of_user.traits(),
+                sequence=sequence,
                 changes=of_customer.changes(),
                 user_changes=of_user.changes(),
                 **said,
@@ -74,7 +79,9 @@ def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
         )
 
 
-def _event(source: Mapping[str, object], moment: times.Moment | None, said: dict[str, Any]) -> Event | None:
+def _event(
+    source: Mapping[str, object], moment: times.Moment | None, said: dict[str, Any], sequence: int | None
+) -> Event | None:
     """The event of an element; None when it has no name. What only an event has is checked all the same."""
     name = fields.text(source.get("event"), "event", limit=fields.NAME_LIMIT)
     message_id = _message_id(source)
@@ -84,6 +91,8 @@ def _event(source: Mapping[str, object], moment: times.Moment | None, said: dict
         raise fields.missing("event")
     if name is None:
         return None
+    if name == STATEMENT and sequence is not None:
+        properties = {"sequence": sequence, **properties}
     return Event(
         name=name,
         occurred_at=moment.ms if moment else None,
@@ -143,7 +152,7 @@ def _results(entry: Entry, known: Mapping[int, str]) -> dict[int, dict[str, Any]
     results: dict[int, dict[str, Any]] = {}
     for identify in entry.identifies:
         results[identify.index] = {"index": identify.index, "status": "stored_pending"}
-    ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
+    ids = event_ids(entry)
     for event, event_id in zip(entry.events, ids, strict=True):
         status = known.get(event.index, "stored_pending")
         results[event.index] = {"index": event.index, "status": status, "event_id": event_id.hex()}

@@ -17,7 +17,8 @@ import msgspec
 
 from tenure.errors import BadRequest, Unauthenticated
 from tenure.event import Decoded, Event
-from tenure.wire import codes, elements, fields
+from tenure.placeholder import is_placeholder
+from tenure.wire import codes, elements, fields, times
 from tenure.wire.credentials import api_key_or_bearer, header
 from tenure.wire.dialect import SECRET, Credentials, Operation, Reply, Taken, success
 from tenure.wire.json import canonical, parse
@@ -25,6 +26,8 @@ from tenure.wire.json import canonical, parse
 DIALECT: Final = "stripe"
 PATH: Final = "/v1/billing/stripe/{app}"
 MAX_ELEMENTS: Final = 1_000
+SNAPSHOT: Final = "subscription.imported"
+"""The name of the event that a subscription is which was read from the API."""
 ID_LIMIT: Final = 255
 """Characters of an event's or an object's id: what Stripe says that its ids have at most."""
 
@@ -85,6 +88,13 @@ def event_of(source: Mapping[str, object], index: int) -> Event:
     return Event(index=index, **said, **who)
 
 
+def taken(event: Event, at: int) -> Event:
+    """The event of an object that was read from the API at a time in milliseconds, which its context then has."""
+    if event.name != SNAPSHOT:
+        return event
+    return msgspec.structs.replace(event, context=canonical({"taken_at": times.rfc3339(at)}))
+
+
 def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
     decoded.events.append(event_of(source, index))
 
@@ -122,6 +132,11 @@ def _import(source: Mapping[str, object], stripe_id: str, kind: str) -> dict[str
 
 
 def _time(value: object) -> dict[str, Any]:
+    if type(value) is int:  # seconds, however few
+        try:
+            return {"occurred_at": times.counted(value), "precise": True}
+        except times.TimeInvalid as fault:
+            raise fields.invalid_time("created", fault) from None
     moment = fields.time(value, "created")
     return {} if moment is None else {"occurred_at": moment.ms, "precise": moment.precise}
 
@@ -143,8 +158,8 @@ def _who(about: Mapping[str, object]) -> dict[str, Any]:
         references.append(about.get("client_reference_id"))
     found = {
         "billing_id": billing_id,
-        "customer_id": _first(fields.identifier, (one.get(key) for one in metadata for key in CUSTOMER_ID_KEYS)),
-        "uid": _first(fields.identifier, references),
+        "customer_id": _id((one.get(key) for one in metadata for key in CUSTOMER_ID_KEYS), "customer_id"),
+        "uid": _id(references, "uid"),
         "email": _first(fields.email, addresses),
     }
     return {name: value for name, value in found.items() if value is not None}
@@ -155,12 +170,18 @@ def _latest(source: Mapping[str, object]) -> int | None:
     items = _mapping(source.get("items")).get("data")
     parts = [source, _mapping(source.get("status_transitions")), _mapping(source.get("discount"))]
     parts += [_mapping(item) for item in items] if isinstance(items, list) else []
-    times = (part.get(name) for part in parts for name in _PAST)
-    return max((time for time in times if type(time) is int), default=None)
+    found = (part.get(name) for part in parts for name in _PAST)
+    return max((time for time in found if type(time) is int), default=None)
 
 
 def _first(read: Callable[[object, str], _Value | None], values: Iterable[object]) -> _Value | None:
     return next((found for value in values if (found := _usable(read, value)) is not None), None)
+
+
+def _id(values: Iterable[object], kind: str) -> str | None:
+    """The first id that is not a placeholder; where there is none, the first."""
+    found = [one for value in values if (one := _usable(fields.identifier, value)) is not None]
+    return next((one for one in found if not is_placeholder(kind, one)), found[0] if found else None)
 
 
 def _usable(read: Callable[[object, str], _Value | None], value: object) -> _Value | None:

@@ -1,7 +1,8 @@
 """Whisperr's ingestion: events one by one or up to 500, and `identify`.
 
 Strict where the vendor is: an event with an unknown field, a name of another form, a time outside the window
-or no `$message_id` is rejected, and told so by its count. An `identify` is lenient: an optional value that
+or no `$message_id` is rejected, and told so by its count. One that is only too new is quarantined all the same, since
+the clock of this server may be the wrong one. An `identify` is lenient: an optional value that
 cannot be used is dropped and quarantined, and the rest counts.
 
 The vendor marks its own keys with `$`; so do we where a value needs a place: `preferred_channel` is the
@@ -19,6 +20,7 @@ import msgspec
 
 from tenure.errors import BadRequest, Refused
 from tenure.event import Decoded, Event, Identify, Refusal
+from tenure.placeholder import is_placeholder
 from tenure.wire import codes, elements, fields, times
 from tenure.wire.credentials import api_key_or_bearer
 from tenure.wire.dialect import SECRET_OR_PUBLISHABLE, Operation, Reply, Taken
@@ -40,6 +42,10 @@ _EVENT_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 _EVENT_FIELDS = frozenset({"external_user_id", "anonymous_id", "event_type", "occurred_at", "properties", "context"})
 _BATCH_FIELDS = frozenset({"events"})
 _IDENTIFY_FIELDS = frozenset({"external_user_id", "anonymous_id", "traits", "preferred_channel", "channels"})
+PUSH = "push"
+"""The channel whose addresses are of several kinds."""
+_EXPO = re.compile(r"Expo(?:nent)?PushToken\[[^\]]*\]")
+_APNS = re.compile(r"[0-9A-Fa-f]{64}")
 _CHANNEL_TEXTS = ("kind", "platform", "push_env")
 _CHANNEL_FLAGS = ("opted_in", "verified")
 _CHANNEL_FIELDS = frozenset({"channel", "address", *_CHANNEL_TEXTS, *_CHANNEL_FLAGS})
@@ -61,9 +67,15 @@ def decode_batch(body: bytes, now: int) -> Decoded:
 
 
 def decode_track(body: bytes, now: int) -> Decoded:
-    """One event."""
+    """One event. One that is dated ahead is kept; `_reply_track` tells the sender that it is refused."""
     decoded = Decoded()
-    _take_event(fields.whole_object(parse(body)), 0, decoded, now)
+    source = fields.whole_object(parse(body))
+    try:
+        _take_event(source, 0, decoded, now)
+    except BadRequest as fault:
+        if fault.code not in codes.KEPT:
+            raise
+        decoded.refusals.append(elements.refusal(fault, 0, source, reported=True))
     return decoded
 
 
@@ -100,9 +112,9 @@ def _take_event(source: Mapping[str, object], index: int, decoded: Decoded, now:
     context = fields.mapping(source.get("context"), "context")
     message_id = fields.required_identifier(context.get("$message_id"), "context.$message_id")
     anonymous_id = None
-    if uid is None:
+    if uid is None or is_placeholder("uid", uid):
         anonymous_id = fields.identifier(handle, "anonymous_id", limit=ID_LIMIT)
-        if anonymous_id is None:
+        if uid is None and anonymous_id is None:
             raise fields.missing("external_user_id", "anonymous_id")
     elif handle is not None:
         context = {**context, "$anonymous_id": handle}
@@ -141,7 +153,8 @@ def _occurred_at(value: object, now: int) -> int | None:
     if now - MAX_AGE <= ms <= now + MAX_AHEAD:
         return ms
     message = "occurred_at must be from 30 days ago to 5 minutes ahead."
-    raise BadRequest(message, code=codes.OUTSIDE_TIME_WINDOW, field="occurred_at")
+    code = codes.DATED_AHEAD if ms > now else codes.OUTSIDE_TIME_WINDOW
+    raise BadRequest(message, code=code, field="occurred_at")
 
 
 class _Optional:
@@ -203,7 +216,16 @@ def _channel(value: object, field: str, optional: _Optional) -> dict[str, object
     for name in _CHANNEL_TEXTS:
         channel[name] = optional.read(fields.text, value.get(name), f"{field}.{name}", limit=NAME_LIMIT)
     optional.drop_unknown(value, _CHANNEL_FIELDS, within=f"{field}.")
+    if channel["channel"] == PUSH and channel["kind"] is None:
+        channel["kind"] = _kind(str(channel["address"]))
     return {name: given for name, given in channel.items() if given is not None}
+
+
+def _kind(address: str) -> str:
+    """Which service a push address is of. [spec]"""
+    if _EXPO.fullmatch(address):
+        return "expo"
+    return "apns" if _APNS.fullmatch(address) else "fcm"
 
 
 def _reply_batch(taken: Taken) -> Reply:
@@ -212,6 +234,8 @@ def _reply_batch(taken: Taken) -> Reply:
 
 
 def _reply_track(taken: Taken) -> Reply:
+    for refusal in taken.entry.refusals:
+        return Reply(400, _error(BadRequest(refusal.message, code=refusal.code, field=refusal.field)))
     return Reply(202, b'{"event":{"mapping_status":"pending"},"processing":"queued"}')
 
 

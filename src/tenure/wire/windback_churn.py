@@ -126,7 +126,7 @@ def _texts(source: Mapping[str, object], names: tuple[str, ...], limit: int) -> 
 
 def _churn_event_id(taken: Taken) -> str:
     entry = taken.entry
-    ids = event_ids(entry.app, entry.dialect, entry.events, entry.receipt, entry.idempotency_key)
+    ids = event_ids(entry)
     return churn_event.churn_event_id(entry.app, ids[0])
 
 
@@ -144,7 +144,15 @@ def _reply_recorded(taken: Taken) -> Reply:
 
 def _reply_submitted(taken: Taken) -> Reply:
     message = "The cancel flow is recorded on the customer's timeline."
-    body = {"churn_event_id": _churn_event_id(taken), "status": "recorded", "message": message}
+    churn_event_id = _churn_event_id(taken)
+    body = {
+        "success": True,
+        "churn_event_id": churn_event_id,
+        "event_id": churn_event_id,  # one id under both names that the vendor documents
+        "status": "recorded",
+        "message": message,
+        "offer": None,  # Tenure makes none
+    }
     return Reply(200, msgspec.json.encode(body))
 
 

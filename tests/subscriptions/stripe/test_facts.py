@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def said(**fields: Any) -> Fact:
     return fact
 
 
-def amount(quantity: int | None = 1, *, of: str = "usd", **fields: Any) -> int:
+def amount(quantity: int | None = 1, *, of: str = "usd", **fields: Any) -> int | None:
     """What an item of a subscription in a currency comes to."""
     fact = said(currency=of, items=items(item(quantity, **({"currency": of} | fields))))
     assert isinstance(fact.items, tuple)
@@ -94,10 +95,10 @@ TIERS = [{"up_to": 5, "unit_amount": 1000, "flat_amount": 500}, {"up_to": None, 
         (8, {"billing_scheme": "tiered", "tiers_mode": "graduated", "tiers": TIERS}, 7752),
         (0, {"billing_scheme": "tiered", "tiers_mode": "graduated", "tiers": TIERS}, 500),
         (2, {"currency": "eur", "currency_options": {"usd": {"unit_amount": 2900}}}, 5800),
-        (9, {"recurring": {"usage_type": "metered"}}, 0),
+        (9, {"recurring": {"usage_type": "metered"}}, None),
     ],
 )  # fmt: skip
-def test_items_are_priced_exactly(quantity: int | None, fields: dict[str, Any], units: int) -> None:
+def test_items_are_priced_exactly(quantity: int | None, fields: dict[str, Any], units: int | None) -> None:
     """Quantities, decimals, packages, tiers and other currencies; rounded once, as a line of an invoice is."""
     assert amount(quantity, **fields) == units
 
@@ -112,10 +113,10 @@ def test_items_are_priced_exactly(quantity: int | None, fields: dict[str, Any], 
     ],
 )
 def test_an_item_without_a_price_is_told(fields: dict[str, Any]) -> None:
-    """What Stripe does not send cannot be counted: the item is there with nothing, and the problem is named."""
+    """What Stripe does not send is not said: the item is there without an amount, and the problem is named."""
     reading = read(webhook("2026-03-10", items=items(item(2, **fields))))
     assert reading.problem == stripe.UNPRICED_ITEM
-    assert [each.amount for each in reading.facts[0].items] == [0]  # type: ignore[union-attr]
+    assert [each.amount for each in reading.facts[0].items] == [None]  # type: ignore[union-attr]
 
 
 def test_plans_of_old_versions_and_deleted_ones_are_prices() -> None:
@@ -377,3 +378,19 @@ def test_a_hundred_thousand_items_cost_little() -> None:
     lines = [{"id": f"si_{number}", "quantity": 1} for number in range(100_000)]
     reading = stripe.facts(event(webhook("2026-03-10", items=items(*lines))), RECEIVED)
     assert reading.problem == stripe.INCOMPLETE_ITEMS
+
+
+def test_what_cannot_be_read_costs_the_rest_nothing() -> None:
+    """Three years as 1,095 days are an interval; one that is none, or an amount beyond all, leaves status and dates."""
+    long = {"interval": "day", "interval_count": 1095}
+    reading = read(webhook("2026-03-10", items=items(item(recurring=long, unit_amount=109_500))))
+    assert reading.problem is None
+    assert mrr(timeline(reading.facts)[-1].state, Rules()) == 100 * Fraction(365, 12)
+    for odd in ({"recurring": long | {"interval_count": 10**9}}, {"recurring": long | {"interval": "fortnight"}},
+                {"unit_amount": 10**30}):  # fmt: skip
+        known = read(webhook("2026-03-01", "created")).facts
+        ends = {"cancel_at": seconds("2026-05-01"), "canceled_at": seconds("2026-03-10")}
+        reading = read(webhook("2026-03-10", status="past_due", items=items(item(**odd)), **ends))
+        assert reading.problem == "invalid_value"
+        state = timeline([*known, *reading.facts])[1].state
+        assert (state.status, state.cancel_at, mrr(state, Rules())) == ("past_due", at("2026-05-01"), 3000)

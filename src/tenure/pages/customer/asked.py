@@ -12,6 +12,7 @@ import msgspec
 from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
+from tenure.customers.confirming import covered
 from tenure.customers.customer import Customer, find_customer
 from tenure.customers.freshness import find_fresh
 from tenure.identity import Identifier
@@ -93,7 +94,8 @@ def asked(of: AppPage, customer_id: str, as_of: Annotated[str | None, Query()] =
 
 
 def asked_to_change(request: Request, of: AppAdmin, customer_id: str) -> Asked:
-    """The same for an admin, with all that was acknowledged before. Raises NotFound, Forbidden and Unavailable."""
+    """The same for an admin, with all that was acknowledged before. Raises NotFound, Ambiguous, Forbidden and
+    Unavailable."""
     journals: Path = request.app.state.journals
     return Asked(of, find_fresh(of.tenant, of.store, journals, customer_id), None, None)
 
@@ -116,7 +118,7 @@ def helpers(asked: Asked) -> dict[str, Any]:
     def clock(at: str) -> str:
         return f"{datetime.fromisoformat(at).astimezone(asked.of.zone):%H:%M:%S}"
 
-    return {"asked": asked, "plain": plain, "clock": clock}
+    return {"asked": asked, "plain": plain, "clock": clock, "covered": covered(asked.of.app.id, asked.customer)}
 
 
 def plain(value: msgspec.Raw) -> str:

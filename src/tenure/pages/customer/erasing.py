@@ -36,11 +36,16 @@ def add(site: FastAPI) -> None:
         return part(request, asked, "erase", "Export and erase", problem=None)
 
     @site.post(f"{PATH}/erase")
-    def erase(request: Request, asked: AskedToChange, confirmed: Annotated[str, Form()] = "") -> Response:
+    def erase(
+        request: Request,
+        asked: AskedToChange,
+        confirmed: Annotated[str, Form()] = "",
+        confirm: Annotated[str | None, Form()] = None,
+    ) -> Response:
         try:
             if confirmed.strip() != asked.value.strip():
                 raise BadRequest("what you typed is not this customer's identifier", field="confirmed")
-            found = request_erasure(warehouse, store, journals, asked.of.app.id, asked.id)
+            found = request_erasure(warehouse, store, journals, asked.of.app.id, asked.id, confirm or None)
         except Refused as error:
             return part(request, asked, "erase", "Export and erase", status=error.status, problem=error)
         return RedirectResponse(f"{asked.of.path}/erasures/{found.id}", 303)

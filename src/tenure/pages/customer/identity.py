@@ -18,8 +18,9 @@ from tenure.customers.identity import identity
 from tenure.errors import Conflict, Refused
 from tenure.identity import Identifier
 from tenure.pages.customer.asked import PATH, Asked, AskedFor, AskedToChange, address, part, text
+from tenure.placeholder import is_placeholder
 
-MERGED, PARTED = "merged", "parted"
+MERGED, PARTED, LARGE = "merged", "parted", "large"
 
 
 def add(site: FastAPI) -> None:
@@ -63,6 +64,17 @@ def add(site: FastAPI) -> None:
             return _shown(request, asked, problem=error)
         return _to(asked, parted.customers, PARTED)
 
+    @site.post(f"{PATH}/large")
+    def large(request: Request, asked: AskedToChange, identifier: Annotated[str, Form()]) -> Response:
+        found = {text(one): one for one in asked.customer.links.held}.get(identifier)
+        try:
+            if found is None:
+                raise Conflict("this identifier is not held any more", code="not_held")
+            customer = joining.call_large(store.links, asked.of.app.id, found, is_large=True)
+        except Refused as error:
+            return _shown(request, asked, problem=error)
+        return _to(asked, [customer], LARGE)
+
 
 def _shown(
     request: Request, asked: Asked, *, done: str | None = None, also: Sequence[str] = (), problem: Refused | None = None
@@ -70,8 +82,9 @@ def _shown(
     others = [(one, address(asked.of, one)) for one in also]
     found = identity(asked.customer)
     status = 200 if problem is None else problem.status
+    held = {text(one) for one in asked.customer.links.held if not is_placeholder(one.kind, one.value)}
     return part(request, asked, "identity", "Identity", status=status, identity=found, done=done, others=others,
-                problem=problem, text=text)  # fmt: skip
+                problem=problem, text=text, held=held)  # fmt: skip
 
 
 def _chosen(customer: Customer, sent: Collection[str]) -> list[Identifier]:

@@ -7,10 +7,13 @@ from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 
+from tenure.customers.activity import activity
 from tenure.customers.attributes import customer_attributes, name_of
 from tenure.customers.billing import billing_of
+from tenure.customers.customer import spelled
 from tenure.customers.health import count, customer_health
-from tenure.pages.customer.asked import PATH, AskedFor, helpers
+from tenure.customers.use import uses
+from tenure.pages.customer.asked import PATH, AskedFor, address, helpers
 from tenure.pages.customer.reasons import explained
 from tenure.pages.rendering import page
 
@@ -42,10 +45,11 @@ def add(site: FastAPI) -> None:
             name=name_of(known) or asked.value,
             known=known,
             paid=paid,
-            events=counts.total,
+            activity=activity(counts, uses(tenant, store, asked.at)),
             health=health,
             reasons=explained(asked, health),
             shown=asked.customer.identifiers[:IDENTIFIERS],
             timeline=asked.url("timeline", name=name, since=since, until=until),
+            also=[(spelled(one), address(asked.of, spelled(one))) for one in asked.customer.also],
             today=datetime.now(asked.of.zone).date(),
         )

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Form, Request, Response
 
 from tenure.control.store import Store
+from tenure.deep_result import DeepResult
 from tenure.errors import TenureError
 from tenure.pages.of_app import AppAdmin
-from tenure.pages.rendering import page
+from tenure.pages.rendering import form_status, page
 from tenure.pages.session import SignedIn
 from tenure.pages.settings.form import said, saved
 
@@ -29,7 +30,7 @@ def add_apps(site: FastAPI) -> None:
             store.rename_app(here.app.id, name.strip())
         except TenureError as error:
             request.state.of_app = None
-            return _page(request, store, 422, renamed=here.app.id, typed=name, problem=said(error))
+            return _page(request, store, form_status(error), renamed=here.app.id, typed=name, problem=said(error))
         return saved("/settings/apps")
 
 
@@ -40,6 +41,12 @@ def _page(request: Request, store: Store, status: int = 200, **typed: Any) -> Re
         keys[key.app] += key.revoked_at is None
         used[key.app] = max(used.get(key.app, 0), key.used_at or 0)
     context: dict[str, Any] = {
-        "apps": store.apps(), "keys": keys, "used": used, "renamed": None, "typed": "", "problem": None,
-    }  # fmt: skip
+        "apps": store.apps(),
+        "keys": keys,
+        "used": used,
+        "checked": DeepResult.read(request.app.state.journals.parent),
+        "renamed": None,
+        "typed": "",
+        "problem": None,
+    }
     return page(request, "settings/apps.html", status=status, **context | typed)

@@ -10,7 +10,7 @@ from tenure.control import keys
 from tenure.control.store import KeyRow
 from tenure.errors import NotFound, TenureError
 from tenure.pages.of_app import AppAdmin, AppPage, OfApp
-from tenure.pages.rendering import page
+from tenure.pages.rendering import form_status, page
 from tenure.pages.settings.form import said
 
 KINDS = {
@@ -45,7 +45,9 @@ def add_keys(site: FastAPI) -> None:
             keys.check_imported(kind, key.strip())
             here.store.import_key(here.app.id, kind, key.strip())
         except TenureError as error:
-            return _page(request, here, 422, import_kind=kind, import_key=key, import_problem=said(error))
+            return _page(
+                request, here, form_status(error), import_kind=kind, import_key=key, import_problem=said(error)
+            )
         return _page(request, here, done=f"The {kind} key {keys.shown_prefix(key.strip())}… is taken over.")
 
     @site.post("/apps/{app}/settings/keys/{key_id}/rotate")
@@ -61,6 +63,16 @@ def add_keys(site: FastAPI) -> None:
         key = _live(here, key_id)
         here.store.revoke_key(key.id)
         return _page(request, here, done=f"The {key.kind} key {key.prefix}… is revoked.")
+
+    @site.post("/apps/{app}/settings/keys/{key_id}/trust")
+    def trust(request: Request, here: AppAdmin, key_id: str, trusted: Annotated[bool, Form()] = False) -> Response:
+        key = _live(here, key_id)
+        try:
+            here.store.trust_key(key.id, trusted=trusted)
+        except TenureError as error:
+            return _page(request, here, form_status(error), problem=said(error))
+        now = "trusted: what it sends from now on is verified" if trusted else "trusted no more"
+        return _page(request, here, done=f"The key {key.prefix}… is {now}.")
 
 
 def _live(here: OfApp, key_id: str) -> KeyRow:
@@ -82,7 +94,8 @@ def _page(request: Request, here: OfApp, status: int = 200, **shown: Any) -> Res
         "revoked": [key for key in rows if key.revoked_at is not None],
         "kinds": KINDS, "generated": keys.KINDS, "imported": keys.IMPORTED,
         "fresh": None, "old": None, "old_revoked": False, "done": None, "problem": None,
-        "chosen": keys.SECRET, "import_kind": keys.SECRET, "import_key": "", "import_problem": None,
+        "risk": keys.TRUST_RISK, "chosen": keys.SECRET,
+        "import_kind": keys.SECRET, "import_key": "", "import_problem": None,
     }  # fmt: skip
     context["keys"] = shown.get("fresh") or {}
     return page(request, "settings/keys.html", status=status, **context | shown)

@@ -62,7 +62,7 @@ def _rates(typed: Mapping[str, str], before: Rates | None, problems: dict[str, s
             problems["currency"] = "Rates need the currency that they are to; or take them away."
         return None
     try:
-        base = declared.currency(typed["currency"].upper(), "the currency")
+        base = declared.currency(typed["currency"], "the currency")
     except BadRequest as error:
         problems["currency"] = said(error)
         return None

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Form, Request, Response
 
 from tenure.errors import TenureError
 from tenure.pages.of_app import AppAdmin, AppPage, OfApp
-from tenure.pages.rendering import page
+from tenure.pages.rendering import form_status, page
 from tenure.pages.settings.form import said, saved
 from tenure.pages.start import base_url
 
@@ -25,7 +25,7 @@ def add_stripe(site: FastAPI) -> None:
         try:
             here.store.stripe_secrets.add(here.app.id, secret.strip())
         except TenureError as error:
-            return _page(request, here, 422, typed=secret, problem=said(error))
+            return _page(request, here, form_status(error), typed=secret, problem=said(error))
         return saved(f"{here.path}/settings/stripe")
 
     @site.post("/apps/{app}/settings/stripe/{secret_id}/revoke")

@@ -49,7 +49,7 @@ SWITCHES: Final[Mapping[str, Switch]] = {
     ),
     "paused": Switch(
         "A pause",
-        "Left out, its MRR is lost when the pause begins and reactivated when it ends.",
+        "Left out, its MRR is paused when the pause begins and resumed when it ends.",
         {"out": _OUT, "in": "it counts on"},
     ),
     "metered": Switch(

@@ -253,9 +253,15 @@ function picture(table, title) {
   context.canvas.toBlob((blob) => save(blob, title, 'png'));
 }
 
-/* A text that a spreadsheet would take for a formula gets an apostrophe before it. */
+/* A text that a spreadsheet would take for a formula gets an apostrophe before it: the rule of csv_text.py. */
+function isFormula(text) {
+  if (/^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text)) return false; // a number of the chart's
+  const seen = text.replace(/^[\s\p{Cc}\p{Cf}]+/u, '').slice(0, 1).normalize('NFKC').slice(0, 1);
+  return /^[\t\r\n]/.test(text) || (seen !== '' && '=+-@'.includes(seen));
+}
+
 function cell(text) {
-  const safe = /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
+  const safe = isFormula(text) ? `'${text}` : text;
   return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 

@@ -15,7 +15,7 @@ import msgspec
 
 from tenure.event import Event
 from tenure.subscriptions.currency import code, exponent
-from tenure.subscriptions.fact import Fact
+from tenure.subscriptions.fact import SAID, Fact
 from tenure.wire import times
 
 INVALID_AMOUNT: Final = "invalid_amount"
@@ -99,7 +99,8 @@ class Values:
         if value is None:
             return None
         try:
-            return times.parse(float(value) if isinstance(value, Decimal) else value).ms
+            is_number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+            return times.counted(value) if is_number else times.parse(value).ms
         except times.TimeInvalid:
             self.wrong(INVALID_TIME)
             return None
@@ -127,11 +128,22 @@ def said(source: str, event: Event, received_at: int, values: Values, fields: Ma
 
 
 def converted(fields: Mapping[str, Any], problem: str | None = None) -> Reading:
-    """The fact with these fields, all ranges checked."""
+    """The fact with these fields, all ranges checked. What cannot be read is not said: it costs the rest nothing."""
     try:
         return Reading((msgspec.convert(fields, Fact),), problem)
     except msgspec.ValidationError:
-        return Reading((), problem or INVALID_VALUE)
+        pass
+    told = {name: value for name, value in fields.items() if name not in SAID}
+    said = {name: value for name, value in fields.items() if name in SAID and _is_valid(told | {name: value})}
+    return Reading((msgspec.convert(told | said, Fact),) if said else (), problem or INVALID_VALUE)
+
+
+def _is_valid(fields: Mapping[str, Any]) -> bool:
+    try:
+        msgspec.convert(fields, Fact)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def currency_code(value: object) -> str:

@@ -1,11 +1,12 @@
 """What Stripe's events say of subscriptions.
 
-Each event of a subscription carries all of it, as of the event's time. Invoices, charges and checkouts say nothing
-here: what follows from them, Stripe says of the subscription too.
+Each event of a subscription carries all of it, as of the event's time. Invoices say what metered items came to. Charges
+and checkouts say nothing here: what follows from them, Stripe says of the subscription too.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,7 +16,16 @@ from msgspec import UNSET
 from tenure.event import Event
 from tenure.subscriptions.sources import stripe_price
 from tenure.subscriptions.sources.reading import NOTHING, Reading, converted, effective
-from tenure.subscriptions.sources.stripe_objects import CancellationDetails, Coupon, Discount, Item, Subscription
+from tenure.subscriptions.sources.stripe_chain import marks
+from tenure.subscriptions.sources.stripe_objects import (
+    CancellationDetails,
+    Coupon,
+    Discount,
+    Invoice,
+    Item,
+    Subscription,
+)
+from tenure.wire import times
 
 UNREADABLE: Final = "unreadable_subscription"
 UNKNOWN_STATUS: Final = "unknown_status"
@@ -26,7 +36,7 @@ UNEXPANDED_DISCOUNT: Final = "unexpanded_discount"
 PROBLEMS: Final[dict[str, str]] = {
     UNREADABLE: "A Stripe object does not have the form of a subscription, or of a discount.",
     UNKNOWN_STATUS: "Stripe gave a status that is not known here; the one before stands.",
-    UNPRICED_ITEM: "Stripe did not send what an item costs (tiers, or the price in another currency); it counts as 0.",
+    UNPRICED_ITEM: "Stripe did not send what an item costs (tiers, another currency); what is known of it stands.",
     INCOMPLETE_ITEMS: "Stripe sent only the first of a subscription's items, or over 1,000; those known before stand.",
     UNEXPANDED_DISCOUNT: "Stripe sent only the id of a discount or its coupon; the discounts known before stand.",
 }
@@ -36,6 +46,14 @@ MAX_ITEMS: Final = 1_000
 _SUBSCRIPTIONS: Final = "customer.subscription."
 _IMPORTED: Final = "subscription.imported"
 _DISCOUNTS: Final = frozenset({"customer.discount.created", "customer.discount.updated", "customer.discount.deleted"})
+_CHANGED: Final = 2
+_PLACES: Final = {
+    "customer.subscription.created": 0,
+    **dict.fromkeys(_DISCOUNTS, 1),
+    "customer.subscription.deleted": 3,
+}
+"""The place of an event among those of one second, by its type: it begins before it changes, and is gone at last. Where
+the subscription says its discounts too, that stands."""
 _STATUSES: Final = {
     "incomplete": "incomplete", "incomplete_expired": "canceled", "trialing": "trialing", "active": "active",
     "past_due": "past_due", "unpaid": "unpaid", "paused": "paused", "canceled": "canceled",
@@ -43,18 +61,22 @@ _STATUSES: Final = {
 _CAUSES: Final = {
     "cancellation_requested": "voluntary", "payment_failed": "involuntary", "payment_disputed": "involuntary",
 }  # fmt: skip
+INVOICES: Final = frozenset({"invoice.finalized", "invoice.paid", "invoice.payment_succeeded", "invoice.imported"})
+_ALIVE: Final = ("trialing", "active", "past_due", "unpaid", "paused")
 _REASON_LIMIT: Final = 1_024
 
 _subscription = msgspec.json.Decoder(Subscription).decode
+_invoice = msgspec.json.Decoder(Invoice).decode
 _discount = msgspec.json.Decoder(Discount).decode
 
 
 def facts(event: Event, received_at: int) -> Reading:
     """What an event says of a subscription; of most events, nothing. Never raises. `received_at` is in microseconds."""
     name = event.name
-    if not name.startswith(_SUBSCRIPTIONS) and name != _IMPORTED and name not in _DISCOUNTS:
+    if not name.startswith(_SUBSCRIPTIONS) and name != _IMPORTED and name not in _DISCOUNTS and name not in INVOICES:
         return NOTHING
-    at = effective(event, received_at)
+    imported = name == _IMPORTED
+    at = _taken_at(event, received_at) if imported else effective(event, received_at)
     told = {
         "source": "stripe",
         "customer": "",
@@ -65,17 +87,36 @@ def facts(event: Event, received_at: int) -> Reading:
     try:
         if name in _DISCOUNTS:
             return _of_discount(told, _discount(event.properties), name)
+        if name in INVOICES:
+            return _of_invoice(told, _invoice(event.properties))
         subscription = _subscription(event.properties)
     except (msgspec.DecodeError, RecursionError):
-        return Reading((), UNREADABLE)
-    return _of_subscription(told, subscription, at, imported=name == _IMPORTED)
+        return NOTHING if name in INVOICES else Reading((), UNREADABLE)
+    if not imported:
+        was, becomes = marks(event.properties)
+        told |= {"sequence": _PLACES.get(name, _CHANGED), "was": was, "becomes": becomes}
+    return _of_subscription(told, subscription, at)
+
+
+def _taken_at(event: Event, received_at: int) -> int:
+    """When a subscription was read from the API: it was so then, whatever times it names.
+
+    Not known, it is when it came here; it is not before what the object names as past, nor after it came here.
+    """
+    received = received_at // 1_000
+    try:
+        said = msgspec.json.decode(event.context, type=dict[str, object]).get("taken_at")
+        taken = times.parse(said).ms if isinstance(said, str) else received
+    except (msgspec.DecodeError, RecursionError, times.TimeInvalid):
+        taken = received
+    return min(max(taken, effective(event, received_at)), received)
 
 
 def _of_discount(told: dict[str, Any], discount: Discount, name: str) -> Reading:
     """A discount that was put on, or taken off, a subscription as a whole: its only one, as far as it says."""
     if discount.subscription is None or discount.subscription_item is not None:
         return NOTHING
-    said: dict[str, Any] = {"subscription": discount.subscription, "sequence": 0}
+    said: dict[str, Any] = {"subscription": discount.subscription, "sequence": _PLACES[name]}
     if name.endswith(".deleted"):
         return converted(told | said | {"discounts": []})
     terms = discount.terms
@@ -84,7 +125,27 @@ def _of_discount(told: dict[str, Any], discount: Discount, name: str) -> Reading
     return converted(told | said | {"discounts": [_taken_off(discount, terms, (terms.currency or "").upper(), None)]})
 
 
-def _of_subscription(told: dict[str, Any], stripe: Subscription, at: int, *, imported: bool) -> Reading:
+def _of_invoice(told: dict[str, Any], invoice: Invoice) -> Reading:
+    """What metered items came to, by subscription. Stripe says the rest of the subscription too.
+
+    Amounts are before discounts. Of an invoice of which only the first lines came nothing is said.
+    """
+    if invoice.object != "invoice" or invoice.lines is None or invoice.lines.has_more:
+        return NOTHING
+    usage: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in invoice.lines.data:
+        price = line.price or line.plan
+        is_licensed = price is not None and stripe_price.is_licensed(price)
+        bill = None if is_licensed else line.bill(invoice.of_subscription)
+        if bill is not None and bill.subscription is not None:
+            units = stripe_price.smallest_units(bill.amount, (line.currency or invoice.currency or "").upper())
+            usage[bill.subscription].append({"id": bill.item, "plan": bill.price, "amount": units})
+    said = told | {"sequence": _PLACES["customer.discount.created"], "when": _ALIVE}
+    readings = [converted(said | {"subscription": each, "usage": bills}) for each, bills in usage.items()]
+    return Reading(tuple(fact for reading in readings for fact in reading.facts))
+
+
+def _of_subscription(told: dict[str, Any], stripe: Subscription, at: int) -> Reading:
     if stripe.object != "subscription":
         return NOTHING
     problems: list[str] = []
@@ -102,10 +163,6 @@ def _of_subscription(told: dict[str, Any], stripe: Subscription, at: int, *, imp
     said |= _discounts(stripe, items, currency, problems)
     if stripe.pause_collection is not UNSET:
         said["pause"] = _pause(stripe, at)
-    # At equal times an event stands against what an export, made later, says. Not one of an incomplete subscription:
-    # that it was paid for at once may have been lost.
-    if not imported and said.get("status") != "incomplete":
-        said["sequence"] = 0
     return converted(told | said, next(iter(problems), None))
 
 
@@ -160,13 +217,12 @@ def _end(stripe: Subscription) -> dict[str, Any]:
 
 def _item(item: Item, currency: str, problems: list[str]) -> dict[str, Any]:
     amount = stripe_price.amount(item, currency)
-    if amount is None:
+    if amount is None and not stripe_price.is_metered_item(item):
         problems.append(UNPRICED_ITEM)
     said: dict[str, Any] = {
         "id": item.id,
-        "amount": amount or 0,
         "quantity": stripe_price.quantity_of(item),
-    }
+    } | ({} if amount is None else {"amount": amount})
     price = stripe_price.price_of(item)
     if price is None:
         return said

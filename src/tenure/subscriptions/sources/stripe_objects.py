@@ -7,6 +7,7 @@ the unit that Stripe counts the currency in (see `stripe_price`).
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -187,6 +188,94 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     cancel_at_period_end: bool | None = None
     ended_at: int | UnsetType | None = UNSET
     cancellation_details: CancellationDetails | UnsetType | None = UNSET
+
+
+class Bill(NamedTuple):
+    """What a line of an invoice is for: an item of a subscription, or a price."""
+
+    subscription: str | None
+    item: str
+    price: str | None
+    amount: int
+
+
+class LineDetails(msgspec.Struct, frozen=True):
+    """Where newer API versions say what a line is for."""
+
+    subscription: str | None = None
+    subscription_item: str | None = None
+    proration: bool | None = None
+
+
+class LineParent(msgspec.Struct, frozen=True):
+    """What a line belongs to."""
+
+    subscription_item_details: LineDetails | None = None
+
+
+class PriceDetails(msgspec.Struct, frozen=True):
+    """The id of a line's price."""
+
+    price: str | None = None
+
+
+class Pricing(msgspec.Struct, frozen=True):
+    """Where newer API versions name the price."""
+
+    price_details: PriceDetails | None = None
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of an invoice."""
+
+    amount: int | None = None
+    currency: str | None = None
+    subscription: str | None = None
+    subscription_item: str | None = None
+    proration: bool | None = None
+    price: Price | None = None
+    plan: Price | None = None
+    parent: LineParent | None = None
+    pricing: Pricing | None = None
+
+    def bill(self, subscription: str | None) -> Bill | None:
+        """What it is for, of an invoice of a subscription; None where it is for no interval of an item."""
+        details = (self.parent and self.parent.subscription_item_details) or LineDetails()
+        price = self.price or self.plan
+        named = price.id if price else self.pricing and self.pricing.price_details and self.pricing.price_details.price
+        if self.amount is None or self.proration or details.proration:
+            return None
+        item = self.subscription_item or details.subscription_item or ""
+        return Bill(self.subscription or details.subscription or subscription, item, named or None, self.amount)
+
+
+class Lines(msgspec.Struct, frozen=True):
+    """The lines of an invoice, or the first of them."""
+
+    data: list[Line] = []
+    has_more: bool = False
+
+
+class InvoiceParent(msgspec.Struct, frozen=True):
+    """Where newer API versions name the subscription."""
+
+    subscription_details: LineDetails | None = None
+
+
+class Invoice(msgspec.Struct, frozen=True):
+    """A bill."""
+
+    object: str
+    currency: str | None = None
+    subscription: str | None = None
+    parent: InvoiceParent | None = None
+    lines: Lines | None = None
+
+    @property
+    def of_subscription(self) -> str | None:
+        """The subscription that it is of."""
+        details = self.parent and self.parent.subscription_details
+        return self.subscription or (details.subscription if details else None)
 
 
 def _check(*amounts: Decimal | None) -> None:

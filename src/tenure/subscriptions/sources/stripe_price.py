@@ -42,13 +42,24 @@ def is_metered(price: Price) -> bool:
     return "metered" in (price.usage_type, price.recurring and price.recurring.usage_type)
 
 
+def is_licensed(price: Price) -> bool:
+    """Whether it says that it is not billed by use."""
+    return "licensed" in (price.usage_type, price.recurring and price.recurring.usage_type)
+
+
+def is_metered_item(item: Item) -> bool:
+    """Whether an item is billed by use."""
+    price = price_of(item)
+    return price is not None and is_metered(price)
+
+
 def amount(item: Item, currency: str) -> int | None:
-    """What the whole quantity comes to each interval; None when the object does not say (tiers, another currency)."""
+    """What the whole quantity comes to each interval; None when it is not said (tiers, another currency, use)."""
     price = price_of(item)
     if price is None or not currency:
         return None
     if is_metered(price):
-        return 0
+        return None
     terms = _terms(price, currency)
     total = None if terms is None else _total(price, terms, quantity_of(item))
     return None if total is None else smallest_units(total, currency)

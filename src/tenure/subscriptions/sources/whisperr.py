@@ -54,7 +54,8 @@ def _trial_started(values: Values, at: int) -> dict[str, Any]:
             trial_end = at + days * DAY_MS
         else:
             values.wrong(reading.INVALID_VALUE)
-    return {"status": "trialing", "started_at": at, "trial_end": trial_end, "items": []} | _TAKEN_BACK | _price(values)
+    ends = {} if trial_end is None else {"trial_end": trial_end}
+    return {"status": "trialing", "started_at": at} | ends | _TAKEN_BACK | _price(values)
 
 
 def _trial_converted(values: Values, at: int) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def _trial_auto_renew_disabled(values: Values, at: int) -> dict[str, Any]:
 def _membership_started(values: Values, at: int) -> dict[str, Any]:
     access = values.get("access_source")
     if access is None or access in _RECURRING:
-        return _paid(values, at) | {"started_at": at, "items": []} | _price(values)
+        return _paid(values, at) | {"started_at": at} | _price(values)
     if access not in _OTHER_ACCESS:
         values.wrong(reading.INVALID_VALUE)
     return _paid(values, at) | {"started_at": at, "items": []}
@@ -134,12 +135,16 @@ def _why(values: Values, name: str) -> dict[str, Any]:
 
 
 def _price(values: Values) -> dict[str, Any]:
-    """The currency and the one item, where price, currency and period are all there and can be read."""
+    """The currency and the one item, where price, currency and period are all there and can be read; the plan, where it
+    is said."""
+    plan = values.text("plan_id")
+    item: dict[str, Any] = {} if plan is None else {"plan": plan}
+    unpriced: dict[str, Any] = {"items": [item]} if item else {}
     if not values.has("price"):
-        return {}
+        return unpriced
     if not values.has("currency") or not values.has("plan_period"):
         values.wrong(reading.INCOMPLETE_PRICE)
-        return {}
+        return unpriced
     try:
         currency = reading.currency_code(values.get("currency"))
         amount = reading.smallest_units(values.get("price"), currency)
@@ -148,9 +153,8 @@ def _price(values: Values) -> dict[str, Any]:
             raise Problem(reading.INVALID_AMOUNT)
     except Problem as problem:
         values.wrong(str(problem))
-        return {}
-    item = {"plan": values.text("plan_id") or "", "amount": amount, "unit": unit, "count": count}
-    return {"currency": currency, "items": [item]}
+        return unpriced
+    return {"currency": currency, "items": [item | {"amount": amount, "unit": unit, "count": count}]}
 
 
 def _period(value: object) -> tuple[str, int]:
@@ -159,6 +163,6 @@ def _period(value: object) -> tuple[str, int]:
         if value in _WORDS:
             return _WORDS[value], 1
         found = _ISO_8601.fullmatch(value)
-        if found is not None and int(found[1]) <= 1_000:
+        if found is not None:
             return _UNITS[found[2]], int(found[1])
     raise Problem(reading.INVALID_INTERVAL)

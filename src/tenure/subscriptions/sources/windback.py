@@ -45,7 +45,7 @@ def _cancel_reason_reported(values: Values, at: int) -> Fields:
 
 
 def _trial_started(values: Values, at: int) -> Fields:
-    return {"status": "trialing", "started_at": at, "trial_end": None, "items": []} | _TAKEN_BACK | _money(values)
+    return {"status": "trialing", "started_at": at, "trial_end": None} | _TAKEN_BACK | _money(values)
 
 
 def _trial_ended(values: Values, at: int) -> Fields:
@@ -53,7 +53,7 @@ def _trial_ended(values: Values, at: int) -> Fields:
 
 
 def _started(values: Values, at: int) -> Fields:
-    return {"started_at": at, "items": []} | _renewed(values, at)
+    return {"started_at": at} | _renewed(values, at)
 
 
 def _renewed(values: Values, at: int) -> Fields:
@@ -108,19 +108,21 @@ def _why(values: Values) -> Fields:
 
 
 def _money(values: Values) -> Fields:
-    """The currency and the one item, where `mrr` and `currency` are there and can be read."""
+    """The currency and the one item, where `mrr` and `currency` can be read; the plan, where it is said."""
+    plan = values.text("plan_name") or values.text("plan")
+    item: Fields = {} if plan is None else {"plan": plan}
+    unpriced: Fields = {"items": [item]} if item else {}
     mrr = values.get("mrr")
     if mrr is None:
-        return {}
+        return unpriced
     if not values.has("currency"):
         values.wrong(reading.INCOMPLETE_PRICE)
-        return {}
+        return unpriced
     try:
         currency = reading.currency_code(values.get("currency"))
         if type(mrr) is not int or not 0 <= mrr < 2**63:
             raise Problem(reading.INVALID_AMOUNT)
     except Problem as problem:
         values.wrong(str(problem))
-        return {}
-    plan = values.text("plan_name") or values.text("plan") or ""
-    return {"currency": currency, "items": [{"plan": plan, "amount": mrr}]}
+        return unpriced
+    return {"currency": currency, "items": [item | {"amount": mrr}]}

@@ -18,7 +18,21 @@ from typing import IO, Any, cast
 from chdb import _chdb
 
 from tenure.errors import CopiedWithoutLinks
-from tenure.warehouse.engine.statement import Statement, names
+from tenure.warehouse.durability import DURABLE
+from tenure.warehouse.engine.directory_sync import DirectorySync
+from tenure.warehouse.engine.errors import (
+    ACCESS_DENIED,
+    CANNOT_FSYNC,
+    INTO_OUTFILE_NOT_ALLOWED,
+    READONLY,
+    SYNTAX_ERROR,
+    UNKNOWN_EXCEPTION,
+    UNKNOWN_SETTING,
+    DatabaseError,
+    translated_errors,
+)
+from tenure.warehouse.engine.insert_file import from_file, names_infile, spooled
+from tenure.warehouse.engine.statement import Statement, names, quoted
 
 log = logging.getLogger(__name__)
 
@@ -37,30 +51,8 @@ _CLASS = cast(Any, _chdb).query_class
 _QUERY_VERBS = frozenset({"SELECT", "WITH", "FROM"})
 _USERS = Path(__file__).with_name("users.xml")
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ERROR = re.compile(r"Code: (\d+)\.")
 _OUTFILE = re.compile(rb"\bOUTFILE\b", re.IGNORECASE)
-_CHUNK_BYTES = 256 * 1024  # chDB queues up to 16 chunks of an insert
-
-SYNTAX_ERROR = 62
-UNKNOWN_EXCEPTION = 1002
-INTO_OUTFILE_NOT_ALLOWED = 232
-UNKNOWN_SETTING = 115
-READONLY = 164
-ACCESS_DENIED = 497
-
-
-class DatabaseError(Exception):
-    """The engine refused or failed a statement: ClickHouse's error code, and its text ("Code: N. …")."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
-
-    @classmethod
-    def because(cls, code: int, reason: str, name: str) -> DatabaseError:
-        """An error of our own, in ClickHouse's form."""
-        return cls(code, f"Code: {code}. DB::Exception: {reason}. ({name})")
+_CHUNK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -112,7 +104,7 @@ class Database:
     """chDB on one directory. A process can open one."""
 
     def __init__(self, path: Path, memory_limit_mb: int) -> None:
-        """Open `path`, created when it is missing.
+        """Open `path`, created when it is missing. Where it is relative, the current directory is to stay the same.
 
         Raises DatabaseError if the directory cannot be opened, CopiedWithoutLinks where it is known why.
         """
@@ -122,19 +114,32 @@ class Database:
         if database.is_dir() and not database.is_symlink():  # chDB itself would say nothing but that it cannot
             message = f"{path} was copied with symbolic links followed; copy the data directory again, with cp -a"
             raise CopiedWithoutLinks(message)
-        self.scratch = path / "scratch"
+        self._directories = DirectorySync(path.absolute())
+        self.scratch = path.absolute() / "scratch"
         rmtree(self.scratch, ignore_errors=True)  # what a killed predecessor left
         self.scratch.mkdir(parents=True)
         options = _options(path, memory_limit_mb)
         self._location = f"{path}?" + "&".join(f"{name}={value}" for name, value in options.items())
         # The engine lives as long as a connection does. This one also stops the queries of others.
         self._root = self._connect()
-        with _translated_errors():
+        with translated_errors():
             self._root.query(f"CREATE DATABASE IF NOT EXISTS {_DEFAULT_DATABASE}", "Null")
+        self._directories.sync()
+        self._require_durable_defaults()
         self.version = self._root.query("SELECT version()", "TSV").bytes().decode().strip()
 
+    def _require_durable_defaults(self) -> None:
+        """Check that tables are durable unless they say otherwise, by the configuration. Raises DatabaseError."""
+        names = ", ".join(quoted(name) for name in DURABLE)
+        sql = f"SELECT name, value FROM system.merge_tree_settings WHERE name IN ({names})"  # noqa: S608 - names of ours
+        with translated_errors():
+            lines = self._root.query(sql, "TSV").bytes().decode().splitlines()
+        found = dict(line.split("\t") for line in lines)
+        if found != {name: str(value) for name, value in DURABLE.items()}:
+            raise DatabaseError.because(UNKNOWN_EXCEPTION, f"Tables would not be durable: {found}", "NOT_DURABLE")
+
     def _connect(self) -> Any:
-        with _translated_errors():
+        with translated_errors():
             return cast(Any, _chdb).connect(self._location)
 
     @contextmanager
@@ -144,18 +149,19 @@ class Database:
         """A connection of its own, with `settings`, for one statement, which also sees `tables`."""
         connection = self._connect()
         try:
-            with _translated_errors():
+            with translated_errors():
                 for table in tables:  # before the settings, which may say that nothing can be created any more
-                    _create(connection, table)
+                    _create(connection, table, self.scratch)
                 for preparation in _preparations(settings, database):
                     connection.query(preparation, "Null")
-            yield Session(connection, self.scratch, readonly=settings.get("readonly", "0") != "0")
+            readonly = settings.get("readonly", "0") != "0"
+            yield Session(connection, self.scratch, self._directories, readonly=readonly)
         finally:
             connection.close()
 
     def cancel(self, query_id: str | None) -> None:
         """Ask the statement whose session has this `log_comment`, or all of them, to stop. Never fails, never waits."""
-        which = f"Settings['log_comment'] = {_quoted(query_id)}" if query_id else "1"
+        which = f"Settings['log_comment'] = {quoted(query_id)}" if query_id else "1"
         try:
             self._root.query(f"KILL QUERY WHERE {which} ASYNC", "Null")
         except RuntimeError:
@@ -169,8 +175,9 @@ class Database:
 class Session:
     """One connection, for one statement."""
 
-    def __init__(self, connection: Any, scratch: Path, *, readonly: bool) -> None:
+    def __init__(self, connection: Any, scratch: Path, directories: DirectorySync, *, readonly: bool) -> None:
         self._connection = connection
+        self._directories = directories
         self._readonly = readonly
         self._scratch = scratch
 
@@ -191,21 +198,25 @@ class Session:
     def insert(self, statement: Statement, chunks: Iterable[bytes], parameters: Mapping[str, str]) -> Progress:
         """Run an INSERT whose data are `chunks`, in the statement's format. All of it, or an error.
 
-        Raises DatabaseError; and whatever `chunks` raises, in which case nothing more is inserted.
+        Raises DatabaseError; and whatever `chunks` raises, in which case nothing is inserted.
         """
+        if names_infile(statement):
+            raise DatabaseError.because(ACCESS_DENIED, "FROM INFILE is not allowed", "ACCESS_DENIED")
+        at = len(statement.text) if statement.settings_at is None else statement.settings_at
         progress = Progress()
-        with _translated_errors():
-            if parameters:
-                self._connection.query(_assignments({f"param_{k}": v for k, v in parameters.items()}), "Null")
-            stream = self._connection.send_insert(statement.text, statement.format)
-            try:
-                for chunk in chunks:
-                    self._connection.insert_append(stream, chunk)
-            except BaseException:
-                self._connection.insert_cancel(stream)
-                raise
-            progress.add(self._connection.insert_done(stream))
+        with spooled(chunks, self._scratch) as name:
+            text = statement.text[:at] + from_file(name) + statement.text[at:] + f"\nFORMAT {statement.format}".encode()
+            with translated_errors():
+                progress.add(self._connection.query(text, "Null", params=dict(parameters)))
+        self._sync_directories()
         return progress
+
+    def _sync_directories(self) -> None:
+        try:
+            self._directories.sync()
+        except OSError as error:
+            reason = f"Cannot sync a directory: {error.strerror}"
+            raise DatabaseError.because(CANNOT_FSYNC, reason, "CANNOT_FSYNC") from error
 
     def _checked_class(self, statement: Statement) -> Any:
         """What ClickHouse's parser takes the statement for, of `_CLASS`, once nothing in it is refused."""
@@ -218,6 +229,8 @@ class Session:
         # chDB writes the file even for a session that is readonly.
         if kind == _CLASS.CONTROL and _OUTFILE.search(statement.text):
             raise DatabaseError.because(INTO_OUTFILE_NOT_ALLOWED, "INTO OUTFILE is not allowed", "NOT_ALLOWED")
+        if statement.verb == "INSERT" and names_infile(statement):
+            raise DatabaseError.because(ACCESS_DENIED, "FROM INFILE is not allowed", "ACCESS_DENIED")
         if self._readonly and kind not in (_CLASS.READ_ONLY, _CLASS.UNKNOWN):
             raise DatabaseError.because(READONLY, "Cannot execute query in readonly mode", "READONLY")
         if self._readonly and self._is_unsafe(statement):
@@ -229,15 +242,19 @@ class Session:
         if not _PERHAPS_UNSAFE.search(statement.text):
             return False
         literal = statement.text.replace(b"\\", b"\\\\").replace(b"'", b"\\'")
-        with _translated_errors():
+        with translated_errors():
             plain = self._connection.query(b"SELECT formatQuerySingleLine('" + literal + b"')", "TSVRaw").bytes()
         return not names(plain).isdisjoint(_UNSAFE_NAMES)
 
     def _whole(
         self, statement: Statement, default_format: str, parameters: Mapping[str, str], readable: bool
     ) -> Result:
-        with _translated_errors():
+        if not readable:
+            self._sync_directories()  # a statement may remove what has its successor in a directory
+        with translated_errors():
             done = self._connection.query(statement.text, default_format, params=dict(parameters))
+        if not readable:
+            self._sync_directories()
         has_rows = readable or done.size() > 0
         result = Result((statement.format or default_format) if has_rows else None, iter([done.bytes()]))
         result.progress.add(done)
@@ -251,11 +268,11 @@ class Session:
     def _chunks(
         self, statement: Statement, format_name: str, parameters: Mapping[str, str], progress: Progress
     ) -> Iterator[bytes]:
-        with _translated_errors():
+        with translated_errors():
             stream = self._connection.send_query(statement.text, format_name, params=dict(parameters))
         try:
             while True:
-                with _translated_errors():
+                with translated_errors():
                     chunk = self._connection.streaming_fetch_result(stream)
                 if not chunk.size():
                     return
@@ -268,10 +285,10 @@ class Session:
         at = len(statement.text) if statement.format_at is None else statement.format_at
         clause = statement.text[at:] or f"FORMAT {format_name}".encode()
         path = self._scratch / uuid.uuid4().hex
-        into = f"\nINTO OUTFILE {_quoted(str(path))} ".encode()
+        into = f"\nINTO OUTFILE {quoted(str(path))} ".encode()
         text = statement.text[:at].rstrip(b"; \t\r\n") + into + clause
         try:
-            with _translated_errors():
+            with translated_errors():
                 done = self._connection.query(text, format_name, params=dict(parameters))
             file = path.open("rb")
         finally:
@@ -317,14 +334,17 @@ def _options(path: Path, memory_limit_mb: int) -> dict[str, int | Path]:
     }
 
 
-def _create(connection: Any, table: ExternalTable) -> None:
+def _create(connection: Any, table: ExternalTable, scratch: Path) -> None:
     """A temporary table lives as long as its connection."""
     if not _SETTING_NAME.fullmatch(table.name):
         raise DatabaseError.because(SYNTAX_ERROR, "An external table's name is not an identifier", "SYNTAX_ERROR")
     connection.query(f"CREATE TEMPORARY TABLE {table.name} ({table.structure})", "Null")
-    stream = connection.send_insert(f"INSERT INTO {table.name}", table.format)
-    connection.insert_append(stream, table.data)
-    connection.insert_done(stream)
+    if not table.data:
+        return
+    with spooled([table.data], scratch) as path:
+        connection.query(
+            b"INSERT INTO %s%sFORMAT %s" % (table.name.encode(), from_file(path), table.format.encode()), "Null"
+        )
 
 
 def _preparations(settings: Mapping[str, str], database: str | None) -> list[str]:
@@ -338,21 +358,4 @@ def _preparations(settings: Mapping[str, str], database: str | None) -> list[str
 
 
 def _assignments(values: Mapping[str, str]) -> str:
-    return "SET " + ", ".join(f"{name} = {_quoted(value)}" for name, value in values.items())
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """chDB raises RuntimeError with ClickHouse's text, sometimes after a few words of its own."""
-    try:
-        yield
-    except RuntimeError as error:
-        text = str(error)
-        code = _ERROR.search(text)
-        if code is None:
-            raise DatabaseError.because(UNKNOWN_EXCEPTION, text, "UNKNOWN_EXCEPTION") from error
-        raise DatabaseError(int(code[1]), text[code.start() :].strip()) from error
+    return "SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in values.items())

@@ -19,8 +19,9 @@ from typing import IO, Any
 from urllib.parse import parse_qsl
 from wsgiref.types import StartResponse
 
-from tenure.warehouse.engine.database import Database, DatabaseError, ExternalTable, Progress, Result
+from tenure.warehouse.engine.database import Database, ExternalTable, Progress, Result
 from tenure.warehouse.engine.encoding import DECODING_ERRORS, ENCODINGS, accepted, decoded, encoded
+from tenure.warehouse.engine.errors import DatabaseError
 from tenure.warehouse.engine.statement import Statement, parse
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,12 @@ class _Request:
 class Interface:
     """The application. Thread-safe: each request has a session of its own."""
 
-    def __init__(self, database: Database, secret: str) -> None:
+    def __init__(
+        self, database: Database, secret: str, failed: Callable[[DatabaseError], None] = lambda _: None
+    ) -> None:
+        """`failed` is told of every statement that fails."""
         self._database = database
+        self._failed = failed
         self._secret = secret.encode()
         self._abandonable: dict[str, Callable[[], bool]] = {}
 
@@ -92,6 +97,7 @@ class Interface:
             request = _request(environ)
             return self._answer(request, accepted(_accept_encoding(environ)), start_response)
         except DatabaseError as error:
+            self._failed(error)
             return self._refusal(error, environ, start_response)
         except Exception as error:
             log.exception("A request to the engine failed")
@@ -123,9 +129,17 @@ class Interface:
             # The first chunk tells a query that fails at once from one that has rows.
             first = next(result.chunks, b"")
             tag = uuid.uuid4().hex[:16]
-            body = _Body(chain([first], result.chunks), tag, self._database.version, encoding, stack.pop_all())
+            chunks = self._noticing(chain([first], result.chunks))
+            body = _Body(chunks, tag, self._database.version, encoding, stack.pop_all())
             start_response("200 OK", [*_headers(request, result, encoding), ("X-ClickHouse-Exception-Tag", tag)])
             return body
+
+    def _noticing(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from chunks
+        except DatabaseError as error:
+            self._failed(error)
+            raise
 
     def _execute(self, request: _Request, stack: ExitStack) -> Result:
         """Run the statement; `stack` is closed once its result has been sent."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import signal
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,11 @@ from typing import Any
 from waitress import wasyncore
 from waitress.server import create_server
 
+from tenure.directories import make_directory
 from tenure.errors import AlreadyRunning
+from tenure.stop_signals import on_stop
+from tenure.warehouse.damage import Damage
+from tenure.warehouse.engine.guard import EngineGuard
 
 _LOCK_SECONDS = 15.0
 _DRAIN_SECONDS = 10.0
@@ -26,17 +29,32 @@ _CANCEL_SECONDS = 2.0
 _MAX_BODY_BYTES = 4 * 1024**3
 
 
-def run(data_dir: Path, listener: socket.socket, secret: str, memory_limit_mb: int, threads: int) -> None:
-    """Serve the ClickHouse protocol for `data_dir` on `listener` until SIGTERM or SIGINT; then finish and return.
+def run(
+    data_dir: Path,
+    listener: socket.socket,
+    secret: str,
+    memory_limit_mb: int,
+    threads: int,
+    *,
+    report: Callable[[list[Damage]], None] = lambda _: None,
+    opened: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve the ClickHouse protocol for `data_dir` on `listener` until told to stop; then finish and return.
+
+    `opened` is called once the directory is open, which takes longer the more it holds.
 
     `listener` is bound and stays open for the next engine. User `tenure`, password `secret`. `threads` statements
     run at a time, more wait. ClickHouse refuses statements (code 241) once it has allocated `memory_limit_mb`, in
     MB; its program adds about 210 MB of file pages, and several large aggregations at once overshoot for a moment.
 
+    `report` is told of damaged files and parts (see `guard`).
+
     Must run in the main thread of a process that has not imported chDB. Raises AlreadyRunning if another
     engine keeps the directory for 15 s.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_dir = data_dir.absolute()
+    make_directory(data_dir)
+    os.chdir(data_dir)  # chDB would take a question mark in the name of its directory for the end of the name
     os.umask(0o077)
     with _locked(data_dir / "engine.lock"):
         # chDB takes its time zone from the environment when it is loaded.
@@ -46,13 +64,23 @@ def run(data_dir: Path, listener: socket.socket, secret: str, memory_limit_mb: i
         from tenure.warehouse.engine.database import Database
         from tenure.warehouse.engine.interface import Interface
 
-        database = Database(data_dir / "chdb", memory_limit_mb)
+        guard = EngineGuard(data_dir, report)
+        guard.before_open()
+        try:
+            database = Database(Path("chdb"), memory_limit_mb)
+        except Exception as error:
+            guard.failed(error)
+            raise
+        guard.opened(database)
+        opened()
         # Large bodies and results go to files, which in many a /tmp would be memory.
         tempfile.tempdir = str(database.scratch)
         try:
-            _serve(Interface(database, secret), database, listener, threads)
+            _serve(Interface(database, secret, guard.noticed), database, listener, threads)
         finally:
+            guard.closing()
             database.close()
+            guard.closed()
 
 
 @contextmanager
@@ -97,8 +125,7 @@ def _serve(application: Any, database: Any, listener: socket.socket, threads: in
         stopping = True
         server.pull_trigger()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    on_stop(stop)
 
     def turn() -> None:
         wasyncore.loop(timeout=1, use_poll=True, map=channels, count=1)

@@ -28,7 +28,8 @@ class Statement:
 
     `verb` is the first word in upper case ("" if there is none); `format` is the name in the FORMAT clause
     or None, and `format_at` the offset of that clause; `data_at` is the offset of the data of an
-    `INSERT … FORMAT name`, and None for every other statement.
+    `INSERT … FORMAT name`, and None for every other statement; `settings_at` is the offset of the SETTINGS clause
+    of such an INSERT, or None.
     """
 
     text: bytes
@@ -36,6 +37,7 @@ class Statement:
     format: str | None = None
     format_at: int | None = None
     data_at: int | None = None
+    settings_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ def parse(text: bytes) -> Statement:
     return _other(text, verb, tokens)
 
 
+def quoted(text: str) -> str:
+    """A text as a literal of SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def names(text: bytes) -> set[bytes]:
     """The words and the quoted names in `text`, in upper case. A name may keep the escapes that it is written with."""
     return {token.text.strip(b'`"').upper() for token in _tokens(text) if not token.text.startswith(b"'")}
@@ -78,13 +85,17 @@ def _tokens(text: bytes) -> Iterator[_Token]:
 def _insert(text: bytes, tokens: Iterator[_Token]) -> Statement:
     """An INSERT: with data after `FORMAT name`, or one that ClickHouse reads to its end (VALUES, SELECT)."""
     previous = None
+    settings_at = None
     for token in tokens:
         if token.outermost and token.text in (b"VALUES", b"SELECT", b"WITH"):
             break
         if previous and previous.outermost and previous.text == b"FORMAT":
             blank = _BEFORE_DATA.match(text, token.end)
             data_at = blank.end() if blank else token.end
-            return Statement(text[: previous.start], "INSERT", _text(text, token), previous.start, data_at)
+            head, format_name = text[: previous.start], _text(text, token)
+            return Statement(head, "INSERT", format_name, previous.start, data_at, settings_at)
+        if token.outermost and token.text == b"SETTINGS" and settings_at is None:
+            settings_at = token.start
         previous = token
     return Statement(text, "INSERT")
 

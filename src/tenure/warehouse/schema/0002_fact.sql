@@ -30,3 +30,6 @@ SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory 
 -- A user is one of the customer that said so last, so the events of a user are looked up across customers.
 ALTER TABLE event ADD INDEX IF NOT EXISTS user_id user_id TYPE bloom_filter(0.01) GRANULARITY 1;
 ALTER TABLE event MATERIALIZE INDEX user_id;
+
+-- Of `0014_sequence.sql`, here too: the facts of what was stored before are written now.
+ALTER TABLE fact ADD COLUMN IF NOT EXISTS sequence Int64 DEFAULT -1 CODEC(ZSTD);

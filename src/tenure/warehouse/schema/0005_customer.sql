@@ -1,6 +1,7 @@
 -- How often and when each key did what: a row for each name, and one with name '' for a key that an identify was sent
 -- under. The loader adds what each block brings; a key's rows are counted anew when an event of it is replaced.
 -- `changed` is when the loader last wrote here, so that a list of customers knows what to look at after a crash.
+-- `verified_last` is of verified events alone. Tables of before these two columns have them by 0020.
 CREATE TABLE IF NOT EXISTS seen (
     app LowCardinality(String),
     customer_key FixedString(16),
@@ -9,7 +10,9 @@ CREATE TABLE IF NOT EXISTS seen (
     verified SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD),
     first SimpleAggregateFunction(min, DateTime64(3, 'UTC')) CODEC(ZSTD),
     last SimpleAggregateFunction(max, DateTime64(3, 'UTC')) CODEC(ZSTD),
-    changed SimpleAggregateFunction(max, DateTime64(6, 'UTC')) CODEC(ZSTD)
+    changed SimpleAggregateFunction(max, DateTime64(6, 'UTC')) CODEC(ZSTD),
+    verified_last SimpleAggregateFunction(max, DateTime64(3, 'UTC')) DEFAULT toDateTime64('1900-01-01', 3, 'UTC') CODEC(ZSTD),
+    received_last SimpleAggregateFunction(max, DateTime64(3, 'UTC')) DEFAULT toDateTime64('1900-01-01', 3, 'UTC') CODEC(ZSTD)
 ) ENGINE = AggregatingMergeTree
 ORDER BY (app, customer_key, name)
 SETTINGS index_granularity = 512, fsync_after_insert = 1, fsync_part_directory = 1,
@@ -50,7 +53,11 @@ CREATE TABLE IF NOT EXISTS customer (
     lasts Array(DateTime64(3, 'UTC')),
     attribute_names Array(LowCardinality(String)),
     attribute_values Array(String),
-    shown String SETTINGS (min_compress_block_size = 4096, max_compress_block_size = 16384)
+    shown String SETTINGS (min_compress_block_size = 4096, max_compress_block_size = 16384),
+    verified_lasts Array(Int64),
+    last_received DateTime64(3, 'UTC') DEFAULT toDateTime64('1900-01-01', 3, 'UTC'),
+    dated_ahead UInt64,
+    ahead_at DateTime64(3, 'UTC') DEFAULT toDateTime64('1900-01-01', 3, 'UTC')
 ) ENGINE = ReplacingMergeTree(version, deleted)
 ORDER BY (app, customer)
 SETTINGS index_granularity = 256, min_age_to_force_merge_seconds = 300, fsync_after_insert = 1, fsync_part_directory = 1;
@@ -60,13 +67,14 @@ SETTINGS index_granularity = 256, min_age_to_force_merge_seconds = 300, fsync_af
 -- cannot compute keys; `customer` by the loader, which finds that nothing is in it yet.
 TRUNCATE TABLE seen;
 
-INSERT INTO seen
-SELECT app, customer_key, name, count(), countIf(verified), min(occurred_at), max(occurred_at), now64(6)
+INSERT INTO seen (app, customer_key, name, events, verified, first, last, changed, verified_last, received_last)
+SELECT app, customer_key, name, count(), countIf(verified), min(occurred_at), max(occurred_at), now64(6),
+    max(if(verified, occurred_at, toDateTime64('1900-01-01', 3, 'UTC'))), max(received_at)
 FROM event FINAL GROUP BY app, customer_key, name
 SETTINGS optimize_aggregation_in_order = 1, insert_deduplicate = 0, max_threads = 1, max_block_size = 8192,
     min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 16777216;
 
-INSERT INTO seen
+INSERT INTO seen (app, customer_key, name, events, verified, first, last, changed)
 SELECT app, customer_key, '', 0, 0, toDateTime64('2299-12-31 23:59:59.999', 3, 'UTC'), toDateTime64('1900-01-01', 3, 'UTC'),
     now64(6)
 FROM identify GROUP BY app, customer_key

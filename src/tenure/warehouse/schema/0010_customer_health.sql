@@ -3,7 +3,7 @@
 ALTER TABLE customer MODIFY COLUMN counts Array(UInt32);
 ALTER TABLE customer MODIFY COLUMN lasts Array(UInt32);
 
-INSERT INTO seen
+INSERT INTO seen (app, customer_key, name, events, verified, first, last, changed)
 SELECT app, customer_key, '', 0, 0, toDateTime64('2299-12-31 23:59:59.999', 3, 'UTC'), toDateTime64('1900-01-01', 3, 'UTC'),
     now64(6)
 FROM seen WHERE name != '' AND (last < toDateTime64('1970-01-01', 3, 'UTC') OR last > toDateTime64('2106-02-07', 3, 'UTC'))

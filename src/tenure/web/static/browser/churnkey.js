@@ -22,12 +22,13 @@ function startChurnkey() {
   /** @param {ChurnkeyEvent} given */
   function event(given) {
     if (optedOut()) return;
-    const { appId, event, customerId, customerEmail, authHash, eventData } = given;
-    if (!appId || !event || !(customerId || customerEmail)) {
-      return lose(1, 'it needs appId, event, and customerId or customerEmail');
+    const { appId, event, customerId, customerEmail, subscriptionId, uid, authHash, eventData } = given;
+    if (!appId || !event || !(customerId || customerEmail || subscriptionId || uid)) {
+      return lose(1, 'it needs appId, event, and customerId, customerEmail, subscriptionId or uid');
     }
     const made = { messageId: uuid(), eventDate: new Date().toISOString() };
-    queue.add([String(appId), Object.assign({ event, customerId, customerEmail, authHash, eventData }, made)]);
+    const said = { event, customerId, customerEmail, subscriptionId, uid, authHash, eventData };
+    queue.add([String(appId), Object.assign(said, made)]);
   }
 
   /** @type {any} the vendor's own embed may be on the page too: its members stay */

@@ -10,7 +10,7 @@ interface TenureOptions {
 interface TenureIdentity {
   /** Lowercase hex HMAC-SHA256 of customerId (without one: of the user id) under a secret key, made on your server. */
   authHash?: string;
-  /** The customer's id at your billing provider. */
+  /** The customer id that you track by. */
   customerId?: string | number;
   email?: string;
 }
@@ -39,10 +39,14 @@ interface Tenure {
 interface ChurnkeyEvent {
   appId: string;
   event: string;
-  /** This or customerEmail. */
+  /** This, or one of the next three. */
   customerId?: string;
   customerEmail?: string;
-  /** Lowercase hex HMAC-SHA256 of customerId (without one: of customerEmail) under a secret key of the app. */
+  /** What is signed for customers of Paddle. */
+  subscriptionId?: string;
+  uid?: string;
+  /** Lowercase hex HMAC-SHA256 of customerId (with Paddle: of subscriptionId; without either: of uid or customerEmail)
+   * under a secret key of the app. */
   authHash?: string;
   eventData?: object;
 }

@@ -1,4 +1,4 @@
-"""The books of an app: everything received is stored, a duplicate, quarantined, erased, or waits in the journal."""
+"""What the warehouse alone says of an app: stored, duplicate, quarantined, erased. See also `conservation`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class Books(msgspec.Struct):
 
 
 _ARRIVALS = """
-WITH outcome = 'erased' OR (kind = 'event' AND event_id IN (SELECT event_id FROM erased_event)) AS gone
-SELECT countIf(kind = 'event' AND NOT gone), uniqExactIf(event_id, kind = 'event' AND NOT gone),
+WITH event_id IN (SELECT event_id FROM first_copy WHERE displaced_by != toFixedString('', 16)) AS displaced,
+    outcome = 'erased' OR (kind = 'event' AND event_id IN (SELECT event_id FROM erased_event)) AS gone
+SELECT countIf(kind = 'event' AND NOT gone), uniqExactIf(event_id, kind = 'event' AND NOT gone AND NOT displaced),
     countIf(kind = 'refusal' AND outcome = 'quarantined'), countIf(gone AND kind != 'identify'),
     countIf(kind = 'refusal' AND outcome = 'rejected'), countIf(kind = 'identify' AND NOT gone),
     countIf(kind = 'refusal' AND outcome = 'replayed')

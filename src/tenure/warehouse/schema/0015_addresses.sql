@@ -1,0 +1,2 @@
+-- Nothing of the schema changes. Addresses that are one since, and were several in older releases, are linked by
+-- `loader.former_addresses`.
