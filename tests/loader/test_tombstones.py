@@ -12,6 +12,7 @@ from tenure.entry import Entry
 from tenure.event import Event, Identify, Refusal
 from tenure.identity import Identifier, event_ids, identity_key
 from tenure.loader import rows
+from tenure.loader.columns import COLUMNS
 from tenure.loader.tombstones import Tombstones, old_ids
 from tenure.warehouse.first_copies import NOTHING_KNOWN, FirstCopy
 from tenure.wire.times import DAY_MS
@@ -77,6 +78,17 @@ def test_of_what_is_erased_only_the_arrival_is_left() -> None:
     assert outcomes == {("event", 0): "erased", ("event", 1): "accepted", ("identify", 0): "erased",
                         ("identify", 2): "accepted", ("refusal", 3): "erased", ("refusal", 4): "rejected"}  # fmt: skip
     assert block.erased == 4
+
+
+@pytest.mark.parametrize("verified", [False, True])
+def test_the_arrival_of_what_is_erased_says_by_whose_word_it_came(verified: bool) -> None:
+    """Else a verified event that was never stored would come again under another id than the erased one."""
+    said = [Event(index=0, name="a", uid="jane", message_id="m")]
+    entry = msgspec.structs.replace(
+        an_entry(ERASED_AT, events=said, identifies=[Identify(index=1, uid="jane")]), verified=verified
+    )
+    arrivals = [dict(zip(COLUMNS["arrival"], row, strict=True)) for row in rows.block([entry], JANE).arrivals]
+    assert [(row["outcome"], row["verified"]) for row in arrivals] == [("erased", verified)] * 2
 
 
 def test_a_known_id_is_erased_whatever_its_time() -> None:

@@ -202,7 +202,7 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones, known: Known)
             unverified, believed = (rival, event_id) if verified else (event_id, rival)
             made.pairs[unverified] = Pair(app, names.family, believed)
         if tombstones and tombstones.takes(entry, event, event_id, rival):
-            _add_erased(made, entry, "event", (index, 0), event_id)
+            _add_erased(made, entry, "event", (index, 0), verified=verified, event_id=event_id)
             made.erased_links += links.every(entry, event, event_id)
             gone.add(index)
             continue
@@ -252,7 +252,7 @@ def _add_identifies(made: Block, entry: Entry, gone: Set[int], tombstones: Tombs
     for part, (identify, names) in enumerate(zip(entry.identifies, element_names(entry), strict=True)):
         element_id, rival = known.id_of(names), known.rival_of(names)
         if tombstones and (identify.index in gone or tombstones.takes(entry, identify, element_id, rival)):
-            _add_erased(made, entry, "identify", (identify.index, part))
+            _add_erased(made, entry, "identify", (identify.index, part), verified=names.trusted)
             made.erased_ids[element_id] = entry.app
             made.erased_links += links.every(entry, identify)
         else:
@@ -350,12 +350,15 @@ def _add_links(made: Block, entry: Entry, item: Event | Identify) -> None:
         _add_identifier(made, entry.app, found.other)
 
 
-def _add_erased(made: Block, entry: Entry, kind: str, place: tuple[int, int], event_id: bytes = _NO_ID) -> None:
-    """The arrival of an element (index, part) that is not kept, because its customer is erased."""
+def _add_erased(
+    made: Block, entry: Entry, kind: str, place: tuple[int, int], *, verified: bool, event_id: bytes = _NO_ID
+) -> None:
+    """The arrival of an element (index, part) that is not kept, because its customer is erased. It says by whose word
+    the element came: nothing else is left that tells whose its id was."""
     made.erased += 1
     if event_id != _NO_ID:
         made.erased_ids[event_id] = entry.app
-    made.arrivals.append(_arrival(entry, kind, place, "erased", event_id))
+    made.arrivals.append(_arrival(entry, kind, place, "erased", event_id, verified=verified))
 
 
 def _arrival(
@@ -366,7 +369,7 @@ def _arrival(
     element_id: bytes = _NO_ID,
     *,
     code: str = "",
-    verified: bool = False,
+    verified: bool,
 ) -> tuple[Any, ...]:
     """The row for `arrival` of an element without content, at `place`: (index, part)."""
     return (
