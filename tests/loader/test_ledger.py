@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tenure.control.billing import Billing
 from tenure.customers import billing as of_customer
@@ -313,3 +314,42 @@ def test_a_ledger_that_takes_long_is_put_off(loading: Loading, monkeypatch: pyte
         patched.setattr(time, "monotonic", lambda: long_after + 1)
         assert changes(loading)[key("a")] == LEDGER["a"]
     assert not loading.following._ledgers.put_off
+
+
+def windback(number: int, name: str, day: str, mrr: int | None = None, **who: str) -> Entry:
+    properties = json.dumps({} if mrr is None else {"mrr": mrr, "currency": "USD", "plan": "pro"})
+    told = Event(index=0, name=name, occurred_at=at(day), properties=properties, **who)
+    return replace(entry(number, told), dialect="windback")
+
+
+def test_a_payer_who_is_merged_with_one_who_left_pays_on(loading: Loading) -> None:
+    """At a source without ids two who become one have two subscriptions, also by facts of an older release."""
+    loading.load([windback(1, "subscription_started", "2026-01-05", 3000, uid="a"),
+                  windback(2, "subscription_started", "2026-01-10", 1000, uid="b"),
+                  windback(3, "churn_recorded", "2026-02-01", uid="b")])  # fmt: skip
+    before = rows(loading)
+    loading.link("a", "a", 1)
+    loading.link("b", "a", 1)
+    merged = [("", "2026-01-05", "new", 0, 3000), ("", "2026-01-10", "expansion", 0, 1000),
+              ("", "2026-02-01", "contraction", 1000, 0)]  # fmt: skip
+    assert changes(loading) == {key("a"): merged}
+    (item,) = loading.listed().items
+    assert item.billing is not None
+    assert (item.billing.status, item.billing.mrr, item.billing.subscriptions) == ("active", "30.00", 2)
+    client = loading.warehouse.client
+    stored = "SELECT * FROM subscription_fact FINAL ORDER BY ALL"
+    now = client.query(stored).result_rows
+    client.command("TRUNCATE TABLE subscription_fact")
+    old = [
+        [*row[:3], "", *row[4:10], row[10].replace('"subscription":"uid:', '"subscription":"'), row[11]] for row in now
+    ]
+    client.insert("subscription_fact", old)
+    client.command("ALTER TABLE ledger UPDATE rules = 'older' WHERE true SETTINGS mutations_sync = 1")
+    client.command("DELETE FROM schema_migration WHERE number > 1000000")
+    assert read_subscriptions_anew(client)
+    assert client.query(stored).result_rows == now
+    loading.start()
+    assert changes(loading) == {key("a"): merged}
+    loading.link("b", "b", 2)
+    loading.link("a", "a", 2)
+    assert rows(loading) == before

@@ -26,7 +26,9 @@ from tenure.subscriptions.amount import exactly
 from tenure.subscriptions.fact import Fact, Item, known
 from tenure.subscriptions.ledger import Subscription, day_of
 from tenure.subscriptions.mrr import is_unknown, mrr
+from tenure.subscriptions.names import as_one
 from tenure.subscriptions.rules import Rules
+from tenure.subscriptions.sources import WITHOUT_IDS
 from tenure.subscriptions.spells import Spell
 from tenure.subscriptions.state import Span, State, timeline
 from tenure.warehouse.client import Tenant
@@ -143,7 +145,7 @@ def subscriptions(
     ids = _ids(tenant, customer, after, limit + 1, as_of)
     found = _said(tenant, customer, ids[:limit], as_of)
     page = Subscriptions(
-        items=[_shown(one, found[one], billing.rules, now) for one in ids[:limit]],
+        items=[_shown(one, found[one], billing.rules, now) for one in ids[:limit] if one in found],
         next=_text(ids[limit - 1]) if len(ids) > limit else None,
         as_of=None if as_of is None else rfc3339(as_of),
     )
@@ -248,11 +250,12 @@ GROUP BY source, subscription ORDER BY toString(source), subscription LIMIT {lim
 """
 _AFTER = "(toString(source), subscription) > ({source:String}, {id:String})"
 _FACTS = """
-SELECT source, subscription, event_id, receipt, toUnixTimestamp64Micro(received_at), fact
+SELECT event_id, receipt, toUnixTimestamp64Micro(received_at), fact
 FROM subscription_fact FINAL
 WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED
-    AND (toString(source), subscription) >= ({source:String}, {id:String})
-    AND (toString(source), subscription) <= ({last_source:String}, {last_id:String})
+    AND ((toString(source), subscription) >= ({source:String}, {id:String})
+        AND (toString(source), subscription) <= ({last_source:String}, {last_id:String})
+        OR source IN {whole:Array(String)})
 """
 
 
@@ -271,19 +274,19 @@ def _ids(
 def _said(
     tenant: Tenant, customer: Customer, ids: Sequence[Subscription], as_of: int | None
 ) -> dict[Subscription, list[Said]]:
-    """What was said of some subscriptions that follow each other."""
+    """What was said of some subscriptions that follow each other; of those with several names, under the strongest."""
     found: defaultdict[Subscription, list[Said]] = defaultdict(list)
     if not ids:
         return found
     received, parameters = received_by(as_of)
     parameters |= {"keys": customer.keys, "source": ids[0].source, "id": ids[0].id,
-                   "last_source": ids[-1].source, "last_id": ids[-1].id}  # fmt: skip
-    for source, name, event_id, receipt, received_at, fact in tenant.rows(
-        _FACTS.replace("RECEIVED", received), parameters
-    ):
-        subscription = Subscription(source, name)
-        said = Said(subscription, bytes(event_id), bytes(receipt), int(received_at), _decode(fact))
-        found[subscription].append(said)
+                   "last_source": ids[-1].source, "last_id": ids[-1].id,
+                   "whole": sorted({one.source for one in ids} & WITHOUT_IDS)}  # fmt: skip
+    rows = tenant.rows(_FACTS.replace("RECEIVED", received), parameters)
+    facts = as_one(_decode(fact) for *_, fact in rows)
+    for (event_id, receipt, received_at, _), fact in zip(rows, facts, strict=True):
+        subscription = Subscription(fact.source, fact.subscription)
+        found[subscription].append(Said(subscription, bytes(event_id), bytes(receipt), int(received_at), fact))
     return found
 
 

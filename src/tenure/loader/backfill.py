@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from clickhouse_connect.driver.client import Client
 
+from tenure import churn_event
 from tenure.entry import Entry
 from tenure.event import Event, Identify
 from tenure.identity import element_ids
@@ -27,7 +29,8 @@ FROM identify FINAL
 # In the order of the primary key, so that memory does not grow with the table.
 _EVENTS = """
 SELECT app, customer_key, event_id, toUnixTimestamp64Micro(received_at), receipt, position, precedence, dialect, name,
-    toUnixTimestamp64Milli(occurred_at), message_id, properties, context
+    toUnixTimestamp64Milli(occurred_at), message_id, properties, context, customer_id, uid, billing_id, email,
+    anonymous_id
 FROM event FINAL WHERE verified SETTINGS max_threads = 1, max_block_size = 8192
 """
 _REPLAYS = "SELECT replay, receipt FROM quarantine FINAL WHERE outcome = 'replayed'"
@@ -64,10 +67,8 @@ def fill_subscription_facts(client: Client) -> None:
     made: list[tuple[Any, ...]] = []
     replays = {bytes(replay): bytes(receipt).hex() for replay, receipt in client.query(_REPLAYS).result_rows}
     with client.query_rows_stream(_EVENTS) as stream:
-        for *said, dialect, name, occurred_at, message_id, properties, context in stream:
-            app, key, event_id, received_at, receipt, position, order = said
-            event = Event(index=position, name=name, occurred_at=occurred_at, message_id=message_id or None,
-                          properties=properties, context=context)  # fmt: skip
+        for app, key, event_id, received_at, receipt, position, order, dialect, *stored in stream:
+            event = _event(position, *stored)
             found = sources.facts(dialect, event, rows.ordered_at(order)).facts
             replayed = replays.get(bytes(receipt))
             first = order if replayed is None else rows.replayed(replayed, position)
@@ -78,6 +79,23 @@ def fill_subscription_facts(client: Client) -> None:
                 _insert(client, "subscription_fact", made)
                 made = []
     _insert(client, "subscription_fact", made)
+
+
+def _event(  # noqa: PLR0917 - the columns of `_EVENTS`
+    position: int, name: str, occurred_at: int, message_id: str, properties: str, context: str, *carried: str
+) -> Event:
+    customer_id, uid, billing_id, email, anonymous_id = (each or None for each in carried)
+    return Event(index=position, name=name, occurred_at=occurred_at, message_id=message_id or None,
+                 properties=properties, context=context, customer_id=customer_id, uid=uid, billing_id=billing_id,
+                 email=email, anonymous_id=anonymous_id, churn_event_id=_churn_event(name, properties))  # fmt: skip
+
+
+def _churn_event(name: str, properties: str) -> str | None:
+    """The churn event that an event adds to, as far as its row tells."""
+    if name != churn_event.REASON_REPORTED:
+        return None
+    found = msgspec.json.decode(properties, type=dict[str, object]).get("churn_event_id")
+    return found if isinstance(found, str) else None
 
 
 def make_facts(client: Client) -> None:

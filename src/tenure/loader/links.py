@@ -56,7 +56,9 @@ def subscribed(entry: Entry, event: Event, facts: Iterable[Fact]) -> list[Link]:
     found = []
     for fact in facts:
         for how, at in _life(fact):
-            note = f"{at} {fact.source} {fact.subscription}"
+            # A source that gives no ids has one subscription of the billing id, as older releases noted it.
+            subscription = "" if entry.dialect in sources.WITHOUT_IDS else fact.subscription
+            note = f"{at} {fact.source} {subscription}"
             found.append(link(entry, event, how, (own, own))._replace(note=note))
     return found
 

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tenure.churn_event import churn_event_id
+from tenure.identity import CHURN_EVENT_ID
+from tenure.subscriptions import names
 from tenure.subscriptions.fact import Fact
 from tenure.wire.times import EARLIEST, LATEST
 
@@ -40,9 +43,19 @@ def rows(said: Said, facts: Iterable[Fact]) -> list[tuple[Any, ...]]:
     here = place(first)
     return [
         (app, key, fact.source, fact.subscription, event_id, part, min(max(fact.effective_at, EARLIEST), LATEST),
-         received_at, receipt, position, _json(_placed(fact, here, event_id)).decode(), precedence)
+         received_at, receipt, position, _json(_placed(_named(fact, app, event_id), here, event_id)).decode(),
+         precedence)
         for part, fact in enumerate(facts)
     ]  # fmt: skip
+
+
+def _named(fact: Fact, app: str, event_id: bytes) -> Fact:
+    """With the id of the churn event that its event is, if it is one, among its names: a reason may come under it."""
+    if names.OWN_CHURN_EVENT not in fact.also:
+        return fact
+    own = names.name(CHURN_EVENT_ID, churn_event_id(app, event_id))
+    also = tuple(own if each == names.OWN_CHURN_EVENT else each for each in fact.also)
+    return msgspec.structs.replace(fact, also=also)
 
 
 def _placed(fact: Fact, place: str, event_id: bytes) -> Fact:

@@ -15,6 +15,7 @@ from tenure.subscriptions.fact import Fact, Status
 from tenure.subscriptions.ledger import Level, Subscription, converted, day_of, from_timelines, start_of, timelines
 from tenure.subscriptions.movements import Movement
 from tenure.subscriptions.mrr import is_unknown
+from tenure.subscriptions.names import as_one
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.spells import Spell
 from tenure.subscriptions.state import Span, State
@@ -77,7 +78,7 @@ class Standing(NamedTuple):
 
 def account(facts: Iterable[Fact], rules: Rules, rates: Rates | None = None, *, as_of: int | None = None) -> Account:
     """The account of the customer whose facts these are, as known then with `as_of` (microseconds)."""
-    facts = [fact for fact in facts if as_of is None or fact.received_at <= as_of]
+    facts = as_one(fact for fact in facts if as_of is None or fact.received_at <= as_of)
     found = timelines(facts)
     heard: dict[Subscription, int] = {}
     for fact in facts:

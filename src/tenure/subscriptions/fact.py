@@ -27,6 +27,8 @@ Cause: TypeAlias = Literal["voluntary", "involuntary"]
 Time: TypeAlias = Annotated[int, Meta(ge=-(2**48), le=2**48)]
 Amount: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Text: TypeAlias = Annotated[str, Meta(max_length=1024)]
+Name: TypeAlias = Annotated[str, Meta(max_length=1_100)]
+"""Room for the longest identifier, with its kind before it."""
 MAX_COUNT: Final = 9_999
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
 
@@ -82,8 +84,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     source: Text
     customer: Text
-    subscription: Text
-    """Its id at the source."""
+    subscription: Name
+    """Its id at the source; of a source that gives none, the identifier that the event is kept under."""
     effective_at: Time
     received_at: int
     """Microseconds since 1970 UTC."""
@@ -100,6 +102,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     when: tuple[Status, ...] = ()
     """It counts only where the subscription is in one of these states then; without any, always."""
 
+    also: tuple[Name, ...] = ()
+    """Of a source that gives no ids: the other identifiers that came with the event (`names`)."""
     usage: tuple[Item, ...] = ()
     """What metered items came to in the last whole interval: only their id or plan, and the amount."""
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from tenure.subscriptions.currency import Rates
 from tenure.subscriptions.fact import Fact
 from tenure.subscriptions.mrr import Kept, Parts, kept, parts
+from tenure.subscriptions.names import as_one
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.state import Span, State, timeline
 from tenure.wire.times import DAY_MS
@@ -68,9 +69,9 @@ def levels(
 def timelines(facts: Iterable[Fact], as_of: int | None = None) -> dict[Subscription, list[Span]]:
     """The states over time of each subscription that facts received by `as_of` (microseconds) are about."""
     by_subscription: defaultdict[Subscription, list[Fact]] = defaultdict(list)
-    for fact in facts:
+    for fact in as_one(fact for fact in facts if as_of is None or fact.received_at <= as_of):
         by_subscription[Subscription(fact.source, fact.subscription)].append(fact)
-    spans = {subscription: timeline(by_subscription[subscription], as_of) for subscription in sorted(by_subscription)}
+    spans = {subscription: timeline(by_subscription[subscription]) for subscription in sorted(by_subscription)}
     return {subscription: known for subscription, known in spans.items() if known}
 
 

@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 BOOKS = ("native", "whisperr", "windback")
 CASES = [(dialect, place, case) for dialect in BOOKS
          for place, case in enumerate(json.loads((HERE / f"{dialect}.json").read_text()))]  # fmt: skip
-ALWAYS = {"source", "customer", "subscription", "effective_at", "received_at"}
+ALWAYS = {"source", "customer", "subscription", "also", "effective_at", "received_at"}
 
 
 def event(name: str, properties: Any = None, occurred_at: str | None = NOON, **fields: Any) -> Event:
@@ -59,7 +59,7 @@ def outcome(dialect: str, given: Event) -> dict[str, Any]:
 
 def _expected_subscription(dialect: str, given: Event) -> list[str]:
     properties = json.loads(given.properties)
-    return [properties["source"], properties["subscription"]] if dialect == "native" else [dialect, ""]
+    return [properties["source"], properties["subscription"]] if dialect == "native" else [dialect, "uid:u1"]
 
 
 def _plain(value: Any) -> Any:

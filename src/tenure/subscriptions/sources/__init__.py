@@ -12,7 +12,7 @@ from tenure.event import Event
 from tenure.subscriptions.sources import native, reading, stripe, whisperr, windback
 from tenure.subscriptions.sources.reading import NOTHING, Reading
 
-__all__ = ["PROBLEMS", "UNVERIFIED", "Reading", "facts"]
+__all__ = ["PROBLEMS", "UNVERIFIED", "WITHOUT_IDS", "Reading", "facts"]
 
 UNVERIFIED: Final = "unverified"
 """The problem of an event whose sender could be anybody: it is on the timeline, and says nothing of money."""
@@ -23,6 +23,9 @@ PROBLEMS: Final = (
     | {UNVERIFIED: "The event came with a key that anybody may know, and no signature: it says nothing of money."}
 )
 """What can be wrong with an event of a billing name, for documentation and counters."""
+
+WITHOUT_IDS: Final = frozenset({whisperr.SOURCE, windback.SOURCE})
+"""Dialects whose events do not say which subscription they are about."""
 
 _SOURCES: Final[dict[str, Callable[[Event, int], Reading]]] = {
     "import": native.facts,

@@ -7,13 +7,14 @@ first thing that was wrong is told. Null counts as absent.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from tenure.event import Event
+from tenure.subscriptions import names
 from tenure.subscriptions.currency import code, exponent
 from tenure.subscriptions.fact import SAID, Fact
 from tenure.wire import times
@@ -121,10 +122,16 @@ def told(event: Event, received_at: int) -> dict[str, Any]:
     }
 
 
-def said(source: str, event: Event, received_at: int, values: Values, fields: Mapping[str, Any]) -> Reading:
-    """The one fact that an event states, at a source where a customer has one subscription."""
-    only = {"source": source, "subscription": ""}
-    return converted(told(event, received_at) | only | dict(fields), values.problem)
+def said(  # noqa: PLR0917 - what a fact is made of, in one place
+    source: str, event: Event, received_at: int, values: Values, fields: Mapping[str, Any], also: Sequence[str] = ()
+) -> Reading:
+    """The one fact that an event states, at a source that gives subscriptions no ids.
+
+    The subscription is that of the identifier that the event is kept under. Those that came with it are its names too.
+    """
+    own, *others = names.of_event(event)
+    of = {"source": source, "subscription": own, "also": [*others, *also]}
+    return converted(told(event, received_at) | of | dict(fields), values.problem)
 
 
 def converted(fields: Mapping[str, Any], problem: str | None = None) -> Reading:

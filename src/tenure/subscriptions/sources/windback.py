@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tenure import churn_event
 from tenure.event import Event
+from tenure.subscriptions import names
 from tenure.subscriptions.sources import reading
 from tenure.subscriptions.sources.reading import NOTHING, Problem, Reading, Values
 
@@ -28,7 +29,8 @@ def facts(event: Event, received_at: int) -> Reading:
     fields = _READERS[event.name](values, reading.effective(event, received_at))
     if not fields:
         return Reading((), values.problem)
-    return reading.said(SOURCE, event, received_at, values, fields)
+    opens = event.name in churn_event.OPENING
+    return reading.said(SOURCE, event, received_at, values, fields, (names.OWN_CHURN_EVENT,) if opens else ())
 
 
 def _churn_recorded(values: Values, at: int) -> Fields:
