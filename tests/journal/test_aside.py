@@ -12,7 +12,17 @@ import pytest
 
 from tenure import entry as entries
 from tenure.entry import Record
-from tenure.journal import Aside, GroupCommit, Journal, Loaded, asides, open_all, prune_unclaimed, readers
+from tenure.journal import (
+    Aside,
+    GroupCommit,
+    Journal,
+    Loaded,
+    asides,
+    counted_aside,
+    open_all,
+    prune_unclaimed,
+    readers,
+)
 from tests.journal.test_received import an_entry
 
 ROOM = 10**9
@@ -23,8 +33,14 @@ def fill(directory: Path, numbers: range, payload: int = 300) -> Journal:
     """A journal with an entry for each number, each appended by itself."""
     journal = Journal.claim(directory, ROOM)
     for number in numbers:
-        journal.append([Record(f"{number:032x}", bytes([number % 251]) * payload, entries.tally(an_entry(number)))])
+        append(journal, number, payload)
     return journal
+
+
+def append(journal: Journal, number: int, payload: int = 300) -> None:
+    """Append an entry with so many bytes of payload; with 0, as it really is."""
+    content = bytes([number % 251]) * payload if payload else entries.encode(an_entry(number))
+    journal.append([Record(f"{number:032x}", content, entries.tally(an_entry(number)))])
 
 
 def abandon(directory: Path, count: int, payload: int = 300) -> str:
@@ -88,6 +104,42 @@ def test_a_log_that_ends_in_the_middle_of_a_commit_is_whole(tmp_path: Path) -> N
     journal = Journal.claim(tmp_path, ROOM, lambda known: 19 if known == name else 0)
     assert (journal.slot, journal.position) == (0, 19)
     assert asides(tmp_path) == []
+
+
+def test_a_transaction_whose_writer_was_killed_before_it_told_others_is_no_damage(tmp_path: Path) -> None:
+    """Its frames are whole in the log, and the index, which another process keeps open, does not name them."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from tenure.journal import JournalReader;"
+        "from tests.journal.test_aside import fill; directory = Path(sys.argv[1]); index = directory / '0.sqlite-shm';"
+        "journal = fill(directory, range(1, 21)); before = index.read_bytes()[:96];"
+        "fill.__globals__['append'](journal, 21);"
+        "file = index.open('r+b'); file.write(before); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    journal = fill(tmp_path, range(0))
+    journal.close()
+    (reader,) = readers(tmp_path)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    journal = Journal.claim(tmp_path, ROOM)
+    assert (journal.slot, journal.position, asides(tmp_path)) == (0, 20, [])
+    assert reader.newest() == 20
+    append(journal, 21)
+    assert held(tmp_path) == receipts(*range(1, 22))
+
+
+@pytest.mark.parametrize("known", [0, 7, 60])
+def test_what_a_journal_that_is_set_aside_has_counted_stays_counted(tmp_path: Path, known: int) -> None:
+    """Once each, whatever others knew of it: by its own counts as far as they go, and the rest where it was rescued."""
+    name = abandon(tmp_path, 60, 0)
+    log = tmp_path / "0.sqlite-wal"
+    flip(log, log.stat().st_size // 2 + 2_000)
+    Journal.claim(tmp_path, ROOM, lambda of: known if of == name else 0)
+    (aside,) = asides(tmp_path)
+    (counted,) = counted_aside(tmp_path)
+    assert 0 < counted.position < 60
+    assert aside.counted == max(known, counted.position)
+    assert sum(counts.events for counts in counted.counts.values()) == counted.position
+    (rescued,) = readers(tmp_path)
+    assert sum(counts.events for counts in rescued.received().counts.values()) == 60 - aside.counted
 
 
 @pytest.mark.parametrize("page", range(1, 7))

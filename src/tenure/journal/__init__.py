@@ -14,7 +14,7 @@ So nothing that the loader does, not even hanging, can hold up an append.
 acknowledged, which a journal keeps in the transaction of each append.
 """
 
-from tenure.journal.aside import Aside, asides
+from tenure.journal.aside import Aside, asides, counted_aside
 from tenure.journal.group import GroupCommit
 from tenure.journal.loaded import Loaded
 from tenure.journal.reader import (
@@ -45,6 +45,7 @@ __all__ = [
     "Loaded",
     "Row",
     "asides",
+    "counted_aside",
     "last_positions",
     "open_all",
     "prune_unclaimed",

@@ -20,7 +20,9 @@ import structlog
 from tenure import state_file
 from tenure.directories import sync_directory
 from tenure.journal import carve as carving
+from tenure.journal import received
 from tenure.journal.carve import Carved
+from tenure.journal.received import Changes
 from tenure.journal.slot import try_lock
 
 log = structlog.get_logger()
@@ -68,12 +70,14 @@ class Aside(msgspec.Struct):
     @classmethod
     def begin(cls, path: Path, reason: str, acknowledged: Callable[[str], int | None], journal: str = "") -> Self:
         """Set a journal file aside durably; what it holds is still to be rescued."""
-        known = cls.read(path)
-        if known is not None:
-            return known
+        there = cls.read(path)
+        if there is not None:
+            return there
         journal = journal or carving.carve_id(path, _logs(path)) or ""
-        counted = acknowledged(journal) if journal else None
-        needed, now = max(counted or 0, _newest(path)), time.time_ns() // 1_000_000
+        known = acknowledged(journal) if journal else None
+        own = _counted(path)
+        counted = known if own is None else max(known or 0, own.position)
+        needed, now = counted or 0, time.time_ns() // 1_000_000
         made = cls(path.name, reason, journal, needed, counted, now, str(path.parent))
         made._write()
         log.error("journal set aside", file=path.name, reason=reason)
@@ -122,7 +126,9 @@ def keep_dropped_log(db: sqlite3.Connection, path: Path, *, is_mine: bool = Fals
     if busy or used < 0:
         return False
     committed = carving.committed_frames(live)
-    if committed <= used:
+    # Frames that are whole and not used are no damage: their writer was killed before it had told the other processes,
+    # so it had not acknowledged them either.
+    if committed <= used or carving.frames_match(live, used, committed):
         return False
     shutil.copyfile(live, copy.with_name(f"{copy.name}.new"))
     state_file.sync_file(copy.with_name(f"{copy.name}.new"))
@@ -132,14 +138,22 @@ def keep_dropped_log(db: sqlite3.Connection, path: Path, *, is_mine: bool = Fals
     return True
 
 
-def _newest(path: Path) -> int:
-    """The last position that was ever written, as far as SQLite can read it."""
+def counted_aside(directory: Path) -> list[Changes]:
+    """What the journals that are set aside have counted, as far as SQLite can read them."""
+    found = [_counted(aside.path) for aside in asides(directory)]
+    return [one for one in found if one is not None]
+
+
+def _counted(path: Path) -> Changes | None:
+    """What a journal has counted, through the last position that was ever written; None when SQLite cannot read it."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
-            return 0 if found is None else int(found[0])
-    except sqlite3.Error:
-        return 0
+            db.execute("BEGIN")
+            journal = str(db.execute("SELECT id FROM journal").fetchone()[0])
+            newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
+            return Changes(journal, 0 if newest is None else int(newest[0]), received.read(db))
+    except (sqlite3.Error, TypeError):
+        return None
 
 
 def _logs(path: Path) -> list[Path]:

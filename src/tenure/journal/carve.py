@@ -21,6 +21,8 @@ from typing import NamedTuple
 PAGE = 4096
 """Bytes of a page: SQLite's default, which journals use."""
 LOG_HEADER, FRAME_HEADER = 32, 24
+_ORDERS = {0x377F0682: "<", 0x377F0683: ">"}
+"""Byte orders of a log's checksums, by how it begins."""
 _LEAF = 0x0D
 _ID = re.compile(rb"[0-9a-f]{32}")
 
@@ -79,16 +81,44 @@ def committed_frames(log: Path) -> int:
     return max((number for number, frame in frames if frame[8:16] == salt and _u32(frame, 4)), default=0)
 
 
+def frames_match(log: Path, after: int, last: int) -> bool:
+    """Whether the frames after one, through another (both from 1), match their checksums: nothing damaged them then.
+
+    A checksum goes over a frame and all that were before it; that of the frame `after` is taken as it is.
+    """
+    with log.open("rb") as file:
+        header = file.read(LOG_HEADER)
+        if not _is_whole(header):
+            return False
+        sums = (_u32(header, 24), _u32(header, 28))
+        if after:
+            file.seek(LOG_HEADER + (after - 1) * (FRAME_HEADER + PAGE))
+            before = file.read(FRAME_HEADER + PAGE)
+            sums = (_u32(before, 16), _u32(before, 20))
+        for _ in range(last - after):
+            frame = file.read(FRAME_HEADER + PAGE)
+            if len(frame) < FRAME_HEADER + PAGE:
+                return False
+            sums = _checksums(header, frame[:8] + frame[FRAME_HEADER:], sums)
+            if sums != (_u32(frame, 16), _u32(frame, 20)):
+                return False
+    return True
+
+
 def _is_whole(header: bytes) -> bool:
     """Whether the header of a log matches its checksum."""
-    order = {0x377F0682: "<", 0x377F0683: ">"}.get(_u32(header, 0)) if len(header) == LOG_HEADER else None
-    if order is None:
+    if len(header) < LOG_HEADER or _u32(header, 0) not in _ORDERS:
         return False
-    first = second = 0
-    for word, other in struct.iter_unpack(f"{order}II", header[:24]):
+    return _checksums(header, header[:24], (0, 0)) == (_u32(header, 24), _u32(header, 28))
+
+
+def _checksums(header: bytes, data: bytes, sums: tuple[int, int]) -> tuple[int, int]:
+    """The checksums of a log, which has this header, continued over some bytes."""
+    first, second = sums
+    for word, other in struct.iter_unpack(f"{_ORDERS[_u32(header, 0)]}II", data):
         first = (first + word + second) & 0xFFFFFFFF
         second = (second + other + first) & 0xFFFFFFFF
-    return (first, second) == (_u32(header, 24), _u32(header, 28))
+    return first, second
 
 
 class _Pages:

@@ -23,7 +23,8 @@ from tenure.conservation import (
 from tenure.control.incidents import Incident, Kind
 from tenure.control.store import Store
 from tenure.errors import Unavailable
-from tenure.journal import Loaded, readers
+from tenure.journal import Loaded, counted_aside, readers
+from tenure.journal.node import node_of
 from tenure.warehouse.client import Warehouse
 
 log = structlog.get_logger()
@@ -60,6 +61,8 @@ class Bookkeeping:
         if self._waiting() > BUSY_REQUESTS:
             return
         self._report_lost()
+        for aside in counted_aside(self._directory):  # whoever wrote it may have died before it could
+            self._store.received.write(aside, node_of(self._directory))
         now = expected(self._directory, self._store.received)
         for app in self._store.apps():
             elements = sum(counts.elements for (name, _), counts in now.loaded.items() if name == app.id)
