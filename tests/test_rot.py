@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -99,6 +101,8 @@ def test_what_the_journals_have_still_comes_back(tmp_path: Path) -> None:
     server.start()
     headers = {"X-API-Key": keys["secret_key"]}
     assert server.http.post("/v1/events/batch", json=whisperr_events(0, 50), headers=headers).status_code < 300
+    for worker in server.workers():
+        os.kill(worker, signal.SIGSTOP)  # it would prune what is loaded
     server.wait_loaded()
     server.kill_tree()
     for table in ("event", "arrival"):

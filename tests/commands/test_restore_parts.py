@@ -111,16 +111,19 @@ def test_what_is_derived_is_made_anew(made: tuple[Path, Any], data: Path) -> Non
     assert (code, report["rebuilt"], report["set_aside"]) == (0, [], [])
 
 
-def test_what_is_lost_is_told_exactly(made: tuple[Path, Any], data: Path) -> None:
-    for table in ("event", "quarantine"):
+@pytest.mark.parametrize("tables", [("event", "quarantine"), ("event", "arrival")])
+def test_what_is_lost_is_told_exactly(made: tuple[Path, Any], data: Path, tables: tuple[str, ...]) -> None:
+    """Lost events also where their arrivals went with them."""
+    for table in tables:
         path = data_file(data, table)
         overwrite(path, path.stat().st_size // 2, b"\x55" * 64)
     code, report = run(data, "restore-parts")
     assert code == 1
     now = state(data)
     lost = {loss["table"]: loss for loss in report["lost"]}
-    for table in ("event", "quarantine"):
+    for table in tables:
         assert lost[table]["count"] == made[1][table][0] - now[table][0] > 0
+    for table in tables[:1] if "arrival" in tables else tables:
         assert lost[table]["app"].startswith("app_")
         assert lost[table]["first_at"] <= lost[table]["last_at"]
     assert lost["event"]["receipts"]
