@@ -125,11 +125,15 @@ def test_a_customer_of_whom_nothing_is_left_is_not_found(loading: Loading) -> No
 
 @pytest.mark.parametrize("dialect", ["churnkey", "windback", "customerscore", "whisperr", "stripe"])
 def test_each_vendor_has_message_ids_of_its_own(loading: Loading, dialect: str) -> None:
-    """A message id of one family takes none of another; native requests and imports are one family."""
+    """A message id of one family takes none of another; native requests and imports are one family.
+
+    In every order, for one vendor; in some, for the others: the dialect is a name there.
+    """
     theirs = sent(1, said("1", uid="u1"), dialect=dialect, verified=False)
     native, imported = sent(2, said("1", uid="u2")), sent(3, said("1", uid="u2"), dialect="import")
     believed = sent(4, said("1", uid="u3"), dialect=dialect)
-    for order in permutations([theirs, native, imported, believed]):
+    orders = list(permutations([theirs, native, imported, believed]))
+    for order in orders if dialect == "stripe" else random.Random(dialect).sample(orders, 4):
         loading.warehouse.client.command("TRUNCATE TABLE arrival")
         loading.empty()
         for entry in order:
