@@ -226,9 +226,8 @@ def _item(item: Item, currency: str, problems: list[str]) -> dict[str, Any]:
     price = stripe_price.price_of(item)
     if price is None:
         return said
-    interval = price.interval if price.recurring is None else price.recurring.interval
-    count = price.interval_count if price.recurring is None else price.recurring.interval_count
-    kind = "one_off" if interval is None else "metered" if stripe_price.is_metered(price) else "recurring"
+    interval, count = stripe_price.interval_of(price)
+    kind = "one_off" if stripe_price.is_one_off(price) else "metered" if stripe_price.is_metered(price) else "recurring"
     return said | {"plan": price.id, "unit": interval or "month", "count": count or 1, "kind": kind}
 
 

@@ -71,7 +71,7 @@ class Recurring(msgspec.Struct, frozen=True):
 
 
 class Packages(msgspec.Struct, frozen=True):
-    """`transform_quantity`: units that are sold in packages."""
+    """Units that are sold in packages: `transform_quantity`, of plans `transform_usage`."""
 
     divide_by: int = 1
     round: str = "up"
@@ -84,7 +84,10 @@ class Price(Terms, frozen=True):
     currency: str | None = None
     billing_scheme: str | None = None
     tiers_mode: str | None = None
+    type: str | None = None
+    """`recurring` or `one_time`; plans have none and always recur."""
     transform_quantity: Packages | None = None
+    transform_usage: Packages | None = None
     currency_options: dict[str, Terms] | None = None
     """The terms in other currencies; only where the API was asked for them."""
     recurring: Recurring | None = None
@@ -177,6 +180,9 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     created: int | None = None
     start_date: int | None = None
     items: Items | None = None
+    """The lines; of API versions that had none yet, the one plan with its quantity."""
+    plan: Price | None = None
+    quantity: int | None = None
     discount: Discount | UnsetType | None = UNSET
     discounts: list[str | Discount] | UnsetType | None = UNSET
     current_period_start: int | None = None
@@ -188,6 +194,11 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     cancel_at_period_end: bool | None = None
     ended_at: int | UnsetType | None = UNSET
     cancellation_details: CancellationDetails | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        if self.items is None and self.plan is not None:
+            of_plan = Items([Item(quantity=self.quantity, plan=self.plan)])
+            msgspec.structs.force_setattr(self, "items", of_plan)
 
 
 class Bill(NamedTuple):

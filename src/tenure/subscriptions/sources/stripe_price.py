@@ -47,6 +47,17 @@ def is_licensed(price: Price) -> bool:
     return "licensed" in (price.usage_type, price.recurring and price.recurring.usage_type)
 
 
+def is_one_off(price: Price) -> bool:
+    """Whether it says that it is billed once. One that does not say its interval is not known."""
+    return price.type == "one_time"
+
+
+def interval_of(price: Price) -> tuple[str | None, int | None]:
+    """How often it is billed: the unit, and how many of them."""
+    every = price.recurring or price
+    return every.interval, every.interval_count
+
+
 def is_metered_item(item: Item) -> bool:
     """Whether an item is billed by use."""
     price = price_of(item)
@@ -54,11 +65,11 @@ def is_metered_item(item: Item) -> bool:
 
 
 def amount(item: Item, currency: str) -> int | None:
-    """What the whole quantity comes to each interval; None when it is not said (tiers, another currency, use)."""
+    """What the whole quantity comes to each interval; None when it is not said (tiers, another currency, an interval, use)."""
     price = price_of(item)
-    if price is None or not currency:
+    if price is None or not currency or is_metered(price):
         return None
-    if is_metered(price):
+    if interval_of(price)[0] is None and not is_one_off(price):
         return None
     terms = _terms(price, currency)
     total = None if terms is None else _total(price, terms, quantity_of(item))
@@ -78,7 +89,7 @@ def _total(price: Price, terms: Terms, quantity: int) -> Fraction | None:
         return _volume(tiers, quantity) if price.tiers_mode == "volume" else _graduated(tiers, quantity)
     if terms.unit is None:
         return None
-    packages = price.transform_quantity
+    packages = price.transform_quantity or price.transform_usage
     if packages is not None and packages.divide_by > 0:
         whole, rest = divmod(quantity, packages.divide_by)
         quantity = whole + (rest > 0 and packages.round == "up")
