@@ -1,4 +1,4 @@
-"""What a Stripe payload comes to a month, read by Stripe's documentation alone: short, for one payload, without history.
+"""What a Stripe payload comes to a month, read by Stripe's documentation alone: of one payload, without history.
 
 It shares no line with what it is compared to. `None` as an amount: the payload does not say it.
 """

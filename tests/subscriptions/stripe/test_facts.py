@@ -26,7 +26,7 @@ from tenure.subscriptions.sources import stripe
 from tenure.subscriptions.sources.reading import NOTHING
 from tenure.subscriptions.state import Span, timeline
 from tests.subscriptions.histories import at
-from tests.subscriptions.stripe.webhooks import RECEIVED, event, item, items, price, read, seconds, subscription, webhook
+from tests.subscriptions.stripe.webhooks import RECEIVED, event, item, items, read, seconds, subscription, webhook
 
 GOLDEN = Path(__file__).parent / "golden"
 INPUTS = sorted(GOLDEN.glob("*.input.json"))
@@ -394,43 +394,3 @@ def test_what_cannot_be_read_costs_the_rest_nothing() -> None:
         assert reading.problem == "invalid_value"
         state = timeline([*known, *reading.facts])[1].state
         assert (state.status, state.cancel_at, mrr(state, Rules())) == ("past_due", at("2026-05-01"), 3000)
-
-
-PLAN = {"id": "gold", "object": "plan", "amount": 900, "currency": "usd", "interval": "week", "interval_count": 2}
-
-
-def test_a_subscription_without_items_has_one_plan() -> None:
-    """API versions that had no items yet: the plan and the quantity of the subscription are its one line."""
-    body = webhook("2026-03-10", currency=None, plan=PLAN, quantity=3)
-    without = {name: value for name, value in body["data"]["object"].items() if name != "items"}
-    (fact,) = read(body | {"data": {"object": without}}).facts
-    (line,) = fact.items  # type: ignore[misc]
-    assert (line.plan, line.amount, line.quantity, line.unit, line.count) == ("gold", 2700, 3, "week", 2)
-    assert fact.currency == "USD"
-    (fact,) = read(body).facts
-    assert [each.plan for each in fact.items] == ["price_1"]  # type: ignore[union-attr]
-    (fact,) = read(body | {"data": {"object": without | {"plan": None}}}).facts
-    assert fact.items is msgspec.UNSET
-
-
-def test_packages_of_plans() -> None:
-    """What prices call `transform_quantity` plans call `transform_usage`."""
-    plan = PLAN | {"transform_usage": {"divide_by": 5, "round": "up"}}
-    (line,) = said(items=items({"id": "si_1", "quantity": 11, "plan": plan})).items  # type: ignore[misc]
-    assert line.amount == 2700
-
-
-@pytest.mark.parametrize(("kind", "expected"), [("one_time", ("one_off", 3000)), ("recurring", ("recurring", None))])
-def test_a_price_that_does_not_say_its_interval(kind: str, expected: tuple[str, int | None]) -> None:
-    """One that is billed once has none; of another it is not known, so that nothing is made up, and nothing is free."""
-    reading = read(webhook("2026-03-10", items=items({"id": "si_1", "price": price(type=kind) | {"recurring": None}})))
-    (line,) = reading.facts[0].items  # type: ignore[misc]
-    assert (line.kind, line.amount) == expected
-    assert reading.problem == (None if kind == "one_time" else stripe.UNPRICED_ITEM)
-
-
-def test_a_subscription_without_an_id_is_not_read() -> None:
-    """API versions before 2013-08-13 name none: it could not be told from the one that an import has."""
-    body = webhook("2026-03-10")
-    del body["data"]["object"]["id"]
-    assert read(body) == ((), stripe.UNREADABLE)

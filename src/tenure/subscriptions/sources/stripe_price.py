@@ -65,7 +65,7 @@ def is_metered_item(item: Item) -> bool:
 
 
 def amount(item: Item, currency: str) -> int | None:
-    """What the whole quantity comes to each interval; None when it is not said (tiers, another currency, an interval, use)."""
+    """What the whole quantity comes to each interval; None when not said: tiers, a currency, an interval, use."""
     price = price_of(item)
     if price is None or not currency or is_metered(price):
         return None
