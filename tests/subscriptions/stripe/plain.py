@@ -79,12 +79,13 @@ def _months(price: dict[str, Any]) -> Fraction | None:
 
 
 def _monthly(line: dict[str, Any], price: dict[str, Any], currency: str) -> Fraction | None:
+    """A line of a bill is whole, half a unit up; a month is a part of it, or several."""
     months, quantity = _months(price), line.get("quantity")
     quantity = 1 if quantity is None else quantity
     if (price.get("currency") or currency) != currency:
         price = (price.get("currency_options") or {}).get(currency) or {}
     bill = _tiered(price, quantity) if price.get("billing_scheme") == "tiered" else _per_unit(price, quantity)
-    return None if bill is None or months is None else bill / months
+    return None if bill is None or months is None else (bill + Fraction(1, 2)).__floor__() / months
 
 
 def _number(of: dict[str, Any], *names: str) -> Fraction | None:
@@ -131,5 +132,5 @@ def _less(amount: Fraction, about: dict[str, Any], currency: str, months: Fracti
         if coupon["percent_off"] is not None:
             amount *= 1 - Fraction(str(coupon["percent_off"])) / 100
         elif coupon["currency"] == currency:
-            amount -= Fraction(coupon["amount_off"]) / months
+            amount = max(amount - Fraction(coupon["amount_off"]) / months, Fraction(0))
     return amount
