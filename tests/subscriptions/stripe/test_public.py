@@ -126,12 +126,14 @@ def test_there_are_enough_of_them() -> None:
 def test_each_says_where_it_is_from() -> None:
     """A repository that the head of this module lists, a path, a commit or a release, and a permissive license."""
     assert __doc__ is not None
-    listed = set(re.findall(r"[\w.-]+/[\w.-]+", __doc__.split("repositories:")[1].split("`read.jsonl`")[0]))
-    assert {payload.source["repository"] for payload in ALL} == listed
+    listed = re.findall(r"[\w.-]+/[\w.-]+", __doc__.split("repositories:")[1].split("`read.jsonl`")[0])
+    licenses = dict(re.findall(r"^\| (\S+/\S+) \| (\S+) \|", (PUBLIC / "LICENSES.md").read_text(), re.MULTILINE))
+    assert {payload.source["repository"]: payload.source["license"] for payload in ALL} == licenses
+    assert sorted(licenses) == sorted(listed)
+    assert set(licenses.values()) == LICENSES
     for source in (payload.source for payload in ALL):
         assert source["path"]
         assert re.fullmatch("[0-9a-f]{40}", source["commit"]) if "commit" in source else source["release"]
-        assert source["license"] in LICENSES
 
 
 def test_nobodys_secrets_are_in_them() -> None:
