@@ -81,7 +81,7 @@ def account(facts: Iterable[Fact], rules: Rules, rates: Rates | None = None, *, 
     facts = as_one(fact for fact in facts if as_of is None or fact.received_at <= as_of)
     found = timelines(facts)
     heard: dict[Subscription, int] = {}
-    for fact in facts:
+    for fact in (fact for fact in facts if not fact.is_of_payer):
         subscription = Subscription(fact.source, fact.subscription)
         heard[subscription] = max(heard.get(subscription, fact.effective_at), fact.effective_at)
     own = from_timelines(found, rules, _LAST)

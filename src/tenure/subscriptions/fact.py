@@ -30,6 +30,9 @@ Text: TypeAlias = Annotated[str, Meta(max_length=1024)]
 Name: TypeAlias = Annotated[str, Meta(max_length=1_100)]
 """Room for the longest identifier, with its kind before it."""
 MAX_COUNT: Final = 9_999
+MOST_TAX: Final = 1_000
+"""Percent of tax, at the most."""
+Off: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
 
 STATUSES: Final[tuple[Status, ...]] = (
@@ -53,15 +56,38 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many units an interval has: 3 with `month` is quarterly."""
     kind: Kind = "recurring"
     """`one_off`: set-up fees and prorations, of either sign; never MRR."""
+    product: Text | None = None
+    """What it is a price of, where the source says so: coupons may be for some products only."""
+    tax: Decimal | None = None
+    """Percent of the taxes that the amount includes; 0: none is in it. None: not said."""
+    taxed: bool = False
+    """A tax is in the amount, of which the percent need not be said."""
+    period_end: Time | None = None
+    """Where items have periods of their own."""
+
+    def __post_init__(self) -> None:
+        if self.tax is not None:
+            check_decimal("tax", self.tax, 0, MOST_TAX)
 
 
 class Discount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A discount on a subscription, or on one of its items. In force within [starts_at, ends_at)."""
+    """A discount on a subscription, on one of its items, or of whom it is billed to. In force within
+    [starts_at, ends_at); of a price that is billed less often than each month until the next bill (`periods`)."""
 
+    id: Text = ""
+    """The source's. With an id and no terms it is one of which only that was told (`discounts`)."""
+    coupon: Text = ""
+    """The source's id of its terms."""
     percent: Decimal | None = None
-    amount: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    amount: Off | None = None
     """Off each bill; with several intervals, off that of the shortest."""
+    amounts: dict[str, Off] = {}
+    """Likewise by currency, where the subscription's is not known by who says it."""
     item: Text | None = None
+    products: tuple[Text, ...] | None = None
+    """It is on items of these products alone. None: nobody said that it is for some only."""
+    only: tuple[int, ...] | None = None
+    """In a state: places of the items that it is still on; None: all."""
     starts_at: Time | None = None
     ends_at: Time | None = None
     once: bool = False
@@ -70,6 +96,11 @@ class Discount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if self.percent is not None:
             check_decimal("percent", self.percent, 0, 100)
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether it is said what it takes off."""
+        return self.percent is not None or self.amount is not None or bool(self.amounts)
 
 
 class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,7 +116,10 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: Text
     customer: Text
     subscription: Name
-    """Its id at the source; of a source that gives none, the identifier that the event is kept under."""
+    """Its id at the source; of a source that gives none, the identifier that the event is kept under. Empty beside a
+    `payer`: it says something of all that one is billed for."""
+    payer: Text = ""
+    """Whom the source bills for it, by the source's own id, where discounts may be that one's."""
     effective_at: Time
     received_at: int
     """Microseconds since 1970 UTC."""
@@ -106,6 +140,10 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a source that gives no ids: the other identifiers that came with the event (`names`)."""
     usage: tuple[Item, ...] = ()
     """What metered items came to in the last whole interval: only their id or plan, and the amount."""
+    put_on: tuple[Discount, ...] = ()
+    """Discounts that there are from then on, beside those that there were."""
+    taken_off: tuple[Text, ...] = ()
+    """Ids of discounts that there are no more."""
 
     status: Status | UnsetType = UNSET
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | UnsetType = UNSET
@@ -148,15 +186,22 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.place, self.received_at, self.content
 
     @property
+    def is_of_payer(self) -> bool:
+        """Whether it says something of whom is billed, and of no subscription alone."""
+        return bool(self.payer) and not self.subscription
+
+    @property
     def said(self) -> dict[str, Any]:
         """The fields that it says, by name."""
         values = ((name, getattr(self, name)) for name in SAID)
         found = {name: value for name, value in values if value is not UNSET}
-        return found | {"usage": self.usage} if self.usage else found
+        return found | {name: value for name in CHANGES if (value := getattr(self, name))}
 
 
 SAID: Final = Fact.__struct_fields__[Fact.__struct_fields__.index("status") :]
 """The fields that a fact may say of its subscription."""
+CHANGES: Final = ("usage", "put_on", "taken_off")
+"""The fields that change a part of what another says."""
 
 
 def known(facts: Iterable[Fact], as_of: int | None = None) -> list[Fact]:

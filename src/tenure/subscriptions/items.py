@@ -18,14 +18,14 @@ _OF_A_PRICE = ("amount", "unit", "count", "kind")
 
 def filled(said: Sequence[Item], before: Sequence[Item]) -> tuple[Item, ...]:
     """Items as they were said, with what was known of them before where they say nothing."""
-    if all(item.amount is not None and item.plan is not None for item in said):
+    if not before or all(item.plan is not None and _is_whole(item) for item in said):
         return tuple(said)
     return tuple(_filled(item, other) for item, other in _pairs(said, before))
 
 
 def priced(items: Sequence[Item], later: Sequence[Item]) -> tuple[Item, ...]:
     """Items with what was told of their prices later, where they are of the same plan and quantity."""
-    if not later or all(item.amount is not None for item in items):
+    if not later or all(map(_is_whole, items)):
         return tuple(items)
     return tuple(
         _filled(item, other) if other is not None and _is_same(item, other) else item
@@ -48,8 +48,14 @@ def _is_of(item: Item, bill: Item) -> bool:
 
 
 def are_unknown(items: Iterable[Item] | None, kinds: frozenset[str]) -> bool:
-    """Whether what items of these kinds cost is not known."""
-    return items is None or any(item.amount is None and item.kind in kinds for item in items)
+    """Whether what items of these kinds cost, or how much of it is a tax, is not known."""
+    return items is None or any(
+        (item.amount is None or (item.taxed and item.tax is None)) and item.kind in kinds for item in items
+    )
+
+
+def _is_whole(item: Item) -> bool:
+    return item.amount is not None and item.tax is not None and item.product is not None
 
 
 def _is_same(item: Item, other: Item) -> bool:
@@ -64,6 +70,10 @@ def _filled(item: Item, known: Item | None) -> Item:
         found = {name: getattr(known, name) for name in _OF_A_PRICE}
     if item.plan is None and known.plan is not None:
         found["plan"] = known.plan
+    if item.product is None and item.plan in (None, known.plan):
+        found["product"] = known.product
+    if item.tax is None and not (item.taxed and not known.tax):
+        found |= {"tax": known.tax, "taxed": item.taxed or known.taxed}
     return msgspec.structs.replace(item, **found) if found else item
 
 

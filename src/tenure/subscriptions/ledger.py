@@ -68,11 +68,26 @@ def levels(
 
 def timelines(facts: Iterable[Fact], as_of: int | None = None) -> dict[Subscription, list[Span]]:
     """The states over time of each subscription that facts received by `as_of` (microseconds) are about."""
-    by_subscription: defaultdict[Subscription, list[Fact]] = defaultdict(list)
-    for fact in as_one(fact for fact in facts if as_of is None or fact.received_at <= as_of):
-        by_subscription[Subscription(fact.source, fact.subscription)].append(fact)
+    by_subscription = apart(as_one(fact for fact in facts if as_of is None or fact.received_at <= as_of))
     spans = {subscription: timeline(by_subscription[subscription]) for subscription in sorted(by_subscription)}
     return {subscription: known for subscription, known in spans.items() if known}
+
+
+def apart(facts: Iterable[Fact]) -> dict[Subscription, list[Fact]]:
+    """The facts of each subscription, with those of whom it is billed to."""
+    found: defaultdict[Subscription, list[Fact]] = defaultdict(list)
+    of_payer: defaultdict[tuple[str, str], list[Fact]] = defaultdict(list)
+    payers: defaultdict[Subscription, set[tuple[str, str]]] = defaultdict(set)
+    for fact in facts:
+        if fact.is_of_payer:
+            of_payer[fact.source, fact.payer].append(fact)
+        else:
+            one = Subscription(fact.source, fact.subscription)
+            found[one].append(fact)
+            payers[one].add((fact.source, fact.payer))
+    for one, known in payers.items():
+        found[one] += (fact for payer in sorted(known) for fact in of_payer.get(payer, ()))
+    return found
 
 
 def from_timelines(timelines: Mapping[Subscription, Iterable[Span]], rules: Rules, until: date) -> list[Level]:

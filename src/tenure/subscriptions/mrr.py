@@ -5,12 +5,13 @@ Nothing here is rounded. MRR is a Fraction until it is shown; `rounded` is how.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from tenure.subscriptions.discounts import is_on
 from tenure.subscriptions.fact import Count, Discount, Item, Unit
 from tenure.subscriptions.items import are_unknown
 from tenure.subscriptions.rules import Rules
@@ -34,24 +35,43 @@ def parts(state: State, rules: Rules) -> Parts:
     if not counts(state, rules):
         return {}
     kinds = _kinds(rules)
-    items = [item for item in state.items or () if item.kind in kinds]
-    amounts = [monthly(item.amount or 0, item.unit, item.count, rules) for item in items]
-    for discount in state.discounts:
-        if rules.discounts == "all" or (rules.discounts == "recurring" and not discount.once):
-            _take_off(discount, items, amounts, rules)
-    if sum(amounts) <= 0:
+    items = {place: item for place, item in enumerate(state.items or ()) if item.kind in kinds}
+    amounts = {place: monthly(item.amount or 0, item.unit, item.count, rules) for place, item in items.items()}
+    for discount in _taken_off(state, rules):
+        _take_off(discount, items, amounts, rules)
+    if sum(amounts.values()) <= 0 or (state.untold == "all" and rules.discounts != "none"):
         return {}
     found: Parts = {}
-    for item, amount in zip(items, amounts, strict=True):
-        if amount:
+    for place, item in items.items():
+        if amounts[place]:
             plan = item.plan or ""
-            found[plan] = found.get(plan, Fraction(0)) + amount
+            found[plan] = found.get(plan, Fraction(0)) + _without_tax(amounts[place], item)
     return found
 
 
+def _taken_off(state: State, rules: Rules) -> list[Discount]:
+    """The discounts that count: a payer's where the subscription as a whole has none."""
+    if rules.discounts == "none":
+        return []
+    own, theirs = (
+        [each for each in listed if rules.discounts == "all" or not each.once]
+        for listed in (state.discounts, state.payer_discounts)
+    )
+    return own if any(each.item is None for each in own) else own + theirs
+
+
+def _without_tax(amount: Fraction, item: Item) -> Fraction:
+    """What is earned of an amount: the taxes that it includes are none of it. They are reckoned after discounts."""
+    return amount / (1 + Fraction(item.tax) / 100) if item.tax else amount
+
+
 def is_unknown(state: State, rules: Rules) -> bool:
-    """Whether a state counts of which the price, or a part of it, was never told: what is known of it counts."""
-    return counts(state, rules) and are_unknown(state.items, _kinds(rules))
+    """Whether a state counts of which the price, or a part of it, was never told: what is known of it counts.
+
+    A part are the terms of a discount, and the rate of a tax that the price includes.
+    """
+    is_untold = bool(state.untold) and rules.discounts != "none"
+    return counts(state, rules) and (is_untold or are_unknown(state.items, _kinds(rules)))
 
 
 def _kinds(rules: Rules) -> frozenset[str]:
@@ -66,10 +86,14 @@ def kept(state: State, rules: Rules) -> Kept:
         return "paused"
     if state.status == "trialing":
         return "concession"
-    lasting = tuple(each for each in state.discounts if each.ends_at is None and not each.once)
-    if lasting != state.discounts and parts(msgspec.structs.replace(state, discounts=lasting), rules):
-        return "concession"
-    return ""
+    lasting = msgspec.structs.replace(
+        state, discounts=_lasting(state.discounts), payer_discounts=_lasting(state.payer_discounts)
+    )
+    return "concession" if lasting != state and parts(lasting, rules) else ""
+
+
+def _lasting(discounts: Iterable[Discount]) -> tuple[Discount, ...]:
+    return tuple(each for each in discounts if each.ends_at is None and not each.once)
 
 
 def monthly(amount: int, unit: Unit, count: Count, rules: Rules) -> Fraction:
@@ -113,9 +137,9 @@ def _length(unit: Unit, count: int, rules: Rules) -> Fraction:
     return Fraction(_MONTHS[unit] * count)
 
 
-def _take_off(discount: Discount, items: Sequence[Item], amounts: list[Fraction], rules: Rules) -> None:
+def _take_off(discount: Discount, items: Mapping[int, Item], amounts: dict[int, Fraction], rules: Rules) -> None:
     """Lower the amounts that a discount is on, in proportion, never below nothing."""
-    places = [place for place, item in enumerate(items) if discount.item in (None, item.id)]
+    places = [place for place, item in items.items() if is_on(discount, place, item)]
     before = sum((amounts[place] for place in places), Fraction(0))
     if before <= 0:
         return

@@ -5,7 +5,8 @@
 2. What a fact says of the past stands against what facts in between said: when the subscription ended, when it
    was asked to end and why, and, before the first fact, when it started.
 3. A date that was set ahead acts by itself when it comes: cancel_at, the end of a pause, that of a discount. A
-   trial does not turn into a paid subscription by itself.
+   trial does not turn into a paid subscription by itself. Which discounts there are, and when the end of one
+   counts, is in `discounts`.
 4. A live fact takes back or puts off an end that was only set ahead, or closes a trial, from the start of its
    period if it names one. So a missing "cancellation withdrawn" or "trial converted" leaves no gap.
 """
@@ -13,14 +14,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from tenure.subscriptions.currency import UNKNOWN
+from tenure.subscriptions.discounts import Untold, changed, dates, in_force, period_of, settled, told
 from tenure.subscriptions.fact import Cause, Discount, Fact, Item, Pause, Status, known
 from tenure.subscriptions.items import filled, priced, used
+from tenure.subscriptions.periods import Period
 
 _ALIVE: Final = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
 _OF_THE_END: Final = frozenset({"status", "ended_at", "cause", "reason"})
@@ -35,6 +39,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[Item, ...] | None = None
     """None: nobody ever said."""
     discounts: tuple[Discount, ...] = ()
+    payer_discounts: tuple[Discount, ...] = ()
+    """Those of whom it is billed to, likewise; they count where it has none of its own."""
+    untold: Untold = ""
+    listed: tuple[Discount, ...] | None = None
+    """The discounts as they were said; None: nobody ever said. This and `payer` are for `discounts.settled`, and empty
+    in a state that is done."""
+    payer: str = ""
     started_at: int | None = None
     period_start: int | None = None
     period_end: int | None = None
@@ -107,17 +118,34 @@ class Pieces(list[Piece]):
 
 
 def timeline(facts: Iterable[Fact], as_of: int | None = None) -> list[Span]:
-    """The states of one subscription without gaps, by all its facts or those received by `as_of` (microseconds)."""
-    pieces = Pieces()
-    for fact in known(facts, as_of):
-        _take(pieces, fact)
+    """The states of one subscription without gaps, by all its facts or those received by `as_of` (microseconds).
+
+    Among the facts may be those of whom it is billed to.
+    """
+    by_payer: defaultdict[str, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        by_payer[fact.payer if fact.is_of_payer else ""].append(fact)
+    own = known(by_payer.pop("", ()), as_of)
+    if not own:
+        return []
+    theirs = {payer: found for payer, each in by_payer.items() if (found := known(each, as_of))}
+    pieces = _folded(own)
     _fill_unpriced(pieces)
+    terms = told(fact for each in (*theirs.values(), own) for fact in each)
+    payers = {payer: _folded(each) for payer, each in theirs.items()}
     states: list[Piece] = []
-    for start, end, state in _spans(pieces):
-        for at, now in _by_itself(start, end, state):
+    for start, end, state in _spans(list(settled(pieces, payers, terms))):
+        for at, now in _by_itself(start, end, state, pieces[0][0]):
             if not states or states[-1][1] != now:
                 states.append((at, now))
     return list(_spans(states))
+
+
+def _folded(facts: Iterable[Fact]) -> Pieces:
+    pieces = Pieces()
+    for fact in facts:
+        _take(pieces, fact)
+    return pieces
 
 
 def _spans(pieces: list[Piece]) -> Iterator[Span]:
@@ -129,12 +157,17 @@ def _take(pieces: Pieces, fact: Fact) -> None:
     """Rules 1 and 2 for one fact, which comes after all that were taken before."""
     at, said = fact.effective_at, fact.said
     before = pieces[-1][1] if pieces else State()
-    if fact.when and _at(before, at).status not in fact.when:
+    if fact.when and _status_at(before, at) not in fact.when:
         return
     if (usage := said.pop("usage", ())) and before.items is not None:
         said["items"] = used(before.items, usage)
     elif "items" in said:
         said = said | {"items": filled(said["items"], before.items or ())}
+    if not said.keys().isdisjoint({"discounts", "put_on", "taken_off"}):
+        there = said.pop("discounts", before.listed)
+        said["listed"] = changed(there, said.pop("put_on", ()), said.pop("taken_off", ()))
+    if fact.payer:
+        said["payer"] = fact.payer
     state = msgspec.structs.replace(before, **_settled(said, before, at))
     if "started_at" in said:
         _fill_past(pieces, before, state, at)
@@ -221,30 +254,41 @@ def _bridge(pieces: Pieces, before: State, state: State, at: int) -> None:
         pieces.change(since, status=state.status)
 
 
-def _by_itself(start: int, end: int | None, state: State) -> Iterator[tuple[int, State]]:
+def _by_itself(start: int, end: int | None, state: State, origin: int) -> Iterator[tuple[int, State]]:
     """Rule 3: the states that one becomes by the dates set ahead in it, until the next begins."""
-    dates = {start, state.cancel_at}
+    changes = {start, state.cancel_at}
     if state.pause is not None:
-        dates |= {state.pause.starts_at, state.pause.ends_at}
-    for discount in state.discounts:
-        dates |= {discount.starts_at, discount.ends_at}
-    for at in sorted(date for date in dates if date is not None):
+        changes |= {state.pause.starts_at, state.pause.ends_at}
+    period = period_of(state, origin)
+    for discount in (*state.discounts, *state.payer_discounts):
+        changes |= set(dates(discount, state.items or (), period))
+    for at in sorted(date for date in changes if date is not None):
         if start <= at and (end is None or at < end):
-            yield at, _at(state, at)
+            yield at, _at(state, at, period)
 
 
-def _at(state: State, at: int) -> State:
-    fields: dict[str, Any] = {"discounts": tuple(each for each in state.discounts if _within(at, each))}
-    pause = state.pause
-    if pause is not None and state.status in _PAUSABLE and _within(at, pause):
-        fields["status"] = "paused"
-    elif pause is not None and state.status == "paused" and pause.ends_at is not None and pause.ends_at <= at:
-        fields["status"] = "active"
-    if state.status != "canceled" and state.cancel_at is not None and state.cancel_at <= at:
-        fields |= {"status": "canceled", "ended_at": state.cancel_at}
+def _at(state: State, at: int, period: Period) -> State:
+    fields: dict[str, Any] = {}
+    for name, listed in (("discounts", state.discounts), ("payer_discounts", state.payer_discounts)):
+        there = (in_force(each, at, state.items or (), period) for each in listed)
+        fields[name] = tuple(each for each in there if each is not None)
+    fields["status"] = _status_at(state, at)
+    if fields["status"] == "canceled" != state.status:
+        fields["ended_at"] = state.cancel_at
     return msgspec.structs.replace(state, **fields)
 
 
-def _within(at: int, limits: Discount | Pause) -> bool:
-    starts_at, ends_at = limits.starts_at, limits.ends_at
-    return (starts_at is None or starts_at <= at) and (ends_at is None or at < ends_at)
+def _status_at(state: State, at: int) -> Status:
+    """What it is by the dates that were set ahead: its end, and those of its pause."""
+    pause = state.pause
+    if state.cancel_at is not None and state.cancel_at <= at:
+        return "canceled"
+    if pause is not None and state.status in _PAUSABLE and _within(at, pause):
+        return "paused"
+    if pause is not None and state.status == "paused" and pause.ends_at is not None and pause.ends_at <= at:
+        return "active"
+    return state.status
+
+
+def _within(at: int, limits: Pause) -> bool:
+    return limits.starts_at <= at and (limits.ends_at is None or at < limits.ends_at)

@@ -7,22 +7,24 @@ and checkouts say nothing here: what follows from them, Stripe says of the subsc
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
 from tenure.event import Event
-from tenure.subscriptions.sources import stripe_price
-from tenure.subscriptions.sources.reading import NOTHING, Reading, converted, effective
+from tenure.subscriptions.sources import lenient, stripe_discounts, stripe_price, stripe_tax
+from tenure.subscriptions.sources.reading import INVALID_VALUE, NOTHING, Reading, converted, effective
 from tenure.subscriptions.sources.stripe_chain import marks
+from tenure.subscriptions.sources.stripe_discounts import UNEXPANDED_DISCOUNT
 from tenure.subscriptions.sources.stripe_objects import (
     CancellationDetails,
-    Coupon,
+    Customer,
     Discount,
     Invoice,
     Item,
+    Items,
+    Reference,
     Subscription,
 )
 from tenure.wire import times
@@ -31,14 +33,15 @@ UNREADABLE: Final = "unreadable_subscription"
 UNKNOWN_STATUS: Final = "unknown_status"
 UNPRICED_ITEM: Final = "unpriced_item"
 INCOMPLETE_ITEMS: Final = "incomplete_items"
-UNEXPANDED_DISCOUNT: Final = "unexpanded_discount"
+UNKNOWN_TAX: Final = "unknown_tax"
 
 PROBLEMS: Final[dict[str, str]] = {
     UNREADABLE: "A Stripe object does not have the form of a subscription, or of a discount.",
     UNKNOWN_STATUS: "Stripe gave a status that is not known here; the one before stands.",
     UNPRICED_ITEM: "Stripe did not send what an item costs (tiers, another currency); what is known of it stands.",
     INCOMPLETE_ITEMS: "Stripe sent only the first of a subscription's items, or over 1,000; those known before stand.",
-    UNEXPANDED_DISCOUNT: "Stripe sent only the id of a discount or its coupon; the discounts known before stand.",
+    UNEXPANDED_DISCOUNT: "Stripe sent only the id of a discount or its coupon; what other messages say of it stands.",
+    UNKNOWN_TAX: "A price includes a tax of which the rate was not sent; it counts whole where none is known.",
 }
 
 MAX_ITEMS: Final = 1_000
@@ -46,10 +49,13 @@ MAX_ITEMS: Final = 1_000
 _SUBSCRIPTIONS: Final = "customer.subscription."
 _IMPORTED: Final = "subscription.imported"
 _DISCOUNTS: Final = frozenset({"customer.discount.created", "customer.discount.updated", "customer.discount.deleted"})
+_CUSTOMERS: Final = frozenset({"customer.created", "customer.updated", "customer.imported"})
+_SNAPSHOTS: Final = frozenset({_IMPORTED, "customer.imported"})
+_OF_DISCOUNTS: Final = 1
 _CHANGED: Final = 2
 _PLACES: Final = {
     "customer.subscription.created": 0,
-    **dict.fromkeys(_DISCOUNTS, 1),
+    "customer.created": 0,
     "customer.subscription.deleted": 3,
 }
 """The place of an event among those of one second, by its type: it begins before it changes, and is gone at last. Where
@@ -62,10 +68,12 @@ _CAUSES: Final = {
     "cancellation_requested": "voluntary", "payment_failed": "involuntary", "payment_disputed": "involuntary",
 }  # fmt: skip
 INVOICES: Final = frozenset({"invoice.finalized", "invoice.paid", "invoice.payment_succeeded", "invoice.imported"})
+_READ: Final = _DISCOUNTS | _CUSTOMERS | INVOICES | {_IMPORTED}
 _ALIVE: Final = ("trialing", "active", "past_due", "unpaid", "paused")
 _REASON_LIMIT: Final = 1_024
 
-_subscription = msgspec.json.Decoder(Subscription).decode
+_LINES: Final = frozenset({Items, Item})
+_customer = msgspec.json.Decoder(Customer).decode
 _invoice = msgspec.json.Decoder(Invoice).decode
 _discount = msgspec.json.Decoder(Discount).decode
 
@@ -73,10 +81,10 @@ _discount = msgspec.json.Decoder(Discount).decode
 def facts(event: Event, received_at: int) -> Reading:
     """What an event says of a subscription; of most events, nothing. Never raises. `received_at` is in microseconds."""
     name = event.name
-    if not name.startswith(_SUBSCRIPTIONS) and name != _IMPORTED and name not in _DISCOUNTS and name not in INVOICES:
+    if not name.startswith(_SUBSCRIPTIONS) and name not in _READ:
         return NOTHING
-    imported = name == _IMPORTED
-    at = _taken_at(event, received_at) if imported else effective(event, received_at)
+    is_snapshot = name in _SNAPSHOTS
+    at = _taken_at(event, received_at) if is_snapshot else effective(event, received_at)
     told = {
         "source": "stripe",
         "customer": "",
@@ -84,18 +92,22 @@ def facts(event: Event, received_at: int) -> Reading:
         "effective_at": at,
         "received_at": received_at,
     }
-    try:
-        if name in _DISCOUNTS:
-            return _of_discount(told, _discount(event.properties), name)
-        if name in INVOICES:
-            return _of_invoice(told, _invoice(event.properties))
-        subscription = _subscription(event.properties)
-    except (msgspec.DecodeError, RecursionError):
-        return NOTHING if name in INVOICES else Reading((), UNREADABLE)
-    if not imported:
+    if name in _DISCOUNTS or name in INVOICES:
+        told["sequence"] = _OF_DISCOUNTS
+    elif not is_snapshot:
         was, becomes = marks(event.properties)
         told |= {"sequence": _PLACES.get(name, _CHANGED), "was": was, "becomes": becomes}
-    return _of_subscription(told, subscription, at)
+    try:
+        if name in _DISCOUNTS:
+            return stripe_discounts.of_event(told, _discount(event.properties), name, event.properties)
+        if name in INVOICES:
+            return _of_invoice(told, _invoice(event.properties))
+        if name in _CUSTOMERS:
+            return stripe_discounts.of_customer(told, _customer(event.properties))
+        subscription, is_whole = lenient.read(event.properties, Subscription, _LINES)
+    except (msgspec.DecodeError, RecursionError):
+        return NOTHING if name in INVOICES or name in _CUSTOMERS else Reading((), UNREADABLE)
+    return _of_subscription(told, subscription, at, [] if is_whole else [INVALID_VALUE])
 
 
 def _taken_at(event: Event, received_at: int) -> int:
@@ -110,19 +122,6 @@ def _taken_at(event: Event, received_at: int) -> int:
     except (msgspec.DecodeError, RecursionError, times.TimeInvalid):
         taken = received
     return min(max(taken, effective(event, received_at)), received)
-
-
-def _of_discount(told: dict[str, Any], discount: Discount, name: str) -> Reading:
-    """A discount that was put on, or taken off, a subscription as a whole: its only one, as far as it says."""
-    if discount.subscription is None or discount.subscription_item is not None:
-        return NOTHING
-    said: dict[str, Any] = {"subscription": discount.subscription, "sequence": _PLACES[name]}
-    if name.endswith(".deleted"):
-        return converted(told | said | {"discounts": []})
-    terms = discount.terms
-    if terms is None or (terms.percent_off is None and terms.currency is None):
-        return Reading((), UNEXPANDED_DISCOUNT)
-    return converted(told | said | {"discounts": [_taken_off(discount, terms, (terms.currency or "").upper(), None)]})
 
 
 def _of_invoice(told: dict[str, Any], invoice: Invoice) -> Reading:
@@ -140,30 +139,34 @@ def _of_invoice(told: dict[str, Any], invoice: Invoice) -> Reading:
         if bill is not None and bill.subscription is not None:
             units = stripe_price.smallest_units(bill.amount, (line.currency or invoice.currency or "").upper())
             usage[bill.subscription].append({"id": bill.item, "plan": bill.price, "amount": units})
-    said = told | {"sequence": _PLACES["customer.discount.created"], "when": _ALIVE}
+    said = told | {"when": _ALIVE}
     readings = [converted(said | {"subscription": each, "usage": bills}) for each, bills in usage.items()]
     return Reading(tuple(fact for reading in readings for fact in reading.facts))
 
 
-def _of_subscription(told: dict[str, Any], stripe: Subscription, at: int) -> Reading:
+def _of_subscription(told: dict[str, Any], stripe: Subscription, at: int, problems: list[str]) -> Reading:
     if stripe.object != "subscription":
         return NOTHING
-    problems: list[str] = []
     items = [] if stripe.items is None else stripe.items.data
     prices = [price for item in items if (price := stripe_price.price_of(item)) is not None]
     currency = next((given for given in (stripe.currency, *(price.currency for price in prices)) if given), "").upper()
-    said = {"subscription": stripe.id} | _life(stripe, problems) | _end(stripe)
+    payer = stripe.customer.id if isinstance(stripe.customer, Customer) else stripe.customer or ""
+    said = {"subscription": stripe.id, "payer": payer} | _life(stripe, problems) | _end(stripe)
     if currency:
         said["currency"] = currency
     if stripe.items is not None:
         if stripe.items.has_more or len(items) > MAX_ITEMS:
             problems.append(INCOMPLETE_ITEMS)
         else:
-            said["items"] = [_item(item, currency, problems) for item in items]
-    said |= _discounts(stripe, items, currency, problems)
+            said["items"] = [_item(stripe, item, currency, problems) for item in items]
+    said |= stripe_discounts.of_subscription(stripe, items, currency, problems)
     if stripe.pause_collection is not UNSET:
         said["pause"] = _pause(stripe, at)
-    return converted(told | said, next(iter(problems), None))
+    reading = converted(told | said, next(iter(problems), None))
+    if not isinstance(stripe.customer, Customer):
+        return reading
+    of_customer = stripe_discounts.of_customer(told, stripe.customer)
+    return Reading(reading.facts + of_customer.facts, reading.problem or of_customer.problem)
 
 
 def _life(stripe: Subscription, problems: list[str]) -> dict[str, Any]:
@@ -215,67 +218,29 @@ def _end(stripe: Subscription) -> dict[str, Any]:
     return said
 
 
-def _item(item: Item, currency: str, problems: list[str]) -> dict[str, Any]:
+def _item(stripe: Subscription, item: Item, currency: str, problems: list[str]) -> dict[str, Any]:
     amount = stripe_price.amount(item, currency)
+    tax = stripe_tax.of_item(stripe, item, currency)
     if amount is None and not stripe_price.is_metered_item(item):
         problems.append(UNPRICED_ITEM)
+    if stripe_tax.is_unknown(tax):
+        problems.append(UNKNOWN_TAX)
     said: dict[str, Any] = {
         "id": item.id,
         "quantity": stripe_price.quantity_of(item),
-    } | ({} if amount is None else {"amount": amount})
+    } | tax
+    if amount is not None:
+        said["amount"] = amount
+    if item.current_period_end not in (None, _period(stripe)[1]):
+        said["period_end"] = _ms(item.current_period_end)
     price = stripe_price.price_of(item)
     if price is None:
         return said
     interval, count = stripe_price.interval_of(price)
     kind = "one_off" if stripe_price.is_one_off(price) else "metered" if stripe_price.is_metered(price) else "recurring"
-    return said | {"plan": price.id, "unit": interval or "month", "count": count or 1, "kind": kind}
-
-
-def _discounts(stripe: Subscription, items: list[Item], currency: str, problems: list[str]) -> dict[str, Any]:
-    """The discounts of the items, then those of the whole; nothing when the terms of one were not sent."""
-    if stripe.discount is UNSET and stripe.discounts is UNSET:
-        return {}
-    known = {stripe.discount.id: stripe.discount} if stripe.discount else {}
-    said = []
-    for listed, item in _listed(stripe, items):
-        discount = known.get(listed) if isinstance(listed, str) else listed
-        terms = None if discount is None else discount.terms
-        if discount is None or terms is None or not _is_known(terms, currency):
-            problems.append(UNEXPANDED_DISCOUNT)
-            return {}
-        said.append(_taken_off(discount, terms, currency, item))
-    return {"discounts": said}
-
-
-def _listed(stripe: Subscription, items: list[Item]) -> Iterator[tuple[str | Discount, str | None]]:
-    """Each discount, in the order in which they are taken off, with the item that it is on."""
-    for item in items:
-        for discount in item.discounts or ():
-            yield discount, item.id
-    if stripe.discounts:
-        for discount in stripe.discounts:
-            yield discount, None
-    elif stripe.discount:
-        yield stripe.discount, None
-
-
-def _is_known(terms: Coupon, currency: str) -> bool:
-    return terms.percent_off is not None or _amount_off(terms, currency) is not None
-
-
-def _amount_off(terms: Coupon, currency: str) -> int | None:
-    if (terms.currency or "").upper() == currency:
-        return terms.amount_off
-    option = (terms.currency_options or {}).get(currency.lower())
-    return None if option is None else option.amount_off
-
-
-def _taken_off(discount: Discount, terms: Coupon, currency: str, item: str | None) -> dict[str, Any]:
-    said: dict[str, Any] = {"item": item, "starts_at": _ms(discount.start), "ends_at": _ms(discount.end)}
-    said |= {"once": terms.duration == "once"}
-    if terms.percent_off is not None:
-        return said | {"percent": terms.percent_off}
-    return said | {"amount": stripe_price.smallest_units(_amount_off(terms, currency) or 0, currency)}
+    said |= {"plan": price.id, "unit": interval or "month", "count": count or 1, "kind": kind}
+    product = price.product.id if isinstance(price.product, Reference) else price.product
+    return said if product is None else said | {"product": product}
 
 
 def _pause(stripe: Subscription, at: int) -> dict[str, Any] | None:

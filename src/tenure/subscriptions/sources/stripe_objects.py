@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tenure.subscriptions.currency import check_decimal
+from tenure.subscriptions.fact import MOST_TAX
 
 _MOST = 10**20
 
@@ -52,6 +53,8 @@ class Terms(msgspec.Struct, frozen=True):
     """The name of `unit_amount` in plans."""
     amount_decimal: Decimal | None = None
     tiers: list[Tier] | None = None
+    tax_behavior: str | None = None
+    """`inclusive`, `exclusive` or `unspecified`."""
 
     def __post_init__(self) -> None:
         _check(self.unit_amount_decimal, self.amount_decimal)
@@ -60,6 +63,12 @@ class Terms(msgspec.Struct, frozen=True):
     def unit(self) -> Decimal | None:
         """The price of a unit, most exactly as given; None when there is none for all units."""
         return _either(self.unit_amount_decimal, self.amount_decimal, self.unit_amount, self.amount)
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """An object of which only the id is read."""
+
+    id: str | None = None
 
 
 class Recurring(msgspec.Struct, frozen=True):
@@ -94,6 +103,18 @@ class Price(Terms, frozen=True):
     interval: str | None = None
     interval_count: int | None = None
     usage_type: str | None = None
+    product: str | Reference | None = None
+
+
+class TaxRate(msgspec.Struct, frozen=True):
+    """A tax that bills are charged with."""
+
+    percentage: Decimal | None = None
+    inclusive: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.percentage is not None:
+            check_decimal("percentage", self.percentage, 0, MOST_TAX)
 
 
 class Off(msgspec.Struct, frozen=True):
@@ -102,14 +123,23 @@ class Off(msgspec.Struct, frozen=True):
     amount_off: int | None = None
 
 
+class AppliesTo(msgspec.Struct, frozen=True):
+    """What a coupon is for, where the API was asked for it."""
+
+    products: list[str] | None = None
+
+
 class Coupon(msgspec.Struct, frozen=True):
     """The terms of a discount."""
 
+    id: str = ""
     percent_off: Decimal | None = None
     amount_off: int | None = None
     currency: str | None = None
     currency_options: dict[str, Off] | None = None
     duration: str | None = None
+    duration_in_months: int | None = None
+    applies_to: AppliesTo | None = None
 
 
 class DiscountSource(msgspec.Struct, frozen=True):
@@ -126,14 +156,31 @@ class Discount(msgspec.Struct, frozen=True):
     source: DiscountSource | None = None
     start: int | None = None
     end: int | None = None
+    customer: str | None = None
     subscription: str | None = None
     subscription_item: str | None = None
+    invoice: str | None = None
+    invoice_item: str | None = None
+    checkout_session: str | None = None
 
     @property
-    def terms(self) -> Coupon | None:
-        """The coupon; None when only its id was sent."""
+    def terms(self) -> Coupon:
+        """The coupon; without terms when only its id was sent."""
         coupon = self.coupon if self.source is None else self.source.coupon
-        return coupon if isinstance(coupon, Coupon) else None
+        return coupon if isinstance(coupon, Coupon) else Coupon(id=coupon or "")
+
+    @property
+    def is_of_a_bill(self) -> bool:
+        """Whether it is on one bill, or one payment, and on nothing that recurs."""
+        return any((self.invoice, self.invoice_item, self.checkout_session))
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """Whom Stripe bills."""
+
+    id: str
+    object: str = "customer"
+    discount: Discount | UnsetType | None = UNSET
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -144,6 +191,7 @@ class Item(msgspec.Struct, frozen=True):
     price: Price | None = None
     plan: Price | None = None
     discounts: list[str | Discount] | None = None
+    tax_rates: list[str | TaxRate] | None = None
     current_period_start: int | None = None
     current_period_end: int | None = None
 
@@ -153,6 +201,12 @@ class Items(msgspec.Struct, frozen=True):
 
     data: list[Item] = []
     has_more: bool = False
+
+
+class AutomaticTax(msgspec.Struct, frozen=True):
+    """Whether Stripe computes taxes, bill by bill."""
+
+    enabled: bool | None = None
 
 
 class PauseCollection(msgspec.Struct, frozen=True):
@@ -175,6 +229,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     object: str
+    customer: str | Customer | None = None
     status: str | UnsetType = UNSET
     currency: str | None = None
     created: int | None = None
@@ -185,6 +240,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int | None = None
     discount: Discount | UnsetType | None = UNSET
     discounts: list[str | Discount] | UnsetType | None = UNSET
+    default_tax_rates: list[str | TaxRate] | None = None
+    automatic_tax: AutomaticTax | None = None
     current_period_start: int | None = None
     current_period_end: int | None = None
     trial_end: int | UnsetType | None = UNSET

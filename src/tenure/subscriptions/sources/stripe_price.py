@@ -71,12 +71,12 @@ def amount(item: Item, currency: str) -> int | None:
         return None
     if interval_of(price)[0] is None and not is_one_off(price):
         return None
-    terms = _terms(price, currency)
+    terms = terms_of(price, currency)
     total = None if terms is None else _total(price, terms, quantity_of(item))
     return None if total is None else smallest_units(total, currency)
 
 
-def _terms(price: Price, currency: str) -> Terms | None:
+def terms_of(price: Price, currency: str) -> Terms | None:
     """The terms in the currency of the subscription, which need not be the price's first."""
     if price.currency is None or price.currency.upper() == currency:
         return price
