@@ -25,14 +25,17 @@ EURO = {"id": "price_seats", "object": "price", "currency": "eur", "billing_sche
 TIERS = EURO | {"tiers": [{"up_to": 10, "unit_amount": 500}, {"up_to": None, "unit_amount": 400}]}
 DISCOUNT = {"id": "di_1", "object": "discount", "start": 1_780_000_000, "end": None}
 COUPON = {"id": "half", "object": "coupon", "percent_off": 50, "duration": "forever"}
+OTHER = COUPON | {"id": "secret", "percent_off": 10}
 
 
 def customer(number: int) -> dict[str, Any]:
-    return {"id": f"cus_{number}", "object": "customer", "created": 1_780_000_000}
+    discount = DISCOUNT | {"id": "di_2", "source": {"type": "coupon", "coupon": "half"}} if number == 1 else None
+    return {"id": f"cus_{number}", "object": "customer", "created": 1_780_000_000, "discount": discount}
 
 
 def line(number: int) -> dict[str, Any]:
-    return {"id": f"si_{number}", "object": "subscription_item", "quantity": 20, "price": EURO}
+    discounts = ["di_3"] if number == 2 else []
+    return {"id": f"si_{number}", "object": "subscription_item", "quantity": 20, "price": EURO, "discounts": discounts}
 
 
 def items(has_more: bool, *lines: dict[str, Any]) -> dict[str, Any]:
@@ -49,6 +52,8 @@ ANSWERS: dict[tuple[str, str | None], dict[str, Any]] = {
     ("/v1/subscription_items", None): items(False, line(1), line(2)),
     ("/v1/prices/price_seats", None): TIERS,
     ("/v1/subscriptions/sub_1", None): SUBSCRIPTION | {"discounts": EXPANDED},
+    ("/v1/subscription_items/si_2", None): line(2) | {"discounts": [DISCOUNT | {"id": "di_3", "coupon": OTHER}]},
+    ("/v1/coupons/half", None): COUPON | {"applies_to": {"products": ["prod_1"]}},
     ("/v1/events", None): items(False),
 }
 
@@ -64,9 +69,10 @@ class Stripe(BaseHTTPRequestHandler):
         asked = url.path, query.get("starting_after", [None])[0]
         self.asked.append(asked)
         found = ANSWERS.get(asked)
+        status = 403 if asked[0] == "/v1/coupons/secret" else 401
         wrong = {"error": {"type": "invalid_request_error", "message": f"Invalid key {KEY}"}}
         body = json.dumps(found or wrong).encode()
-        self.send_response(200 if found else 401)
+        self.send_response(200 if found else status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -101,19 +107,24 @@ def objects(path: Path) -> list[dict[str, Any]]:
 
 
 def test_everything_is_read_with_what_lists_leave_out(url: str, tmp_path: Path) -> None:
-    """Every page, every item, tiers and coupons: so that a subscription can be priced."""
+    """Every page, every item, tiers, and coupons with the products that they are for, where the key may read them."""
     path = tmp_path / "imports" / "account.jsonl"
     StripeApi(KEY, url).download(path, Quiet())
     assert path.stat().st_mode & 0o077 == 0
     assert [found["id"] for found in objects(path)] == ["cus_1", "cus_2", "cus_3", "sub_1"]
     assert Stripe.asked.count(("/v1/prices/price_seats", None)) == 1
     source, mapping = StripeReading().open(path)
-    *_, subscription = [item(mapping.take(row, 0)) for row in source.rows(0)]
+    payer, _, _, subscription = [item(mapping.take(row, 0)) for row in source.rows(0)]
     reading = facts(subscription, 0)  # type: ignore[arg-type]
     assert reading.problem is None
     (fact,) = reading.facts
     assert [item.amount for item in fact.items] == [8_000, 8_000]  # type: ignore[union-attr]
-    assert [discount.percent for discount in fact.discounts] == [50]  # type: ignore[union-attr]
+    assert [(discount.percent, discount.item, discount.products) for discount in fact.discounts] == [  # type: ignore[union-attr]
+        (10, "si_2", None), (50, None, ("prod_1",))
+    ]  # fmt: skip
+    (own,) = facts(payer, 0).facts  # type: ignore[arg-type]
+    assert [(discount.percent, discount.products) for discount in own.discounts] == [(50, ("prod_1",))]  # type: ignore[union-attr]
+    assert Stripe.asked.count(("/v1/coupons/half", None)) == 1
 
 
 def test_it_goes_on_behind_the_last_object(url: str, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tenure.subscriptions.account import OWN, is_silent, state_at
 from tenure.subscriptions.amount import exactly
 from tenure.subscriptions.fact import Fact, Item, known
 from tenure.subscriptions.ledger import Subscription, day_of
-from tenure.subscriptions.mrr import is_unknown, mrr
+from tenure.subscriptions.mrr import in_force, is_unknown, mrr
 from tenure.subscriptions.names import as_one
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.sources import WITHOUT_IDS
@@ -144,8 +144,9 @@ def subscriptions(
     after = None if cursor is None else _parse(cursor)
     ids = _ids(tenant, customer, after, limit + 1, as_of)
     found = _said(tenant, customer, ids[:limit], as_of)
+    of_payers = _said_of_payers(tenant, customer, as_of)
     page = Subscriptions(
-        items=[_shown(one, found[one], billing.rules, now) for one in ids[:limit] if one in found],
+        items=[_shown(one, found[one], of_payers, billing.rules, now) for one in ids[:limit] if one in found],
         next=_text(ids[limit - 1]) if len(ids) > limit else None,
         as_of=None if as_of is None else rfc3339(as_of),
     )
@@ -184,7 +185,11 @@ def _whole(tenant: Tenant, customer: Customer, billing: Billing, today: date, as
     return _Whole(account.spells, {book: ledger.changes_of(found, today) for book, found in movements.items()})
 
 
-def _shown(subscription: Subscription, said: Sequence[Said], rules: Rules, now: int) -> SubscriptionShown:
+def _shown(
+    subscription: Subscription, own: Sequence[Said], of_payers: Sequence[Said], rules: Rules, now: int
+) -> SubscriptionShown:
+    payers = {(one.fact.source, one.fact.payer) for one in own}
+    said = [*own, *(one for one in of_payers if (one.fact.source, one.fact.payer) in payers)]
     spans = timeline(one.fact for one in said)
     current = state_at(spans, now)
     places = {fact.identity: place for place, fact in enumerate(known(one.fact for one in said))}
@@ -193,7 +198,7 @@ def _shown(subscription: Subscription, said: Sequence[Said], rules: Rules, now: 
         source=subscription.source,
         id=subscription.id,
         status=current.status if current else None,
-        silent=current is not None and is_silent(current, max(one.fact.effective_at for one in said), now),
+        silent=current is not None and is_silent(current, max(one.fact.effective_at for one in own), now),
         states=[_state(span, rules) for span in spans[: -SHOWN - 1 : -1]],
         state_count=len(spans),
         evidence=[_evidence(one) for one in newest[:SHOWN]],
@@ -211,7 +216,7 @@ def _state(span: Span, rules: Rules) -> StateShown:
         mrr=_mrr(state, rules),
         currency=state.currency,
         items=[_item(item, state.currency) for item in state.items or ()],
-        discounts=len(state.discounts),
+        discounts=len(in_force(state)),
         paused_until=moment(state.pause.ends_at) if state.pause else None,
         cause=state.cause,
         reason=state.reason,
@@ -245,18 +250,22 @@ def _evidence(said: Said) -> Evidence:
 
 _IDS = """
 SELECT toString(source), subscription FROM subscription_fact
-WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED AND AFTER
+WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED AND AFTER AND NOT OF_PAYER
 GROUP BY source, subscription ORDER BY toString(source), subscription LIMIT {limit:UInt32}
 """
+_OF_PAYER = "(subscription = '' AND JSONExtractString(fact, 'payer') != '')"
+"""What is said of whom subscriptions are billed to, and of none alone."""
 _AFTER = "(toString(source), subscription) > ({source:String}, {id:String})"
 _FACTS = """
 SELECT event_id, receipt, toUnixTimestamp64Micro(received_at), fact
 FROM subscription_fact FINAL
-WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED
-    AND ((toString(source), subscription) >= ({source:String}, {id:String})
+WHERE customer_key IN {keys:Array(FixedString(16))} AND RECEIVED AND WHICH
+"""
+_BETWEEN = """
+    NOT OF_PAYER AND ((toString(source), subscription) >= ({source:String}, {id:String})
         AND (toString(source), subscription) <= ({last_source:String}, {last_id:String})
         OR source IN {whole:Array(String)})
-"""
+""".replace("OF_PAYER", _OF_PAYER)
 
 
 def _ids(
@@ -267,7 +276,8 @@ def _ids(
     parameters |= {"keys": customer.keys, "limit": limit}
     if after is not None:
         parameters |= after._asdict()
-    sql = _IDS.replace("RECEIVED", received).replace("AFTER", "true" if after is None else _AFTER)
+    sql = _IDS.replace("RECEIVED", received).replace("OF_PAYER", _OF_PAYER)
+    sql = sql.replace("AFTER", "true" if after is None else _AFTER)
     return [Subscription(*row) for row in tenant.rows(sql, parameters)]
 
 
@@ -276,18 +286,28 @@ def _said(
 ) -> dict[Subscription, list[Said]]:
     """What was said of some subscriptions that follow each other; of those with several names, under the strongest."""
     found: defaultdict[Subscription, list[Said]] = defaultdict(list)
-    if not ids:
-        return found
-    received, parameters = received_by(as_of)
-    parameters |= {"keys": customer.keys, "source": ids[0].source, "id": ids[0].id,
-                   "last_source": ids[-1].source, "last_id": ids[-1].id,
-                   "whole": sorted({one.source for one in ids} & WITHOUT_IDS)}  # fmt: skip
-    rows = tenant.rows(_FACTS.replace("RECEIVED", received), parameters)
-    facts = as_one(_decode(fact) for *_, fact in rows)
-    for (event_id, receipt, received_at, _), fact in zip(rows, facts, strict=True):
-        subscription = Subscription(fact.source, fact.subscription)
-        found[subscription].append(Said(subscription, bytes(event_id), bytes(receipt), int(received_at), fact))
+    if ids:
+        within = {"source": ids[0].source, "id": ids[0].id, "last_source": ids[-1].source, "last_id": ids[-1].id,
+                  "whole": sorted({one.source for one in ids} & WITHOUT_IDS)}  # fmt: skip
+        for said in _rows(tenant, customer, as_of, _BETWEEN, within):
+            found[said.subscription].append(said)
     return found
+
+
+def _said_of_payers(tenant: Tenant, customer: Customer, as_of: int | None) -> list[Said]:
+    """What was said of whom the customer's subscriptions are billed to."""
+    return _rows(tenant, customer, as_of, _OF_PAYER, {})
+
+
+def _rows(tenant: Tenant, customer: Customer, as_of: int | None, which: str, parameters: dict[str, Any]) -> list[Said]:
+    received, bound = received_by(as_of)
+    sql = _FACTS.replace("RECEIVED", received).replace("WHICH", which)
+    rows = tenant.rows(sql, bound | {"keys": customer.keys} | parameters)
+    facts = as_one(_decode(fact) for *_, fact in rows)
+    return [
+        Said(Subscription(fact.source, fact.subscription), bytes(event_id), bytes(receipt), int(received_at), fact)
+        for (event_id, receipt, received_at, _), fact in zip(rows, facts, strict=True)
+    ]
 
 
 _decode = msgspec.json.Decoder(Fact).decode

@@ -24,8 +24,9 @@ from tenure.subscriptions.sources import reading
 from tenure.subscriptions.sources.reading import Problem
 from tenure.wire import codes, fields, subscriptions, times
 
-_ITEM: Final = ("plan", "amount", "quantity", "interval", "interval_count", "kind")
+_ITEM: Final = ("plan", "amount", "quantity", "interval", "interval_count", "kind", "tax_percent", "tax_inclusive")
 _WHOLE: Final = ("amount", "quantity", "interval_count", "sequence")
+_FLAGS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _TEXTS: Final = ("source", "status", "currency", "cause", "reason")
 _TIMES: Final = ("effective_at", *statement.TIMES)
 _IDS: Final = (*KINDS, "subscription", "message_id", "plan")
@@ -76,6 +77,8 @@ class StatementMapping(FieldMapping, frozen=True, kw_only=True):
             return mapping.whole(value)
         if name in _WHOLE and isinstance(value, str) and type(number := number_or_text(value)) is int:
             return number
+        if name == "tax_inclusive" and isinstance(value, str):
+            return _FLAGS.get(value.strip().lower(), value)
         if name in _TIMES and value is not None and self.parse_time is not time_cells.parse_time:
             return times.rfc3339(self._time(value, name).ms)
         if name in _TIMES:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from stripe import StripeClient, StripeError
+from stripe import InvalidRequestError, PermissionError, StripeClient, StripeError
 
 from tenure import import_files
 from tenure.errors import ImportInvalid
@@ -54,6 +54,7 @@ class StripeApi:
         addresses: Any = {} if base is None else {"api": base}
         self._client = StripeClient(key, base_addresses=addresses, max_network_retries=RETRIES)
         self._prices: dict[str, dict[str, Any]] = {}
+        self._coupons: dict[str, dict[str, Any] | None] = {}
 
     def download(self, path: Path, watch: Watch) -> None:
         """Write all objects to `path`, one on each line; nothing when it is there. Raises ImportInvalid."""
@@ -83,7 +84,7 @@ class StripeApi:
             path, asked = _KINDS[each]
             asked_at = int(time.time())
             for found in self._pages(path, last if each == kind else None, asked):
-                yield {**self._whole(found), TAKEN_AT: asked_at} if each == "subscription" else found
+                yield found if each == "event" else {**self._whole(found), TAKEN_AT: asked_at}
 
     def _pages(self, path: str, last: str | None, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         more = True
@@ -94,8 +95,14 @@ class StripeApi:
             more = bool(page["has_more"] and page["data"])
             last = page["data"][-1]["id"] if more else None
 
-    def _whole(self, subscription: dict[str, Any]) -> dict[str, Any]:
-        """A subscription with what lists leave out: coupons, tiers, and items beyond the first."""
+    def _whole(self, found: dict[str, Any]) -> dict[str, Any]:
+        """A customer, or a subscription, with what lists leave out."""
+        if found["object"] == "subscription":
+            return self._whole_subscription(found)
+        return found | {"discount": self._with_terms(found["discount"])} if found.get("discount") else found
+
+    def _whole_subscription(self, subscription: dict[str, Any]) -> dict[str, Any]:
+        """With coupons, tiers, and items beyond the first."""
         lines = subscription["items"]
         if lines["has_more"]:
             lines["data"] = list(self._pages("/v1/subscription_items", None, {"subscription": subscription["id"]}))
@@ -105,10 +112,33 @@ class StripeApi:
             tiered = price.get("billing_scheme") == "tiered" and not price.get("tiers")
             if tiered or price.get("currency") != subscription.get("currency"):
                 line["price"] = self._price(price["id"])
-        if any(isinstance(discount, str) for discount in subscription.get("discounts") or ()):
-            found = self._get(f"/v1/subscriptions/{subscription['id']}", expand=["discounts.source.coupon"])
-            subscription["discounts"] = found["discounts"]
+        for of, path in ((subscription, "subscriptions"), *((line, "subscription_items") for line in lines["data"])):
+            discounts = of.get("discounts") or ()
+            if any(isinstance(discount, str) for discount in discounts):
+                discounts = self._get(f"/v1/{path}/{of['id']}", expand=["discounts.source.coupon"])["discounts"]
+            if discounts:
+                of["discounts"] = [self._with_terms(discount) for discount in discounts]
         return subscription
+
+    def _with_terms(self, discount: dict[str, Any]) -> dict[str, Any]:
+        """A discount with all of its coupon: also the products that it is for, and its amounts in other currencies."""
+        source = discount.get("source")
+        said = discount.get("coupon") if source is None else source.get("coupon")
+        name = said.get("id") if isinstance(said, dict) else said
+        coupon = self._coupon(name) if isinstance(name, str) else None
+        if coupon is None:
+            return discount
+        return discount | ({"coupon": coupon} if source is None else {"source": source | {"coupon": coupon}})
+
+    def _coupon(self, coupon: str) -> dict[str, Any] | None:
+        """None for one that was deleted, or that the key may not read: what the discount has of it then stands."""
+        if coupon not in self._coupons:
+            try:
+                found = self._get(f"/v1/coupons/{coupon}", expand=["applies_to", "currency_options"])
+            except (InvalidRequestError, PermissionError):
+                found = None
+            self._coupons[coupon] = found
+        return self._coupons[coupon]
 
     def _price(self, price: str) -> dict[str, Any]:
         if price not in self._prices:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import UNSET
 
-from tenure.subscriptions.fact import Discount, Fact, Item
+from tenure.subscriptions.fact import Discount, Fact, Item, Unit
 from tenure.subscriptions.periods import Period, counts_from
 
 if TYPE_CHECKING:
@@ -67,22 +67,22 @@ def changed(listed: Sequence[Discount] | None, put_on: Sequence[Discount], taken
 def settled(pieces: Sequence[Piece], payers: Mapping[str, Sequence[Piece]], known: Told) -> Iterator[Piece]:
     """The states of a subscription with the discounts that stand, its own and its payer's; each until when it ends."""
     own, theirs = _Standing(known), {payer: _Standing(known) for payer in payers}
-    before: State | None = None
     for at, state in _cut(pieces, payers):
         period = period_of(state, pieces[0][0])
-        is_repriced = before is not None and _prices(before) != _prices(state)
-        own.take(state.listed, at, state, period, is_repriced=is_repriced)
+        own.take(state.listed, at, state, period)
         payer = theirs.get(state.payer)
         if payer is not None:
-            payer.take(_listed(payers[state.payer], at), at, state, period, is_repriced=is_repriced)
-        before = state
-        yield at, msgspec.structs.replace(
-            state,
-            discounts=tuple(own.standing),
-            payer_discounts=() if payer is None else tuple(payer.standing),
-            untold=own.untold or ("" if payer is None or own.is_for_all else payer.untold),
-            listed=None,
-            payer="",
+            payer.take(_listed(payers[state.payer], at), at, state, period)
+        yield (
+            at,
+            msgspec.structs.replace(
+                state,
+                discounts=tuple(own.standing),
+                payer_discounts=() if payer is None else tuple(payer.standing),
+                untold=own.untold or ("" if payer is None or own.is_for_all else payer.untold),
+                listed=None,
+                payer="",
+            ),
         )
 
 
@@ -130,6 +130,7 @@ class _Standing:
         self._told = known
         self._is_said = False
         self._over: set[bytes] = set()
+        self._prices: list[tuple[str | None, Unit, int]] = []
         self.standing: list[Discount] = []
         self.untold: Untold = ""
 
@@ -138,9 +139,7 @@ class _Standing:
         """Whether there is one that is not on one item alone."""
         return any(each.item is None for each in self.standing)
 
-    def take(
-        self, listed: Sequence[Discount] | None, at: int, state: State, period: Period, *, is_repriced: bool
-    ) -> None:
+    def take(self, listed: Sequence[Discount] | None, at: int, state: State, period: Period) -> None:
         """What stands by the list of a state that begins at a time."""
         if listed is None:
             return
@@ -151,8 +150,10 @@ class _Standing:
             self.untold = "part" if self._is_said else "all"
             return
         self._is_said, self.untold = True, ""
-        if is_repriced:
+        prices = [(item.plan, item.unit, item.count) for item in state.items or ()] if self.standing or whole else []
+        if prices != self._prices:
             self._over |= {_key(each) for each in self.standing if each.ends_at is not None and each.ends_at <= at}
+        self._prices = prices
         now = {_key(each) for each in whole}
         is_replaced = not now <= {_key(each) for each in self.standing}
         standing = [each for each in whole if each.ends_at is None or each.ends_at > at or _key(each) not in self._over]
@@ -216,7 +217,3 @@ def _key(discount: Discount) -> bytes:
     if discount.id:
         return discount.id.encode()
     return msgspec.json.encode(msgspec.structs.replace(discount, ends_at=None))
-
-
-def _prices(state: State) -> list[tuple[str | None, str, int]]:
-    return [(item.plan, item.unit, item.count) for item in state.items or ()]

@@ -37,7 +37,7 @@ def parts(state: State, rules: Rules) -> Parts:
     kinds = _kinds(rules)
     items = {place: item for place, item in enumerate(state.items or ()) if item.kind in kinds}
     amounts = {place: monthly(item.amount or 0, item.unit, item.count, rules) for place, item in items.items()}
-    for discount in _taken_off(state, rules):
+    for discount in in_force(state, rules):
         _take_off(discount, items, amounts, rules)
     if sum(amounts.values()) <= 0 or (state.untold == "all" and rules.discounts != "none"):
         return {}
@@ -49,12 +49,13 @@ def parts(state: State, rules: Rules) -> Parts:
     return found
 
 
-def _taken_off(state: State, rules: Rules) -> list[Discount]:
-    """The discounts that count: a payer's where the subscription as a whole has none."""
-    if rules.discounts == "none":
+def in_force(state: State, rules: Rules | None = None) -> list[Discount]:
+    """The discounts that are taken off, or with rules those that count: a payer's where the subscription as a whole has
+    none."""
+    if rules is not None and rules.discounts == "none":
         return []
     own, theirs = (
-        [each for each in listed if rules.discounts == "all" or not each.once]
+        [each for each in listed if rules is None or rules.discounts == "all" or not each.once]
         for listed in (state.discounts, state.payer_discounts)
     )
     return own if any(each.item is None for each in own) else own + theirs

@@ -41,11 +41,11 @@ def counts_from(end: int, item: Item, period: Period) -> int:
     if not is_long(item) or end <= period.start:
         return end
     told = period.end if item.period_end is None else item.period_end
-    first = told if told is not None and told > period.start else after(period.start, item, 1)
-    if end <= first:
-        return first
-    number = _number(first, end, item)
-    return next((at for at in (after(first, item, number + more) for more in range(3)) if at >= end), end)
+    bill = told if told is not None and told > period.start else period.start
+    if bill >= end:
+        return bill
+    number = _number(bill, end, item)
+    return next((at for at in (after(bill, item, number + more) for more in range(3)) if at >= end), end)
 
 
 def after(start: int, item: Item, number: int) -> int:

@@ -35,7 +35,9 @@ FIELDS: Final = frozenset({"source", "subscription", "sequence", *SAID})
 
 _MOST: Final = 2**63 - 1
 _PERCENT: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,12})?")
-_ITEM: Final = frozenset({"id", "plan", "amount", "quantity", "interval", "interval_count", "kind"})
+_ITEM: Final = frozenset({
+    "id", "plan", "amount", "quantity", "interval", "interval_count", "kind", "tax_percent", "tax_inclusive",
+})  # fmt: skip
 _DISCOUNT: Final = frozenset({"percent", "amount", "item", "starts_at", "ends_at", "once"})
 _PAUSE: Final = frozenset({"starts_at", "ends_at"})
 _DATED: Final = frozenset({*TIMES, "starts_at", "ends_at"})
@@ -72,8 +74,19 @@ def _value(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         return of_fact(value)
     if isinstance(value, list):
-        return [of_fact(line) for line in value]
+        return [of_fact(_with_tax(line)) for line in value]
     return times.parse_rfc3339(value) if name in _DATED and value is not None else value
+
+
+def _with_tax(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A line with its tax as an item has it: one on top of the amount is none of it."""
+    percent, is_inclusive = line.get("tax_percent"), line.get("tax_inclusive", True)
+    if "tax_percent" not in line and "tax_inclusive" not in line:
+        return line
+    rest = {name: value for name, value in line.items() if name not in ("tax_percent", "tax_inclusive")}
+    if not is_inclusive:
+        return rest | {"tax": 0}
+    return rest | ({"taxed": True} if percent is None else {"tax": percent, "taxed": Decimal(percent) > 0})
 
 
 def _time(value: object, field: str) -> str | None:
@@ -130,8 +143,11 @@ def _item(given: Mapping[str, object], field: str) -> dict[str, Any]:
     if interval is None and kind != "one_off":
         raise fields.missing(f"{field}.interval")
     quantity = fields.whole_number(given.get("quantity"), f"{field}.quantity", 0, _MOST)
-    names = {name: fields.identifier(given.get(name), f"{field}.{name}") for name in ("id", "plan")}
-    return {name: value for name, value in names.items() if value is not None} | {
+    said = {name: fields.identifier(given.get(name), f"{field}.{name}") for name in ("id", "plan")} | {
+        "tax_percent": _percent(given.get("tax_percent"), f"{field}.tax_percent"),
+        "tax_inclusive": fields.boolean(given.get("tax_inclusive"), f"{field}.tax_inclusive"),
+    }
+    return {name: value for name, value in said.items() if value is not None} | {
         "amount": amount,
         "quantity": 1 if quantity is None else quantity,
         "interval": interval or "month",

@@ -126,14 +126,17 @@ _STRIPE_OBJECT: Final = _object(
 
 _AMOUNT: Final[Schema] = {"type": "integer", "description": "in the currency's smallest unit"}
 _DATE: Final[Schema] = {"type": ["string", "number"], "description": "ISO 8601, or seconds or milliseconds since 1970"}
+_PERCENT: Final[Schema] = {"type": ["number", "string"], "minimum": 0, "maximum": 100}
 _ITEM = _closed(
     ("amount",),
     id=ID, plan=ID, amount=_AMOUNT | {"description": "of the whole quantity each interval, in the smallest unit"},
     quantity={"type": "integer", "minimum": 0}, interval={"enum": list(statement.INTERVALS)},
     interval_count={"type": "integer", "minimum": 1, "maximum": MAX_COUNT}, kind={"enum": list(statement.KINDS)},
+    tax_percent=_PERCENT | {"description": "of the tax that the amount includes"},
+    tax_inclusive={"type": "boolean", "description": "whether the amount includes the tax; true if absent"},
 )  # fmt: skip
 _DISCOUNT = _closed(
-    percent={"type": ["number", "string"], "minimum": 0, "maximum": 100}, amount=_AMOUNT | {"minimum": 0}, item=ID,
+    percent=_PERCENT, amount=_AMOUNT | {"minimum": 0}, item=ID,
     starts_at=_DATE, ends_at=_DATE, once={"type": "boolean"},
 )  # fmt: skip
 _STATEMENT = _either(

@@ -26,8 +26,8 @@ from tenure.wire.json import canonical, parse
 DIALECT: Final = "stripe"
 PATH: Final = "/v1/billing/stripe/{app}"
 MAX_ELEMENTS: Final = 1_000
-SNAPSHOT: Final = "subscription.imported"
-"""The name of the event that a subscription is which was read from the API."""
+SNAPSHOTS: Final = frozenset({"subscription.imported", "customer.imported"})
+"""The names of the events that subscriptions and customers are which were read from the API."""
 ID_LIMIT: Final = 255
 """Characters of an event's or an object's id: what Stripe says that its ids have at most."""
 
@@ -90,7 +90,7 @@ def event_of(source: Mapping[str, object], index: int) -> Event:
 
 def taken(event: Event, at: int) -> Event:
     """The event of an object that was read from the API at a time in milliseconds, which its context then has."""
-    if event.name != SNAPSHOT:
+    if event.name not in SNAPSHOTS:
         return event
     return msgspec.structs.replace(event, context=canonical({"taken_at": times.rfc3339(at)}))
 

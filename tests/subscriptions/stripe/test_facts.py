@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from tenure.event import Event
 from tenure.subscriptions.fact import Fact
-from tenure.subscriptions.mrr import mrr
+from tenure.subscriptions.mrr import is_unknown, mrr
 from tenure.subscriptions.rules import Rules
 from tenure.subscriptions.sources import stripe
 from tenure.subscriptions.sources.reading import NOTHING
@@ -184,9 +184,14 @@ def test_discounts_of_every_version(fields: dict[str, Any], expected: list[Any])
 )  # fmt: skip
 def test_discounts_of_which_only_the_id_came_say_nothing(discounts: list[Any]) -> None:
     """What is not known is not nothing: the discounts known before stand, and the problem is named."""
+    third = discount(id="di_0", coupon=coupon(id="third", percent_off=30))
+    known = read(webhook("2026-03-01", "created", discounts=[third])).facts
     reading = read(webhook("2026-03-10", discounts=discounts))
     assert reading.problem == stripe.UNEXPANDED_DISCOUNT
-    assert reading.facts[0].discounts is msgspec.UNSET
+    state = timeline([*known, *reading.facts])[-1].state
+    assert (mrr(state, Rules()), is_unknown(state, Rules())) == (2100, True)
+    old = [{"coupon": "ten"}]
+    assert read(webhook("2026-03-10", discounts=old)).facts[0].discounts is msgspec.UNSET
 
 
 def test_events_of_a_discount_say_it_where_the_subscription_has_ids_only() -> None:
@@ -194,11 +199,15 @@ def test_events_of_a_discount_say_it_where_the_subscription_has_ids_only() -> No
     body = {"id": "evt_1", "object": "event", "type": "customer.discount.created", "created": seconds("2026-03-10")}
     of = {"customer": "cus_1", "subscription": "sub_1"}
     (fact,) = read(body | {"data": {"object": discount(**of)}}).facts
-    assert fact.said.keys() == {"discounts"}
+    assert fact.said.keys() == {"put_on"}
     assert fact.subscription == "sub_1"
     gone = body | {"type": "customer.discount.deleted", "data": {"object": discount(**of)}}
-    assert read(gone).facts[0].said == {"discounts": ()}
-    assert read(body | {"data": {"object": discount(customer="cus_1", subscription=None)}}) == NOTHING
+    assert read(gone).facts[0].said == {"taken_off": ("di_1",)}
+    old = {name: value for name, value in discount(**of).items() if name != "id"}
+    (fact,) = stripe.facts(Event(index=0, name=body["type"], properties=json.dumps(old)), RECEIVED).facts
+    assert fact.said.keys() == {"discounts"}
+    sent = Event(index=0, name="customer.discount.deleted", properties=json.dumps(old))
+    assert stripe.facts(sent, RECEIVED).facts[0].said == {"discounts": ()}
     unknown = discount(**of, coupon=None, source={"coupon": "ten"})
     assert read(body | {"data": {"object": unknown}}).problem == stripe.UNEXPANDED_DISCOUNT
 
@@ -347,13 +356,17 @@ names = st.sampled_from([
     "id", "object", "status", "currency", "items", "data", "price", "plan", "quantity", "unit_amount_decimal", "tiers",
     "discount", "discounts", "coupon", "percent_off", "amount_off", "pause_collection", "canceled_at", "cancel_at",
     "ended_at", "cancellation_details", "start_date", "current_period_start", "trial_end", "recurring", "up_to",
-    "subscription", "source", "currency_options", "transform_quantity", "created",
+    "subscription", "source", "currency_options", "transform_quantity", "created", "customer", "products", "applies_to",
+    "default_tax_rates", "tax_rates", "percentage", "inclusive", "tax_behavior", "product", "duration_in_months",
 ])  # fmt: skip
 values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(
     ["subscription", "active", "usd", "1E999999999", "NaN", "1e-999999", "0.1", "", "sub_1", 10**30, -(10**25)]
 )  # fmt: skip
 any_object = st.recursive(values, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=6))
-types = st.sampled_from(["customer.subscription.updated", "subscription.imported", "customer.discount.created", "x"])
+types = st.sampled_from([
+    "customer.subscription.updated", "subscription.imported", "customer.discount.created", "customer.discount.updated",
+    "customer.discount.deleted", "customer.updated", "x",
+])  # fmt: skip
 
 
 @given(
@@ -366,6 +379,7 @@ def test_any_object_is_read_or_told(name: str, body: Any, changes: dict[str, Any
         subscription() | changes,
         subscription(items=items(item() | changes)),
         discount() | changes,
+        {"id": "cus_1", "object": "customer", "discount": discount(coupon=coupon() | changes)} | changes,
     ):
         sent = Event(index=0, name=name, occurred_at=at, properties=json.dumps(properties))
         reading = stripe.facts(sent, RECEIVED)
@@ -394,3 +408,44 @@ def test_what_cannot_be_read_costs_the_rest_nothing() -> None:
         assert reading.problem == "invalid_value"
         state = timeline([*known, *reading.facts])[1].state
         assert (state.status, state.cancel_at, mrr(state, Rules())) == ("past_due", at("2026-05-01"), 3000)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"price": "price_1"}, {"quantity": "three"}, {"price": {"id": 7}}, {"discounts": "none"}, {"tax_rates": 20},
+        {"price": {"id": "price_1", "unit_amount": 12.5}}, {"price": {"id": "price_1", "tiers": [{"up_to": "inf"}]}},
+    ],
+)  # fmt: skip
+def test_an_item_of_another_form_costs_neither_status_nor_dates(odd: dict[str, Any]) -> None:
+    """Nor the price that is known of it, nor the period where items have it; what was wrong is told."""
+    known = read(webhook("2026-03-01", "created")).facts
+    period = {"current_period_start": seconds("2026-04-01"), "current_period_end": seconds("2026-05-01")}
+    fields = {"items": items({"id": "si_1", "quantity": 1} | period | odd), "current_period_start": None,
+              "current_period_end": None, "status": "past_due", "cancel_at": seconds("2026-05-01")}  # fmt: skip
+    reading = read(webhook("2026-04-02", **fields))
+    assert reading.problem == "invalid_value"
+    state = next(span.state for span in timeline([*known, *reading.facts]) if span.start == at("2026-04-02"))
+    assert (state.status, state.cancel_at, state.period_start, state.period_end) == (
+        "past_due", at("2026-05-01"), at("2026-04-01"), at("2026-05-01")
+    )  # fmt: skip
+    assert mrr(state, Rules()) == 3000
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"discounts": [7]}, {"discount": "di"}, {"default_tax_rates": {}}, {"pause_collection": 1}, {"created": "?"},
+        {"customer": 8}, {"items": {"data": [7]}}, {"items": 8}, {"cancellation_details": []},
+    ],
+)  # fmt: skip
+def test_a_field_of_another_form_costs_the_others_nothing(odd: dict[str, Any]) -> None:
+    """Whatever it is of; only what has no id of a subscription is none."""
+    properties = json.dumps(subscription(status="past_due", cancel_at=seconds("2026-05-01")) | odd)
+    sent = Event(index=0, name="customer.subscription.updated", occurred_at=at("2026-04-02"), properties=properties)
+    known = read(webhook("2026-03-01", "created")).facts
+    reading = stripe.facts(sent, RECEIVED)
+    state = next(span.state for span in timeline([*known, *reading.facts]) if span.start == at("2026-04-02"))
+    assert (reading.problem, state.status, state.cancel_at) == ("invalid_value", "past_due", at("2026-05-01"))
+    nameless = Event(index=0, name=sent.name, properties=json.dumps({"object": "subscription"} | odd))
+    assert stripe.facts(nameless, RECEIVED).problem == stripe.UNREADABLE

@@ -22,4 +22,5 @@ def facts(event: Event, received_at: int) -> Reading:
         fields = statement.of_fact(statement.read(said))
     except (msgspec.DecodeError, RecursionError, BadRequest):
         return Reading((), reading.INVALID_VALUE)
-    return reading.converted(reading.told(event, received_at) | fields)
+    taxes = (each for each in fields.get("items", ()) if each.get("taxed") and "tax" not in each)
+    return reading.converted(reading.told(event, received_at) | fields, reading.UNKNOWN_TAX if any(taxes) else None)

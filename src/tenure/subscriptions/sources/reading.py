@@ -26,6 +26,7 @@ INVALID_INTERVAL: Final = "invalid_interval"
 INCOMPLETE_PRICE: Final = "incomplete_price"
 INVALID_TIME: Final = "invalid_time"
 INVALID_VALUE: Final = "invalid_value"
+UNKNOWN_TAX: Final = "unknown_tax"
 
 PROBLEMS: Final[dict[str, str]] = {
     INVALID_AMOUNT: "An amount is not a number, is below zero, or is beyond 64 bits in the currency's smallest unit.",
@@ -35,6 +36,7 @@ PROBLEMS: Final[dict[str, str]] = {
     INCOMPLETE_PRICE: "An amount came without its currency or its interval.",
     INVALID_TIME: "A time cannot be read, or is before 1900 or after 2299.",
     INVALID_VALUE: "A value is not one of those that the source documents.",
+    UNKNOWN_TAX: "A price includes a tax, and its rate was not sent; where none is known the whole price counts.",
 }
 """What can be wrong with an event of any source."""
 

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from tenure.event import Event
 from tenure.subscriptions.sources import lenient, stripe_discounts, stripe_price, stripe_tax
-from tenure.subscriptions.sources.reading import INVALID_VALUE, NOTHING, Reading, converted, effective
+from tenure.subscriptions.sources.reading import INVALID_VALUE, NOTHING, UNKNOWN_TAX, Reading, converted, effective
 from tenure.subscriptions.sources.stripe_chain import marks
 from tenure.subscriptions.sources.stripe_discounts import UNEXPANDED_DISCOUNT
 from tenure.subscriptions.sources.stripe_objects import (
@@ -33,7 +33,6 @@ UNREADABLE: Final = "unreadable_subscription"
 UNKNOWN_STATUS: Final = "unknown_status"
 UNPRICED_ITEM: Final = "unpriced_item"
 INCOMPLETE_ITEMS: Final = "incomplete_items"
-UNKNOWN_TAX: Final = "unknown_tax"
 
 PROBLEMS: Final[dict[str, str]] = {
     UNREADABLE: "A Stripe object does not have the form of a subscription, or of a discount.",
@@ -41,7 +40,6 @@ PROBLEMS: Final[dict[str, str]] = {
     UNPRICED_ITEM: "Stripe did not send what an item costs (tiers, another currency); what is known of it stands.",
     INCOMPLETE_ITEMS: "Stripe sent only the first of a subscription's items, or over 1,000; those known before stand.",
     UNEXPANDED_DISCOUNT: "Stripe sent only the id of a discount or its coupon; what other messages say of it stands.",
-    UNKNOWN_TAX: "A price includes a tax of which the rate was not sent; it counts whole where none is known.",
 }
 
 MAX_ITEMS: Final = 1_000
@@ -72,7 +70,7 @@ _READ: Final = _DISCOUNTS | _CUSTOMERS | INVOICES | {_IMPORTED}
 _ALIVE: Final = ("trialing", "active", "past_due", "unpaid", "paused")
 _REASON_LIMIT: Final = 1_024
 
-_LINES: Final = frozenset({Items, Item})
+_LINES: Final[frozenset[type[msgspec.Struct]]] = frozenset({Items, Item})
 _customer = msgspec.json.Decoder(Customer).decode
 _invoice = msgspec.json.Decoder(Invoice).decode
 _discount = msgspec.json.Decoder(Discount).decode

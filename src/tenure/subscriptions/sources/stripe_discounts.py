@@ -33,9 +33,7 @@ class _Updated(msgspec.Struct, frozen=True):
 _updated = msgspec.json.Decoder(_Updated).decode
 
 
-def of_subscription(
-    stripe: Subscription, items: Sequence[Item], currency: str, problems: list[str]
-) -> dict[str, Any]:
+def of_subscription(stripe: Subscription, items: Sequence[Item], currency: str, problems: list[str]) -> dict[str, Any]:
     """The discounts of the items, then those of the whole; nothing when one was sent of which nothing is told."""
     if stripe.discount is UNSET and stripe.discounts is UNSET:
         return {}
@@ -103,7 +101,7 @@ def _listed(stripe: Subscription, items: Sequence[Item]) -> Iterator[tuple[str |
 def _said(discount: Discount, item: str | None, currency: str) -> dict[str, Any]:
     """A discount in the words of a fact; without terms where they are not sent, or not in the currency."""
     terms = discount.terms
-    said = {"id": discount.id, "coupon": terms.id, "item": item, "starts_at": _ms(discount.start)}
+    said: dict[str, Any] = {"id": discount.id, "coupon": terms.id, "item": item, "starts_at": _ms(discount.start)}
     said |= {"ends_at": _end(discount, terms), "once": terms.duration == "once"}
     if terms.applies_to is not None and terms.applies_to.products:
         said["products"] = terms.applies_to.products

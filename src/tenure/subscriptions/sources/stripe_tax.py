@@ -26,7 +26,7 @@ def of_item(stripe: Subscription, item: Item, currency: str) -> dict[str, Any]:
     if behavior == "inclusive":
         return {"taxed": True}
     is_by_settings = behavior != "exclusive" and stripe.automatic_tax is not None and stripe.automatic_tax.enabled
-    return {} if rates is None and behavior != "exclusive" or is_by_settings else {"tax": 0}
+    return {} if is_by_settings or (rates is None and behavior != "exclusive") else {"tax": 0}
 
 
 def is_unknown(said: dict[str, Any]) -> bool:
