@@ -67,10 +67,10 @@ def test_an_end_never_counts_before_its_date(end: int, start: int, told: int | N
     assert found == end or is_long(item)
 
 
-@given(st.integers(0, 2**42), st.integers(1, 400), st.sampled_from(["month", "quarter", "year", "week", "day"]))
+@given(st.integers(0, 2**42), st.integers(1, 300), st.sampled_from(["month", "quarter", "year", "week", "day"]))
 def test_periods_follow_each_other(start: int, number: int, unit: str) -> None:
     """An end within one counts from the next, which is later than the end by an interval at the most."""
-    item = Item(amount=1, unit=unit, count=40)  # type: ignore[arg-type]
+    item = Item(amount=1, unit=unit, count=32 if unit == "day" else 20)  # type: ignore[arg-type]
     one, other = after(start, item, number - 1), after(start, item, number)
     assert one < other
     assert counts_from(other, item, Period(start)) == other
