@@ -36,6 +36,8 @@ from tenure.subscriptions.rules import Rules
 from tenure.warehouse.migrate import migrate
 from tests.loader.test_customers import APP, Loading, entry
 from tests.subscriptions.histories import SUBSCRIPTIONS, at
+from tests.subscriptions.stripe.webhooks import event as webhook_event
+from tests.subscriptions.stripe.webhooks import item, items, seconds, subscription, webhook
 from tests.warehouse.conftest import Engine
 
 IN_ROWS = "customer, rules, " + ", ".join(f"`{name}`" for name in COLUMNS if "." in name)
@@ -353,3 +355,52 @@ def test_a_payer_who_is_merged_with_one_who_left_pays_on(loading: Loading) -> No
     loading.link("b", "b", 2)
     loading.link("a", "a", 2)
     assert rows(loading) == before
+
+
+def stripe(number: int, body: dict[str, Any]) -> Entry:
+    return replace(entry(number, webhook_event(body)), dialect="stripe")
+
+
+def test_what_an_older_release_read_of_discounts_and_taxes_is_read_again(loading: Loading) -> None:
+    """One discount overwrote the other, a customer's was not read, and a tax counted as revenue."""
+    half, tenth = ({"id": name, "object": "discount", "start": seconds("2026-03-01"), "end": None, "customer": "cus_1",
+                    "coupon": {"id": name, "percent_off": off, "duration": "forever"}}
+                   for name, off in (("di_half", 50), ("di_tenth", 10)))  # fmt: skip
+    put = {"object": "event", "type": "customer.discount.created", "created": seconds("2026-03-02")}
+    rate = {"id": "txr_1", "object": "tax_rate", "percentage": 20, "inclusive": True}
+    taxed = items(item(unit_amount=1200))
+    loading.load([
+        stripe(1, webhook("2026-03-01", "created", items=taxed, default_tax_rates=[rate])),
+        stripe(2, put | {"id": "evt_2", "data": {"object": half | {"subscription": "sub_1"}}}),
+        stripe(3, put | {"id": "evt_3", "data": {"object": tenth | {"subscription": "sub_1"}}}),
+        stripe(4, webhook("2026-03-01", "created", id="evt_4", items=taxed) | {
+            "data": {"object": subscription(id="sub_2", items=taxed, default_tax_rates=[rate])}}),
+        stripe(5, {"id": "evt_5", "object": "event", "type": "customer.updated", "created": seconds("2026-03-05"),
+                   "data": {"object": {"id": "cus_1", "object": "customer", "discount": tenth}}}),
+    ])  # fmt: skip
+    (found,) = changes(loading).values()
+    (shown,) = loading.listed().items
+    assert shown.billing is not None
+    assert (shown.billing.mrr, shown.billing.subscriptions) == ("13.50", 2)
+    tenant = loading.warehouse.tenant(APP)
+    page = subscriptions(tenant, find_customer(tenant, loading.store, "cus_1"), Billing(Rules(), None, ""))
+    assert [(one.id, one.states[0].mrr, one.states[0].discounts, one.evidence_count) for one in page.items] == [
+        ("sub_1", "4.50", 2, 4), ("sub_2", "9.00", 1, 2)
+    ]  # fmt: skip
+    client = loading.warehouse.client
+    stored = "SELECT * FROM subscription_fact FINAL ORDER BY ALL"
+    now = client.query(stored).result_rows
+    facts = "ALTER TABLE subscription_fact UPDATE fact = replaceRegexpAll(fact, "
+    for pattern, older in (('"tax":"[0-9.]+","taxed":true', '"quantity":1'), ('"put_on":', '"discounts":'),
+                           ('"payer":"cus_1",', "")):  # fmt: skip
+        client.command(f"{facts}'{pattern}', '{older}') WHERE true SETTINGS mutations_sync = 1")
+    client.command("DELETE FROM subscription_fact WHERE subscription = ''")
+    client.command("ALTER TABLE ledger UPDATE rules = 'older' WHERE true SETTINGS mutations_sync = 1")
+    client.command("DELETE FROM schema_migration WHERE number > 1000000")
+    loading.start()
+    assert changes(loading) != {key("x"): found}
+    assert read_subscriptions_anew(client)
+    assert client.query(stored).result_rows == now
+    client.command("ALTER TABLE ledger UPDATE rules = 'older' WHERE true SETTINGS mutations_sync = 1")
+    loading.start()
+    assert list(changes(loading).values()) == [found]
