@@ -48,8 +48,13 @@ def read(body: dict[str, Any]) -> Reading:
     amounts = [_monthly(line, price, currency) for line, price in kept]
     known = [amount for amount in amounts if amount is not None]
     shortest = min((_months(price) or Fraction(1) for _, price in kept), default=Fraction(1))
+    if any(isinstance(each, str) for each in _discounts(about)):  # what it takes off is not said
+        return Reading(complete=False)
     total = _less(sum(known, Fraction(0)), about, currency, shortest, own_time(body))
-    return Reading(currency, max(total, Fraction(0)), len(known) == len(amounts))
+    taxes = {_tax(line, price, about) for line, price in kept} or {Fraction(0)}
+    assert len(taxes) == 1, "of several taxes the parts would have to be told apart"
+    (tax,) = taxes
+    return Reading(currency, max(total, Fraction(0)) / (1 + (tax or 0)), len(known) == len(amounts) and tax is not None)
 
 
 def _pays(about: dict[str, Any], now: int) -> bool:
@@ -116,16 +121,24 @@ def _tiered(price: dict[str, Any], quantity: int) -> Fraction | None:
     return None
 
 
+def _tax(line: dict[str, Any], price: dict[str, Any], about: dict[str, Any]) -> Fraction | None:
+    """The part of the net price that is tax within the price; None where there is one of which no rate is said."""
+    rates = line.get("tax_rates") or about.get("default_tax_rates") or []
+    if not rates and price.get("tax_behavior") == "inclusive":
+        return None
+    return sum((Fraction(str(rate["percentage"])) / 100 for rate in rates if rate["inclusive"]), Fraction(0))
+
+
 def _discounts(about: dict[str, Any]) -> list[Any]:
-    listed = about.get("discounts") or []
-    return listed if listed else [about["discount"]] if about.get("discount") else []
+    """Those of the whole subscription; ids where only these are sent."""
+    alone = about.get("discount")
+    listed = about.get("discounts") or ([alone] if alone else [])
+    return [alone if alone and each == alone.get("id") else each for each in listed]
 
 
 def _less(amount: Fraction, about: dict[str, Any], currency: str, months: Fraction, now: int) -> Fraction:
     """After the discounts of the whole subscription: one after the other, those of a single bill left out."""
     for discount in _discounts(about):
-        if not isinstance(discount, dict):
-            continue
         coupon = discount.get("coupon") or (discount.get("source") or {}).get("coupon") or {}
         if coupon["duration"] == "once" or not discount["start"] <= now < (discount["end"] or now + 1):
             continue
