@@ -165,6 +165,10 @@ def without(fields: Fields, name: str) -> dict[str, Any]:
 
 FOREIGN = {"currency": "eur", "currency_options": {"usd": {"unit_amount": 900}}}
 DISCOUNT = {"id": "di_1", "coupon": {"percent_off": 50, "duration": "forever"}, "start": seconds("2026-03-01")}
+LIMITED = DISCOUNT | {"coupon": {"percent_off": 50, "duration": "forever", "applies_to": {"products": ["prod_2"]}}}
+TWO = items(item(product="prod_1"), item(product="prod_2") | {"id": "si_2"})
+RATE = {"id": "txr_1", "object": "tax_rate", "percentage": 20, "inclusive": True}
+TAXED = items(item(tax_behavior="inclusive"))
 USE = item(recurring={"usage_type": "metered"}) | {"id": "si_2", "quantity": None}
 BILL = hooked(invoice(DAY, OLD, subscription="sub_1"))
 
@@ -175,6 +179,10 @@ def of_stripe(later: Callable[..., list[Fact]]) -> dict[str, Callable[[], Silenc
         "tiers": lambda: Silence(snapshot(BEFORE, **priced(**TIERS)), later(**priced(**NO_TIERS))),
         "currency_options": lambda: Silence(snapshot(BEFORE, **priced(**FOREIGN)), later(**priced(currency="eur"))),
         "discounts": lambda: Silence(snapshot(BEFORE, discounts=[DISCOUNT]), later(discounts=["di_1"])),
+        "applies_to": lambda: Silence(
+            snapshot(BEFORE, discounts=[LIMITED], items=TWO), later(discounts=[DISCOUNT], items=TWO)
+        ),
+        "tax_rates": lambda: Silence(snapshot(BEFORE, items=TAXED, default_tax_rates=[RATE]), later(items=TAXED)),
         "metered": lambda: Silence(
             snapshot(BEFORE, items=items(item(), USE)) + BILL, later(items=items(item(), USE), metadata={"a": "b"})
         ),
@@ -198,12 +206,13 @@ def webhook_without_items() -> list[Fact]:
 def of_statements(say: Callable[[str, Fields, int], list[Fact]]) -> dict[str, Callable[[], Silence]]:
     """The silences of statements: a field, or one of an item, that a later statement does not have."""
     full = said_of(3000, discounts=[{"percent": "50"}])
+    full["items"] = [full["items"][0] | {"tax_percent": 20}]
 
     def leaving(name: str) -> Callable[[], Silence]:
         part = without(full, name) if name in full else full | {"items": [without(full["items"][0], name)]}
         return lambda: Silence(say(BEFORE, full, 0), say(LATER, part, 9))
 
-    return {name: leaving(name) for name in ("status", "items", "currency", "discounts", "plan")}
+    return {name: leaving(name) for name in ("status", "items", "currency", "discounts", "plan", "tax_percent")}
 
 
 def said_by_post(day: str, said: Fields, received: int) -> list[Fact]:
@@ -222,8 +231,9 @@ def of_client(dialect: str, name: str, full: Fields) -> dict[str, Callable[[], S
 
 
 def leaving_columns(*names: str) -> Callable[[], Silence]:
-    part = {name: value for name, value in COLUMNS.items() if name not in names}
-    return lambda: Silence(row(BEFORE, COLUMNS), row(LATER, part, 9))
+    full = COLUMNS | {"tax_percent": "20"}
+    part = {name: value for name, value in full.items() if name not in names}
+    return lambda: Silence(row(BEFORE, full), row(LATER, part, 9))
 
 
 SOURCES = {
@@ -235,8 +245,8 @@ SOURCES = {
     "`POST /v1/subscriptions`": Source(posted_of, of_statements(said_by_post)),
     "`tenure import --subscriptions`": Source(
         row_of,
-        {name: leaving_columns(name) for name in ("status", "plan", "currency")}
-        | {"amount": leaving_columns("amount", "plan", "interval")},
+        {name: leaving_columns(name) for name in ("status", "plan", "currency", "tax_percent")}
+        | {"amount": leaving_columns("amount", "plan", "interval", "tax_percent")},
     ),
     "`subscription_updated`, tracked": Source(tracked_of, of_statements(tracked)),
     "Windback": Source(windback_of, of_client("windback", "subscription_renewed", MONEY)),
