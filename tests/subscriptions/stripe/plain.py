@@ -20,6 +20,8 @@ class Reading(NamedTuple):
     currency: str = ""
     amount: Fraction = Fraction(0)
     complete: bool = True
+    only_ids: bool = False
+    """Something is paid, less discounts of which only ids are sent."""
 
 
 def own_time(body: dict[str, Any]) -> int:
@@ -49,7 +51,7 @@ def read(body: dict[str, Any]) -> Reading:
     known = [amount for amount in amounts if amount is not None]
     shortest = min((_months(price) or Fraction(1) for _, price in kept), default=Fraction(1))
     if any(isinstance(each, str) for each in _discounts(about)):  # what it takes off is not said
-        return Reading(complete=False)
+        return Reading(complete=False, only_ids=sum(known, Fraction(0)) > 0)
     total = _less(sum(known, Fraction(0)), about, currency, shortest, own_time(body))
     taxes = {_tax(line, price, about) for line, price in kept} or {Fraction(0)}
     assert len(taxes) == 1, "of several taxes the parts would have to be told apart"

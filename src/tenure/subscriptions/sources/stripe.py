@@ -101,7 +101,7 @@ def facts(event: Event, received_at: int) -> Reading:
         if name in INVOICES:
             return _of_invoice(told, _invoice(event.properties))
         if name in _CUSTOMERS:
-            return stripe_discounts.of_customer(told, _customer(event.properties))
+            return stripe_discounts.of_customer(told, _customer(event.properties), is_new=name == "customer.created")
         subscription, is_whole = lenient.read(event.properties, Subscription, _LINES)
     except (msgspec.DecodeError, RecursionError):
         return NOTHING if name in INVOICES or name in _CUSTOMERS else Reading((), UNREADABLE)

@@ -75,9 +75,10 @@ def of_event(told: dict[str, Any], discount: Discount, name: str, properties: st
     return converted(told | {"discounts": [said]})
 
 
-def of_customer(told: dict[str, Any], customer: Customer) -> Reading:
-    """The discount of whom Stripe bills, or that there is none; nothing where that is not said."""
-    if customer.object != "customer" or customer.discount is UNSET:
+def of_customer(told: dict[str, Any], customer: Customer, *, is_new: bool = False) -> Reading:
+    """The discount of whom Stripe bills, or that there is none; nothing where that is not said. Nor of one who is new
+    and has none, as most are: who has no word of one has none."""
+    if customer.object != "customer" or customer.discount is UNSET or (is_new and customer.discount is None):
         return NOTHING
     said = [_said(customer.discount, None, "")] if customer.discount else []
     problem = None if all(map(_has_terms, said)) else UNEXPANDED_DISCOUNT
