@@ -1,5 +1,7 @@
-"""Subscriptions of every kind of price, quantity, discount and state, in the forms of public ones: product and plain
-reading agree. Public payloads have hardly a tier, a week or a package, so these are made."""
+"""Subscriptions of every kind of price, quantity, discount, tax and state: product and plain reading agree.
+
+Public payloads have hardly a tier, a week or a package, so these are made.
+"""
 
 from __future__ import annotations
 
@@ -86,6 +88,8 @@ def subscriptions(draw: st.DrawFn) -> dict[str, Any]:
     body = webhook(DAY, currency=currency, items=items(*lines), status=draw(st.sampled_from(STATUSES + ["active"] * 9)))
     about = body["data"]["object"]
     about["discounts"] = draw(st.lists(discounts(currency), max_size=2, unique_by=lambda each: str(each["id"])))
+    rates = st.fixed_dictionaries({"percentage": st.sampled_from([7, 19.6, 20]), "inclusive": st.booleans()})
+    about["default_tax_rates"] = draw(st.lists(rates, max_size=2))
     behavior = draw(st.sampled_from([None] * 5 + ["void", "mark_uncollectible", "keep_as_draft"]))
     about["pause_collection"] = behavior and {"behavior": behavior, "resumes_at": seconds("2026-04-01")}
     if "plan" in lines[0] and draw(st.booleans()):
