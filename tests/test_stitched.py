@@ -85,7 +85,7 @@ def lives(server: Server, fake: LocalStripe, live: Keys) -> Lives:
         past = {"created": noon(FIRST, 10), "start_date": noon(FIRST, 10), "current_period_start": noon(FIRST, 10)}
         unsent.append(
             {"id": f"evt_{len(unsent)}", "object": "event", "api_version": "2017-08-15", "created": at,
-             "livemode": False, "type": f"customer.subscription.{kind}", "data": {"object": about | past | more}}
+             "livemode": True, "type": f"customer.subscription.{kind}", "data": {"object": about | past | more}}
         )  # fmt: skip
 
     bought = api.create(params={"customer": acme, "items": [{"plan": "basic"}]}).id

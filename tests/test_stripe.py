@@ -61,7 +61,7 @@ def body_of(kind: str, about: dict[str, Any]) -> bytes:
     """An event of Stripe's, each a second after the one before."""
     number = next(numbers)
     event = {"id": f"evt_{number}", "object": "event", "api_version": "2017-08-15", "created": number}
-    return json.dumps(event | {"livemode": False, "type": kind, "data": {"object": about}}).encode()
+    return json.dumps(event | {"livemode": True, "type": kind, "data": {"object": about}}).encode()
 
 
 def sign(body: bytes, secret: str = SECRET, at: int | None = None) -> dict[str, str]:

@@ -49,7 +49,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     schema = _schema(warehouse)
     yield schema
     if schema.holds and control.holds:
-        for app in store.apps():
+        for app in store.all_apps():
             yield _books(settings, store, warehouse, app)
 
 

@@ -147,3 +147,5 @@ class Decoded(msgspec.Struct, kw_only=True):
     """Signatures of elements, at most one for each index."""
     churn_event_id: str | None = None
     """The churn event that the request is about; checked against the app."""
+    modes: dict[int, str] = {}
+    """By index: the mode (`tenure.mode`) of each element that is not live."""

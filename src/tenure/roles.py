@@ -131,7 +131,10 @@ def _migrate(warehouse: Warehouse, store: Store) -> bool:
     from tenure.warehouse.migrate import migrate
 
     try:
-        steps = {**STEPS, former_addresses.NUMBER: former_addresses.step(store.links, {app.id for app in store.apps()})}
+        steps = {
+            **STEPS,
+            former_addresses.NUMBER: former_addresses.step(store.links, {app.id for app in store.all_apps()}),
+        }
         applied = migrate(warehouse.client, steps, os.sync if warehouse.is_embedded else lambda: None)
         if read_subscriptions_anew(warehouse.client):
             log.info("read again what events say of subscriptions")

@@ -141,6 +141,7 @@ QUIET = {
     "erasures.extend": "a part of an erasure",
     "erasures.unlink": "a part of an erasure",
     "erasures.with_links": "a part of an erasure",
+    "add_mode_apps": "nobody did it: data of another mode came",
     "erasures.follow_clock": "nobody did it but the clock",
     "repairs.begin": "a part of a repair, whose request is recorded",
     "repairs.count": "a part of a repair",

@@ -13,9 +13,10 @@ from tenure.commands.common import Data, Json, open_store, print_json, say
 from tenure.control.erasures import DONE
 from tenure.control.store import Store
 from tenure.customers.customer import spelled
-from tenure.customers.erasure import Requested, request_erasure, requested
+from tenure.customers.erasure import Requested, other_modes, request_erasure, requested
 from tenure.delivery import Running
-from tenure.errors import Conflict, Unavailable
+from tenure.errors import BadRequest, Conflict, Unavailable
+from tenure.mode import LIVE, MODES, app_of
 from tenure.settings import Settings
 from tenure.stop_signals import interrupt_on_stop
 from tenure.warehouse.client import Warehouse
@@ -30,6 +31,7 @@ def erase_command(
     confirm: Annotated[
         str | None, typer.Option(metavar="DIGEST", help="Of the list of what goes, where several ids would.")
     ] = None,
+    mode: Annotated[str, typer.Option(help=f"Of which data: {', '.join(MODES)}.")] = LIVE,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -40,7 +42,11 @@ def erase_command(
     an erasure is asked for again.
     """
     store = open_store(data)
-    app_id = store.app(app).id
+    if mode not in MODES:
+        raise BadRequest(f"--mode must be one of {', '.join(MODES)}")
+    app_id = app_of(store.app(app).id, mode)
+    if mode != LIVE:
+        store.add_mode_apps({app_id})
     settings = Settings.load({"data": data})
     settings = settings.model_copy(update={"log_level": "error"})
     logs.configure(settings, "erase")
@@ -68,12 +74,12 @@ def _erase(
             if time.monotonic() > deadline:
                 raise
         time.sleep(POLL_SECONDS)
-    canonical = asked.identifiers[0]
+    canonical, also_in = asked.identifiers[0], other_modes(Warehouse(settings), store, asked)
     while asked.phase != DONE:
         running.tend()
         time.sleep(POLL_SECONDS)
         asked = store.erasures.find(app_id, asked.id)
-    return requested(asked, canonical)
+    return requested(asked, canonical, also_in)
 
 
 def _print_list(error: Conflict, json: bool) -> None:
@@ -93,6 +99,8 @@ def _print(done: Requested, json: bool) -> None:
         print_json(msgspec.to_builtins(done))
         return
     say(f"erased: {spelled(done.canonical)}, {done.identifiers} identifiers, erasure {done.id}")
+    for mode in done.also_in:
+        say(f"  the {mode} mode keeps something under the same identifiers; erase it with --mode {mode}")
     for phase, at in done.reached.items():
         say(f"  {phase:10}{at}")
     for store, tables in done.removed.items():

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, select
 
 from tenure.control.audit import record
 from tenure.control.database import writing
-from tenure.control.tables import billing, rate
+from tenure.control.tables import billing, rate, settings_of
 from tenure.subscriptions import FOLDING, declared
 from tenure.subscriptions.currency import Rate, Rates
 from tenure.subscriptions.rules import Rules
@@ -37,9 +37,12 @@ class Billings:
         self._last: dict[str, Billing] = {}
 
     def of(self, app_id: str) -> Billing:
-        """How an app counts now: the defaults, unless it said otherwise. Cheap as long as that stays the same."""
+        """How an app counts now, in each of its modes: the defaults, unless it said otherwise. Cheap as long as that
+        stays the same."""
         with self._engine.begin() as db:
-            stamp = db.execute(select(billing.c.stamp).where(billing.c.app_id == app_id)).scalar_one_or_none()
+            stamp = db.execute(
+                select(billing.c.stamp).where(billing.c.app_id == settings_of(app_id))
+            ).scalar_one_or_none()
             if stamp is None:
                 return DEFAULT
             found = self._last.get(app_id)
@@ -51,13 +54,14 @@ class Billings:
         """Count so from now on, and for all days before."""
         stamp = _stamp(rules, rates)
         currency = None if rates is None else rates.base
-        rows = [
-            {"app_id": app_id, "currency": of, "day": each.day, "rate": str(each.rate)} for of, each in _flat(rates)
-        ]
         with self._writer.begin() as db:
+            app_id = db.execute(select(settings_of(app_id))).scalar_one() or app_id
             db.execute(billing.delete().where(billing.c.app_id == app_id))
             db.execute(rate.delete().where(rate.c.app_id == app_id))
             db.execute(billing.insert().values(app_id=app_id, rules=_switched(rules), currency=currency, stamp=stamp))
+            rows = [
+                {"app_id": app_id, "currency": of, "day": each.day, "rate": str(each.rate)} for of, each in _flat(rates)
+            ]
             if rows:
                 db.execute(rate.insert(), rows)
             switches = msgspec.json.decode(_switched(rules))
@@ -66,11 +70,11 @@ class Billings:
 
 
 def _read(db: Connection, app_id: str) -> Billing:
-    row = db.execute(select(billing).where(billing.c.app_id == app_id)).one()
+    row = db.execute(select(billing).where(billing.c.app_id == settings_of(app_id))).one()
     rules = msgspec.json.decode(row.rules, type=Rules)
     if row.currency is None:
         return Billing(rules, None, _versioned(row.stamp))
-    rows = db.execute(select(rate.c.currency, rate.c.day, rate.c.rate).where(rate.c.app_id == app_id))
+    rows = db.execute(select(rate.c.currency, rate.c.day, rate.c.rate).where(rate.c.app_id == settings_of(app_id)))
     rates = declared.rates(row.currency, ((of, Rate(day, Decimal(worth))) for of, day, worth in rows))
     return Billing(rules, rates, _versioned(row.stamp))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import msgspec
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, func, select
 
 from tenure.control.audit import difference, record
 from tenure.control.database import writing
-from tenure.control.tables import health_settings
+from tenure.control.tables import app, health_settings, settings_of
 from tenure.control.unchanged import Unchanged
 from tenure.health.settings import HealthSettings
 
@@ -28,18 +28,21 @@ class HealthBook:
             return _of(db, app_id)
 
     def every(self) -> Mapping[str, HealthSettings]:
-        """The settings of each app that said something, by its id. Costs next to nothing while nothing changes."""
+        """The settings of each app that said something, and of its other modes, by the id. Costs next to nothing while
+        nothing changes."""
         return self._unchanged.answer("every", None, self._every)
 
     def _every(self) -> dict[str, HealthSettings]:
         columns = health_settings.c
         with self._engine.begin() as db:
-            rows = db.execute(select(columns.app_id, columns.settings)).all()
-        return {app: msgspec.json.decode(text, type=HealthSettings) for app, text in rows}
+            whose = columns.app_id == func.coalesce(app.c.live_app_id, app.c.id)
+            rows = db.execute(select(app.c.id, columns.settings).join(app, whose)).all()
+        return {app_id: msgspec.json.decode(text, type=HealthSettings) for app_id, text in rows}
 
     def change(self, app_id: str, change: Callable[[HealthSettings], HealthSettings]) -> HealthSettings:
         """Make an app's settings into others, at once and alone; returns the new ones."""
         with self._writer.begin() as db:
+            app_id = db.execute(select(settings_of(app_id))).scalar_one() or app_id
             was = _of(db, app_id)
             settings = change(was)
             db.execute(health_settings.delete().where(health_settings.c.app_id == app_id))
@@ -55,5 +58,5 @@ class HealthBook:
 
 def _of(db: Connection, app_id: str) -> HealthSettings:
     columns = health_settings.c
-    text = db.execute(select(columns.settings).where(columns.app_id == app_id)).scalar()
+    text = db.execute(select(columns.settings).where(columns.app_id == settings_of(app_id))).scalar()
     return HealthSettings() if text is None else msgspec.json.decode(text, type=HealthSettings)

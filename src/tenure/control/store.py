@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, or_, select, update
@@ -31,9 +31,13 @@ from tenure.control.signing import signing_state
 from tenure.control.stripe_secrets import StripeSecrets
 from tenure.control.tables import api_key, app, app_origin, rate_limit
 from tenure.errors import NotFound, TenureError
+from tenure.mode import APART, LIVE, MODES, app_of
 
 MAX_NAME = 200
 """Characters of an app's name."""
+
+
+_APP = (app.c.id, app.c.name, app.c.mode, app.c.live_app_id)
 
 
 class App(NamedTuple):
@@ -41,6 +45,15 @@ class App(NamedTuple):
 
     id: str
     name: str
+    mode: str = LIVE
+    """Of what it keeps: see `tenure.mode`."""
+    live: str | None = None
+    """The id of the app whose data of that mode it keeps; None for live data."""
+
+    @property
+    def of(self) -> str:
+        """The id of the app that people know: it has the keys, the rules and the names."""
+        return self.live or self.id
 
 
 class KeyRow(NamedTuple):
@@ -102,19 +115,44 @@ class Store:
                 return
             _check_name(db, name)
             db.execute(update(app).where(app.c.id == app_id).values(name=name))
+            for mode in APART:
+                renamed = update(app).where(app.c.live_app_id == app_id, app.c.mode == mode)
+                db.execute(renamed.values(name=_name_of_mode(name, mode)))
             record(db, "app.rename", app_id, name, was=was)
 
     def apps(self) -> list[App]:
-        """All apps, oldest first."""
+        """All apps that people know, oldest first; not those that keep their other modes."""
+        return [one for one in self.all_apps() if one.live is None]
+
+    def all_apps(self) -> list[App]:
+        """All apps, oldest first, with those that keep another mode than live."""
         with self._engine.begin() as db:
-            return [App(*row) for row in db.execute(select(app.c.id, app.c.name).order_by(app.c.created_at, app.c.id))]
+            return [App(*row) for row in db.execute(select(*_APP).order_by(app.c.created_at, app.c.id))]
+
+    def siblings(self, app_id: str) -> list[App]:
+        """The apps that keep the other modes of an app, as far as there is data of them; live first."""
+        every = {one.id: one for one in self.all_apps()}
+        live = every[app_id].of
+        found = [one for one in every.values() if one.of == live and one.id != app_id]
+        return sorted(found, key=lambda one: MODES.index(one.mode))
+
+    def add_mode_apps(self, ids: Collection[str]) -> None:
+        """Make those of these apps that keep another mode of an app and are not there yet."""
+        with self._writer.begin() as db:
+            there = {row.id: row for row in db.execute(select(*_APP, app.c.created_at))}
+            for live in [row for row in there.values() if row.live_app_id is None]:
+                for mode in APART:
+                    made = app_of(live.id, mode)
+                    if made in ids and made not in there:
+                        name = _name_of_mode(live.name, mode)
+                        db.execute(app.insert().values(id=made, name=name, created_at=_now(), mode=mode,
+                                                       live_app_id=live.id, changed=next_revision(db)))  # fmt: skip
 
     def app(self, name_or_id: str) -> App:
         """An app by its id or its name; raises NotFound."""
         with self._engine.begin() as db:
-            found = db.execute(
-                select(app.c.id, app.c.name).where(or_(app.c.id == name_or_id, app.c.name == name_or_id))
-            ).first()
+            matches = or_(app.c.id == name_or_id, app.c.name == name_or_id)
+            found = db.execute(select(*_APP).where(matches).order_by(app.c.live_app_id.is_not(None))).first()
         if found is None:
             raise NotFound(f"there is no app {name_or_id!r}; `tenure app list` shows all")
         return App(*found)
@@ -266,6 +304,11 @@ class Store:
             for app_id, state in db.execute(query):
                 states[app_id] += (state,)
         return dict(states)
+
+
+def _name_of_mode(name: str, mode: str) -> str:
+    ending = f" ({mode})"
+    return name[: MAX_NAME - len(ending)] + ending
 
 
 def _check_name(db: Connection, name: str) -> None:

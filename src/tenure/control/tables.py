@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -13,11 +15,14 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    ScalarSelect,
     String,
     Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
+    func,
+    select,
 )
 
 metadata = MetaData(
@@ -52,7 +57,15 @@ app = Table(
     Column("name", String(200), nullable=False),
     Column("created_at", BigInteger, nullable=False),  # milliseconds since 1970 UTC, here and below
     Column("changed", Integer, nullable=False, server_default="0"),  # see `Store.revision`
+    Column("mode", String(16), nullable=False, server_default="live"),  # see `tenure.mode`
+    Column("live_app_id", String(64)),  # of an app that keeps another mode: whose
 )
+
+
+def settings_of(app_id: str) -> ScalarSelect[Any]:
+    """The app whose settings count for an app: its own, or those of the app whose other mode it keeps."""
+    return select(func.coalesce(app.c.live_app_id, app.c.id)).where(app.c.id == app_id).scalar_subquery()
+
 
 app_origin = Table(  # an app without any takes every origin
     "app_origin",

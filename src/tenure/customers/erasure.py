@@ -68,6 +68,8 @@ class Requested(Certificate):
 
     canonical: Identifier
     """The customer's strongest identifier."""
+    also_in: list[str] = []
+    """Other modes in which something is kept under the same identifiers: that is not erased."""
 
 
 def certificate(asked: Erasure) -> Certificate:
@@ -75,9 +77,19 @@ def certificate(asked: Erasure) -> Certificate:
     return Certificate(**_told(asked))
 
 
-def requested(asked: Erasure, canonical: Identifier) -> Requested:
+def requested(asked: Erasure, canonical: Identifier, also_in: list[str]) -> Requested:
     """The same for whoever asked for it."""
-    return Requested(**_told(asked), canonical=canonical)
+    return Requested(**_told(asked), canonical=canonical, also_in=also_in)
+
+
+def other_modes(warehouse: Warehouse, store: Store, asked: Erasure) -> list[str]:
+    """The other modes in which something is kept under the identifiers that an erasure names. Raises Unavailable."""
+    found = []
+    for other in store.siblings(asked.app):
+        tenant = warehouse.tenant(other.id, store.erasures.hidden(other.id))
+        if with_rows(tenant, asked.identifiers):
+            found.append(other.mode)
+    return found
 
 
 def _told(asked: Erasure) -> dict[str, Any]:

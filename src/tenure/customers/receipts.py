@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ import msgspec
 
 from tenure import entry as entries
 from tenure.control.erasures import Erasures
+from tenure.control.store import Store
 from tenure.entry import Entry
 from tenure.errors import NotFound
 from tenure.identity import event_ids
 from tenure.journal import readers
 from tenure.loader.tombstones import Tombstones, keys_of
+from tenure.mode import LIVE, MODES, app_of
 from tenure.receipt import is_receipt
-from tenure.warehouse.client import Tenant
+from tenure.warehouse.client import Tenant, Warehouse
 from tenure.warehouse.first_copies import Standing, standing
 from tenure.wire.times import rfc3339
 
@@ -39,6 +42,8 @@ class Element(msgspec.Struct, omit_defaults=True):
     field: str | None = None
     message: str | None = None
     replay: str | None = None
+    mode: str = LIVE
+    """See `tenure.mode`."""
 
 
 class Receipt(msgspec.Struct, omit_defaults=True):
@@ -86,15 +91,32 @@ def find_receipt(tenant: Tenant, erased: Erasures, journals: Path, receipt: str)
     return found
 
 
+def find_receipt_of_all_modes(warehouse: Warehouse, store: Store, journals: Path, app: str, receipt: str) -> Receipt:
+    """The same, with the elements that are not live. Raises NotFound and Unavailable."""
+    found = []
+    for mode in MODES:
+        part = app_of(app, mode)
+        with suppress(NotFound):
+            tenant = warehouse.tenant(part, store.erasures.hidden(part))
+            found.append(find_receipt(tenant, store.erasures, journals, receipt))
+            for element in found[-1].elements:
+                element.mode = mode
+    if not found:
+        raise NotFound("no request of this app has that receipt", code="unknown_receipt")
+    elements = [element for part in found for element in part.elements]
+    elements.sort(key=lambda element: -1 if element.index is None else element.index)
+    return msgspec.structs.replace(found[0], elements=elements)
+
+
 def _in_journal(app: str, erased: Erasures, journals: Path, receipt: str) -> Receipt | None:
     for reader in readers(journals):
         try:
-            row = reader.find(receipt)
+            found = reader.find(receipt)
         finally:
             reader.close()
-        if row is not None and row.intact:
-            entry = entries.decode(row.payload)
-            return _pending(entry, erased) if entry.app == app else None
+        for entry in (entries.decode(row.payload) for row in found if row.intact):
+            if entry.app == app:
+                return _pending(entry, erased)
     return None
 
 

@@ -22,7 +22,8 @@ from tenure.importer.presets import PRESETS, Said, recognized, within
 from tenure.importer.row import Layout, Row
 from tenure.importer.time_cells import time_parser
 from tenure.importer.values import number_or_text
-from tenure.wire import attributes, codes, fields, times
+from tenure.mode import LIVE
+from tenure.wire import attributes, codes, fields, native, times
 from tenure.wire.dialect import MAX_BYTES
 from tenure.wire.json import canonical, parse
 
@@ -36,9 +37,11 @@ ALIASES = {
     "anonymous_id": ("anonymousid",),
     "user_id": ("userid",),
     "message_id": ("messageid", "insertid"),
+    "mode": (),
 }
 """For each field the column names that give it, likeliest first, as `_plain_name` writes them. None
-gives the message id that need not be unique: an `event_id` may count for each device."""
+gives the message id that need not be unique: an `event_id` may count for each device. A column `mode` may be of
+anything."""
 
 PROPERTIES, CONTEXT, TRAITS = "properties", "context", "traits"
 _CONTAINERS: Final = {"properties": PROPERTIES, "eventproperties": PROPERTIES, "context": CONTEXT, "traits": TRAITS}
@@ -80,6 +83,8 @@ class Taken(NamedTuple):
     event: Event | None = None
     identify: Identify | None = None
     refusal: Refusal | None = None
+    mode: str = LIVE
+    """See `tenure.mode`."""
     as_before: Event | None = None
     """What the content of a row without a message id is told by: the event that releases before presets made of it, so
     that a file that was imported by one of them is recognized."""
@@ -184,6 +189,7 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     def _take(self, values: Mapping[str, object], index: int) -> Taken:
         said = self._said(values)
         given = said.fields
+        mode = native.mode(given.get("mode"))
         moment = self._moment(given.get("occurred_at"))
         ids: dict[str, Any] = {kind: _identifier(given.get(kind), kind) for kind in _IDS}
         email = fields.email(given.get("email"), "email")
@@ -208,9 +214,9 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
         if event is None and identify is None:
             raise fields.missing("name", "traits")
         if ids["message_id"] is not None or (event is not None and said.is_flat):
-            return Taken(event, identify, as_before=event)
+            return Taken(event, identify, mode=mode, as_before=event)
         as_before = Event(name=name or "", occurred_at=moment.ms, properties=self._rest(values), **who)
-        return Taken(event, identify, as_before=as_before)
+        return Taken(event, identify, mode=mode, as_before=as_before)
 
     def _said(self, values: Mapping[str, object]) -> Said:
         """What a row says, by the preset or by its columns, and then by `--map` and `--set`."""

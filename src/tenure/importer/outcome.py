@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tenure.delivery import Delivery
 from tenure.errors import Unavailable
 from tenure.importer.state import State
+from tenure.mode import MODES, app_of
 from tenure.settings import Settings
 from tenure.warehouse.client import Tenant, Warehouse
 
@@ -69,7 +71,8 @@ def outcome(settings: Settings, app: str, state: State, delivery: Delivery) -> O
     for attempt in range(1, ATTEMPTS + 1):
         delivery.tend()
         try:
-            return _outcome(Warehouse(settings).tenant(app), state)
+            warehouse = Warehouse(settings)
+            return _outcome([warehouse.tenant(app_of(app, mode)) for mode in MODES], state)
         except Unavailable:  # the engine, or the server that had it, may have stopped this very moment
             if attempt == ATTEMPTS:
                 raise
@@ -77,18 +80,19 @@ def outcome(settings: Settings, app: str, state: State, delivery: Delivery) -> O
     raise AssertionError("the last attempt returns or raises")
 
 
-def _outcome(tenant: Tenant, state: State) -> Outcome:
+def _outcome(tenants: Sequence[Tenant], state: State) -> Outcome:
     receipts = {
         "first": bytes.fromhex(state.receipt(0)),
         "last": bytes.fromhex(state.receipt(state.counts.entries - 1)),
     }
     slices = [{**receipts, "from": start, "through": end} for start, end in _SLICES]
-    stored = sum(tenant.rows(_STORED, parameters)[0][0] for parameters in slices)
+    questions = [(tenant, parameters) for tenant in tenants for parameters in slices]
+    stored = sum(tenant.rows(_STORED, parameters)[0][0] for tenant, parameters in questions)
     if stored == state.counts.events:
         return Outcome(stored, [], 0)
     found: list[Conflict] = []
     conflicting = 0
-    for parameters in slices:
+    for tenant, parameters in questions:
         rows = tenant.rows(_CONFLICTS, {**parameters, "examples": EXAMPLES})
         found += [Conflict(row[0].hex(), row[1], row[2].hex(), row[3]) for row in rows]
         conflicting += rows[0][4] if rows else 0

@@ -17,6 +17,7 @@ from tenure.identity import placeholders
 from tenure.importer.mapping import FieldMapping, Taken
 from tenure.importer.row import Damaged, Source
 from tenure.importer.state import Counts, State
+from tenure.mode import MODES, app_of
 
 ENTRY_ROWS = 2_000
 ENTRY_CHARACTERS = 1024 * 1024
@@ -77,12 +78,12 @@ class Import:
                 rows.append(taken)
                 size += sum(map(_size, taken.items))
                 if len(rows) == ENTRY_ROWS or size >= ENTRY_CHARACTERS:
-                    yield self._entry(rows)
+                    yield from self._entries_of(rows)
                     rows, size = [], 0
         except Damaged as damage:
             self._damage = damage
         if rows:
-            yield self._entry(rows)
+            yield from self._entries_of(rows)
 
     def _identified(self, taken: Taken) -> Taken:
         said = taken.as_before
@@ -92,12 +93,21 @@ class Import:
         ordinal = self._state.ordinal(said.occurred_at, content)
         return taken.with_message_id(message_id(content, ordinal))
 
-    def _entry(self, rows: list[Taken]) -> Record:
+    def _entries_of(self, rows: list[Taken]) -> list[Record]:
+        """The entries of some rows: one for each mode that they are of."""
         counts = self._state.counts
-        receipt = self._state.receipt(counts.entries)
+        before = counts.rows
+        count(counts, rows, self._watch)
+        self._watch.reading(counts.rows, self._source.fraction)
+        of_mode = {mode: [taken for taken in rows if taken.mode == mode] for mode in MODES}
+        return [self._entry(mode, some, before) for mode, some in of_mode.items() if some]
+
+    def _entry(self, mode: str, rows: list[Taken], before: int) -> Record:
+        """The entry of some rows of one mode, which are among those that come after `before` rows."""
+        counts = self._state.counts
         entry = Entry(
-            app=self._app,
-            receipt=receipt,
+            app=app_of(self._app, mode),
+            receipt=self._state.receipt(counts.entries),
             received_at=self._state.received_at,
             dialect=self._mapping.DIALECT,
             verified=True,
@@ -106,10 +116,8 @@ class Import:
             identifies=[taken.identify for taken in rows if taken.identify is not None],
             refusals=[taken.refusal for taken in rows if taken.refusal is not None],
         )
-        self._state.note_rows(counts.entries, counts.rows)
+        self._state.note_rows(counts.entries, before)
         counts.entries += 1
-        count(counts, rows, self._watch)
-        self._watch.reading(counts.rows, self._source.fraction)
         return entry_format.record(entry)
 
 

@@ -22,7 +22,7 @@ from tenure.importer.values import number_or_text, time_text
 from tenure.subscriptions import statement
 from tenure.subscriptions.sources import reading
 from tenure.subscriptions.sources.reading import Problem
-from tenure.wire import codes, fields, subscriptions, times
+from tenure.wire import codes, fields, native, subscriptions, times
 
 _ITEM: Final = ("plan", "amount", "quantity", "interval", "interval_count", "kind", "tax_percent", "tax_inclusive")
 _WHOLE: Final = ("amount", "quantity", "interval_count", "sequence")
@@ -38,7 +38,7 @@ class StatementMapping(FieldMapping, frozen=True, kw_only=True):
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = (
         {name: (name.replace("_", ""),) for name in _NAMES}
-        | {name: aliases for name, aliases in mapping.ALIASES.items() if name in (*KINDS, "message_id")}
+        | {name: aliases for name, aliases in mapping.ALIASES.items() if name in (*KINDS, "message_id", "mode")}
         | {
             "subscription": ("subscriptionid", "subscription"),
             "effective_at": ("effectiveat", "occurredat", "timestamp", "asof"),
@@ -56,11 +56,12 @@ class StatementMapping(FieldMapping, frozen=True, kw_only=True):
     def _take(self, values: Mapping[str, object], index: int) -> Taken:
         columns = self.columns | self._late_columns(values)
         given = {field: values[column] for field, column in columns.items() if column in values}
-        found = subscriptions.event(self._element(given | self.constants), index)
+        element = self._element(given | self.constants)
+        found = subscriptions.event(element, index)
         if found.occurred_at is None:
             raise fields.missing("effective_at")
         event = self.lines.whole(msgspec.structs.replace(found, context=self._rest(values)))
-        return Taken(event, as_before=event)
+        return Taken(event, mode=native.mode_of(element), as_before=event)
 
     def _element(self, given: Mapping[str, object]) -> dict[str, object]:
         """The element that a row is."""

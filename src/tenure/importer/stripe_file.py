@@ -75,7 +75,7 @@ class StripeMapping(FieldMapping, frozen=True, kw_only=True):
         said = values.pop(TAKEN_AT, None)
         taken_at = said * 1_000 if type(said) is int else self.taken_at
         event = stripe.taken(stripe.event_of(values, index), taken_at)
-        return Taken(event, as_before=event)
+        return Taken(event, mode=stripe.mode_of(values), as_before=event)
 
 
 class StripeFile:

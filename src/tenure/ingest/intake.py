@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from tenure import clock
+from tenure import clock, mode
 from tenure import entry as entries
 from tenure.churn_event import is_churn_event_id
 from tenure.control.keys import Key
@@ -96,13 +96,18 @@ class Intake:
             order=clock.now(),
             key=key.id,
         )
-        known = await self.memory.known(kept) if operation.asks_what_is_known else {}
-        await self.journal.append(entries.record(kept))
+        parts = mode.parts(kept, decoded.modes)
+        known: dict[int, str] = {}
         if operation.asks_what_is_known:
-            self.memory.remember(kept)
+            for part in parts:
+                known |= await self.memory.known(part)
+        await self.journal.append(*(entries.record(part) for part in parts))
+        if operation.asks_what_is_known:
+            for part in parts:
+                self.memory.remember(part)
         self.skew.note(kept)
         self._count(operation.dialect, decoded)
-        return Taken(kept, known, unproven)
+        return Taken(kept, known, unproven, decoded.modes)
 
     async def keep_refusal(self, operation: Operation, key: Key, error: Refused, receipt: str) -> None:
         """Put a request that was refused as a whole on record, so that its receipt can tell why.

@@ -30,14 +30,14 @@ class GroupCommit:
     def __init__(self, journal: Journal, acknowledged: Acknowledged = nothing_known) -> None:
         self.journal = journal
         self._acknowledged = acknowledged
-        self._waiting: list[tuple[Record, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[tuple[Record, ...], asyncio.Future[None]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def append(self, record: Record) -> None:
-        """Returns when the request is on disk. Raises Unavailable as `Journal.append`."""
+    async def append(self, *records: Record) -> None:
+        """Returns when all records of a request are on disk. Raises Unavailable as `Journal.append`; none is then."""
         loop = self._loop = self._loop or asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((record, done))
+        self._waiting.append((records, done))
         if len(self._waiting) == 1:
             loop.call_soon(self.commit)  # after what else is ready now, which may append too
         await done
@@ -50,7 +50,7 @@ class GroupCommit:
         started = time.perf_counter()
         error: Exception | None = None
         try:
-            self.journal.append([record for record, _ in group])
+            self.journal.append([record for records, _ in group for record in records])
         except Exception as caught:
             error = caught
             self.replace_abandoned()

@@ -70,15 +70,10 @@ class JournalReader:
         cursor.close()
         return rows
 
-    def find(self, receipt: str) -> Row | None:
-        """The request with this receipt, if it is in the journal still."""
-        found = self._db.execute(
-            "SELECT position, receipt, payload, checksum FROM entry WHERE receipt = ?", (receipt,)
-        ).fetchone()
-        if found is None:
-            return None
-        position, receipt, payload, checksum = found
-        return Row(position, receipt, payload, zlib.crc32(payload) == checksum)
+    def find(self, receipt: str) -> list[Row]:
+        """The entries with this receipt that are in the journal still: one for each mode that the request is of."""
+        found = self._db.execute("SELECT position, receipt, payload, checksum FROM entry WHERE receipt = ?", (receipt,))
+        return [Row(at, name, payload, zlib.crc32(payload) == checksum) for at, name, payload, checksum in found]
 
     def pending(self, loaded: int) -> tuple[int, int]:
         """(requests, bytes) that wait to be loaded.

@@ -64,7 +64,7 @@ class Bookkeeping:
         for aside in counted_aside(self._directory):  # whoever wrote it may have died before it could
             self._store.received.write(aside, node_of(self._directory))
         now = expected(self._directory, self._store.received)
-        for app in self._store.apps():
+        for app in self._store.all_apps():
             elements = sum(counts.elements for (name, _), counts in now.loaded.items() if name == app.id)
             if elements <= SMALL or self._round % 30 == 0:
                 self._check_app(app.id, now)

@@ -116,6 +116,8 @@ class Loader:
         self._has_counted_before = self._has_filled_in = False
         self._tombstones = NOTHING_ERASED
         self._erasures = 0
+        self._apps: set[str] = set()
+        """Of which the control database knows."""
         self._blocks = BlockLoader(warehouse, customers, self._volumes)
         self._repeats = bool(self._loaded.plan) or is_unsure
         """Whether something of the planned block may be in the warehouse already."""
@@ -229,6 +231,7 @@ class Loader:
             self._is_unsure = False
             return 0
         taken = [self._with_key(entry) for row in found if (entry := row.entry) is not None]
+        self._add_mode_apps(taken)
         tombstones, known = self._look_up(taken)
         block = rows.block(taken, tombstones, known)
         self._repeats = self._repeats or self._blocks.has_inserted
@@ -253,6 +256,13 @@ class Loader:
         size = sum(row.bytes for row in found)
         return min(1.0, max((len(block.arrivals) + len(block.facts)) / self._block_rows, size / BLOCK_BYTES, 1e-9))
 
+    def _add_mode_apps(self, taken: list[Entry]) -> None:
+        """Have the control database know whose data the apps of these entries keep: links name them."""
+        unknown = {entry.app for entry in taken} - self._apps
+        if unknown:
+            self._store.add_mode_apps(unknown)
+            self._apps |= unknown
+
     def pending(self) -> int:
         """Requests in the journals that wait to be loaded."""
         return sum(self._sources.pending(reader, self._position(reader)) for reader in self._sources.readers())
@@ -261,7 +271,7 @@ class Loader:
         """The next entries of every journal, as many as make a block, and their plan made durable."""
         (self._directory / AWAITED).unlink(missing_ok=True)
         if not self._has_counted_before:
-            apps = [app.id for app in self._store.apps()]
+            apps = [app.id for app in self._store.all_apps()]
             count_before(self._warehouse.client, self._directory, self._store.received, apps)
             self._has_counted_before = True
         plan: Plan = {}

@@ -79,7 +79,7 @@ def add_audit(site: FastAPI) -> None:
         found = store.audit.entries(app or None, actor=actor or None, action=action or None, cursor=cursor or None,
                                     limit=ROWS)  # fmt: skip
         rows = [(entry, list(told(entry.details))) for entry in found.items]
-        apps = store.apps()
+        apps = store.all_apps()
         shown: dict[str, Any] = {
             "rows": rows,
             "apps": apps,

@@ -16,7 +16,7 @@ def add_home(site: FastAPI) -> None:
 
     @site.get("/")
     def home(request: Request, visitor: SignedIn) -> Response:
-        apps = [app.id for app in store.apps()]
+        apps = [app.id for app in store.all_apps()]
         if not apps:
             return RedirectResponse("/start", 303)
         last = request.cookies.get(APP_COOKIE)

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from tenure.control.store import App, Store
 from tenure.errors import NotFound
+from tenure.mode import MODES
 from tenure.pages.session import Admin, SignedIn, Visitor
 from tenure.warehouse.client import Tenant, Warehouse
 
@@ -20,6 +21,8 @@ class OfApp(NamedTuple):
     tenant: Tenant
     store: Store
     visitor: Visitor
+    modes: list[App]
+    """The apps that keep the data of this one: the live one, and those of the other modes that there is data of."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -36,10 +39,13 @@ def of_app(request: Request, app: str, visitor: SignedIn) -> OfApp:
     """The app of the path. Raises NotFound."""
     store: Store = request.app.state.store
     warehouse: Warehouse = request.app.state.warehouse
-    found = next((one for one in store.apps() if one.id == app), None)
-    if found is None:
+    every = {one.id: one for one in store.all_apps()}
+    if app in every and request.url.path.startswith((f"/apps/{app}/settings/", f"/apps/{app}/start")):
+        app = every[app].of  # whose settings and keys are those of each mode
+    if (found := every.get(app)) is None:
         raise NotFound("there is no app with this id; choose one from the list", code="unknown_app")
-    made = OfApp(found, warehouse.tenant(found.id, store.erasures.hidden(found.id)), store, visitor)
+    modes = [one for mode in MODES for one in every.values() if one.of == found.of and one.mode == mode]
+    made = OfApp(found, warehouse.tenant(found.id, store.erasures.hidden(found.id)), store, visitor, modes)
     request.state.of_app = made
     return made
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from tenure import __version__
 from tenure.errors import TenureError, Unavailable
+from tenure.mode import LABELS
 from tenure.pages.session import THEME_COOKIE, remember_app, zone_of
 from tenure.subscriptions import currency
 
@@ -77,7 +78,7 @@ def environment() -> Environment:
         "ago": ago, "clock": clock, "count": count, "day": day, "money": money, "moment": moment,
         "percent": percent, "pretty_json": pretty_json, "url": url,
     }  # fmt: skip
-    made.globals |= {"asset": asset, "csrf": csrf, "version": __version__, "NOTHING": NOTHING}
+    made.globals |= {"asset": asset, "csrf": csrf, "version": __version__, "NOTHING": NOTHING, "MODE_LABELS": LABELS}
     return made
 
 

@@ -16,15 +16,16 @@ from starlette.exceptions import HTTPException
 from tenure import __version__
 from tenure.control.store import Store
 from tenure.customers.customer import find_customer
-from tenure.customers.receipts import find_receipt
+from tenure.customers.receipts import find_receipt, find_receipt_of_all_modes
 from tenure.customers.timeline import MAX_LIMIT, timeline
 from tenure.errors import BadRequest, Refused
 from tenure.ingest.intake import Intake
 from tenure.metrics.estimator import Estimator
+from tenure.mode import LIVE
 from tenure.warehouse.client import Warehouse
 from tenure.watch import Watch
 from tenure.web import scripts
-from tenure.web.access import Reader
+from tenure.web.access import Mode, Reader
 from tenure.web.answer import about, error_response, json_response
 from tenure.web.attributes import add_attributes
 from tenure.web.churn import add_churn
@@ -103,6 +104,7 @@ def build(intake: Intake, store: Store, warehouse: Warehouse, watch: Watch) -> F
 
 def _add_reading(api: FastAPI) -> None:
     store: Store = api.state.store
+    warehouse: Warehouse = api.state.warehouse
     journals: Path = api.state.journals
 
     @api.get(
@@ -127,10 +129,12 @@ def _add_reading(api: FastAPI) -> None:
         return about(customer, page)
 
     @api.get("/v1/receipts/{receipt}", tags=["read"], summary="What became of a request")
-    def receipt(tenant: Reader, receipt: str) -> Response:
+    def receipt(tenant: Reader, receipt: str, mode: Mode = "live") -> Response:
         """`receipt` is what the header `Tenure-Receipt` said: pending, stored, duplicate (of which), quarantined
-        or rejected (why), for each element of the request."""
-        return json_response(find_receipt(tenant, store.erasures, journals, receipt))
+        or rejected (why), for each element of the request, of whatever mode."""
+        if mode != LIVE:
+            return json_response(find_receipt(tenant, store.erasures, journals, receipt))
+        return json_response(find_receipt_of_all_modes(warehouse, store, journals, tenant.app, receipt))
 
 
 def _add_static(api: FastAPI) -> None:

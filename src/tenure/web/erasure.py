@@ -13,31 +13,31 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from tenure.control import keys
 from tenure.control.store import Store
 from tenure.customers.customer import find_only
-from tenure.customers.erasure import certificate, request_erasure, requested
+from tenure.customers.erasure import certificate, other_modes, request_erasure, requested
 from tenure.customers.export import export
 from tenure.errors import Unauthenticated
 from tenure.warehouse.client import Tenant, Warehouse
-from tenure.web.access import Reader, act_as_key, reader
+from tenure.web.access import Mode, Reader, act_as_key, reader
 from tenure.web.answer import json_response
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="SecretKey", description="A secret key (`sk_…`)")
 _Given = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-async def _owner(request: Request, credentials: _Given) -> Tenant:
-    found = await run_in_threadpool(_tenant, request, credentials, {keys.SECRET})
+async def _owner(request: Request, credentials: _Given, mode: Mode = "live") -> Tenant:
+    found = await run_in_threadpool(_tenant, request, credentials, {keys.SECRET}, mode)
     act_as_key(request, credentials)
     return found
 
 
-def _owner_or_reader(request: Request, credentials: _Given) -> Tenant:
-    return _tenant(request, credentials, {keys.SECRET, keys.READ})
+def _owner_or_reader(request: Request, credentials: _Given, mode: Mode = "live") -> Tenant:
+    return _tenant(request, credentials, {keys.SECRET, keys.READ}, mode)
 
 
-def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | None, kinds: set[str]) -> Tenant:
+def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | None, kinds: set[str], mode: str) -> Tenant:
     if credentials is None:
         raise Unauthenticated("send the header Authorization: Bearer <key>", code="missing_key", field="Authorization")
-    return reader(request, credentials.credentials, kinds)
+    return reader(request, credentials.credentials, kinds, mode)
 
 
 def add_erasure(api: FastAPI) -> None:
@@ -54,9 +54,10 @@ def add_erasure(api: FastAPI) -> None:
         covers and its `digest`, and changes nothing; it is done with `?confirm=` that digest. Gone from every
         answer within a second and from every file within minutes; the certificate tells. Old events that are sent
         again stay erased; what happens from now on is a new customer's. A bare id that several customers have is
-        refused (409), with each as `kind:value`. `canonical` says who it is: here alone."""
+        refused (409), with each as `kind:value`. `canonical` says who it is: here alone. `also_in` names other modes
+        that keep something under the same identifiers: erase them there too, with `?mode=`."""
         asked = request_erasure(warehouse, store, journals, tenant.app, customer_id, confirm)
-        response = json_response(requested(asked, asked.identifiers[0]))
+        response = json_response(requested(asked, asked.identifiers[0], other_modes(warehouse, store, asked)))
         response.status_code = 202
         response.headers["Location"] = f"/v1/erasures/{asked.id}"
         return response

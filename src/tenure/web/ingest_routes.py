@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from tenure.identity import KINDS
+from tenure.mode import MODES
 from tenure.subscriptions import statement
 from tenure.subscriptions.fact import MAX_COUNT, STATUSES
 from tenure.wire import churnkey, customerscore, fields, native, stripe, subscriptions, whisperr, windback
@@ -109,11 +110,12 @@ _ATTRIBUTES: Final[Schema] = {
     "unset": {"type": "array", "items": TEXT},
 }
 _SEQUENCE: Final = {"type": "integer", "minimum": 0, "maximum": native.MAX_SEQUENCE}
+_MODE: Final = {"enum": list(MODES), "description": "what is not live is kept apart; live by default"}
 _NATIVE_EVENT = _either(
     _object(
         event=NAME, message_id=ID, occurred_at=TIME, customer_id=ID, uid=ID, billing_id=ID, email=EMAIL,
         anonymous_id=ID, user=_object(("id",), id=ID, **_ATTRIBUTES), **_ATTRIBUTES, properties=ANY, context=ANY,
-        auth_hash=TEXT, sequence=_SEQUENCE,
+        auth_hash=TEXT, sequence=_SEQUENCE, mode=_MODE,
     ) | {"additionalProperties": False},
     *KINDS,
 )  # fmt: skip
@@ -143,7 +145,7 @@ _STATEMENT = _either(
     _closed(
         ("subscription",),
         customer_id=ID, uid=ID, billing_id=ID, email=EMAIL, anonymous_id=ID, subscription=ID, source=NAME,
-        message_id=ID, effective_at=TIME, sequence=_SEQUENCE, status={"enum": list(STATUSES)},
+        message_id=ID, effective_at=TIME, sequence=_SEQUENCE, mode=_MODE, status={"enum": list(STATUSES)},
         currency={"type": "string", "pattern": "^[A-Za-z]{3}$"},
         items={"type": "array", "items": _ITEM, "maxItems": statement.MAX_LINES},
         discounts={"type": "array", "items": _DISCOUNT, "maxItems": statement.MAX_LINES},

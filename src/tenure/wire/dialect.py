@@ -10,6 +10,7 @@ import msgspec
 from tenure.entry import Entry
 from tenure.errors import Refused
 from tenure.event import Decoded, Refusal
+from tenure.mode import parts
 
 MAX_BYTES: Final = 5 * 1024 * 1024
 """Limit of a body, compressed and inflated. Customerscore's page says 5 MB; the others say nothing."""
@@ -36,11 +37,19 @@ class Taken(NamedTuple):
     """A request that is durable on disk, and what was known of its events before."""
 
     entry: Entry
+    """The whole of it."""
     known: Mapping[int, str] = {}
     """By index: `duplicate`, or `conflict` when the copy that came first says something else. Only of what could
     be known in time, and only for operations that ask for it."""
     unproven: frozenset[int] = frozenset()
     """Indexes of what is kept as unverified although it is signed: the signature proves another thing."""
+    modes: Mapping[int, str] = {}
+    """As in `Decoded`."""
+
+    @property
+    def parts(self) -> list[Entry]:
+        """What is kept of each mode, by itself: ids of events depend on it."""
+        return parts(self.entry, self.modes)
 
     @property
     def verified(self) -> bool:

@@ -6,11 +6,19 @@ from collections.abc import Callable, Mapping
 
 from tenure.errors import BadRequest
 from tenure.event import MAX_QUARANTINED_PAYLOAD, MAX_REFUSED_PAYLOAD, Decoded, Refusal
+from tenure.mode import LIVE
 from tenure.wire import codes
 from tenure.wire.json import canonical
 
 Take = Callable[[Mapping[str, object], int, Decoded], None]
 """Reads one element and, when all of it can be used, adds it to `Decoded` under its index."""
+Mode = Callable[[Mapping[str, object]], str]
+"""Tells of an element, whether it can be used or not, of which mode it is (`tenure.mode`)."""
+
+
+def always_live(_: Mapping[str, object]) -> str:
+    """Tell that an element is live: the dialect knows nothing else."""
+    return LIVE
 
 
 def check_count(elements: list[object], limit: int) -> None:
@@ -22,15 +30,24 @@ def check_count(elements: list[object], limit: int) -> None:
         raise BadRequest(message, code=codes.TOO_MANY_EVENTS)
 
 
-def take_each(elements: list[object], take: Take, decoded: Decoded, *, reported: bool) -> None:
+def take_each(
+    elements: list[object], take: Take, decoded: Decoded, *, reported: bool, mode: Mode = always_live
+) -> None:
     """Takes every element that can be used; each of the others becomes a `Refusal`."""
     for index, element in enumerate(elements):
         try:
             if not isinstance(element, dict):
                 raise BadRequest("An element of the list must be an object.", code=codes.WRONG_TYPE)
+            note_mode(decoded, index, mode(element))
             take(element, index, decoded)
         except BadRequest as fault:
             decoded.refusals.append(refusal(fault, index, element, reported=reported))
+
+
+def note_mode(decoded: Decoded, index: int, mode: str) -> None:
+    """Note of which mode an element is."""
+    if mode != LIVE:
+        decoded.modes[index] = mode
 
 
 def take_some(elements: list[object], take: Take, decoded: Decoded) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from tenure.entry import Entry
+from tenure.errors import BadRequest
 from tenure.event import Claim, Decoded, Event, Identify
 from tenure.identity import KINDS, event_ids
-from tenure.wire import attributes, elements, fields, times
+from tenure.mode import APART, LIVE, MODES
+from tenure.wire import attributes, codes, elements, fields, times
 from tenure.wire.credentials import api_key_or_bearer
 from tenure.wire.dialect import SECRET_OR_PUBLISHABLE, Operation, Reply, Taken
 from tenure.wire.json import parse
@@ -27,7 +29,7 @@ STATEMENT = "subscription_updated"
 _BODY_FIELDS = frozenset({"events"})
 _FIELDS = frozenset(
     {"event", "message_id", "occurred_at", "customer_id", "uid", "billing_id", "email", "anonymous_id", "user",
-     "properties", "context", "auth_hash", "sequence", *attributes.FIELDS}
+     "properties", "context", "auth_hash", "sequence", "mode", *attributes.FIELDS}
 )  # fmt: skip
 _USER_FIELDS = frozenset({"id", *attributes.FIELDS})
 
@@ -40,13 +42,14 @@ def decode(body: bytes, now: int) -> Decoded:
     events = fields.array(source.get("events"), "events")
     elements.check_count(events, MAX_EVENTS)
     decoded = Decoded()
-    elements.take_each(events, _take, decoded, reported=True)
+    elements.take_each(events, _take, decoded, reported=True, mode=mode_of)
     return decoded
 
 
 def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
     if not source.keys() <= _FIELDS:
         raise fields.unknown(source.keys() - _FIELDS)
+    mode(source.get("mode"))
     who = identifiers(source)
     user_id, of_user = _user(source.get("user"))
     moment = fields.time(source.get("occurred_at"), "occurred_at")
@@ -77,6 +80,21 @@ def _take(source: Mapping[str, object], index: int, decoded: Decoded) -> None:
                 **said,
             )
         )
+
+
+def mode_of(source: Mapping[str, object]) -> str:
+    """The mode that an element says, where it says one that there is."""
+    said = source.get("mode")
+    return said if isinstance(said, str) and said in APART else LIVE
+
+
+def mode(value: object) -> str:
+    """A mode that is said; live where none is. Raises BadRequest when there is no such one."""
+    said = fields.text(value, "mode", limit=fields.NAME_LIMIT) or LIVE
+    if said not in MODES:
+        message = f"mode must be one of {', '.join(MODES)}."
+        raise BadRequest(message, code=codes.INVALID_VALUE, field="mode")
+    return said
 
 
 def _event(
@@ -142,7 +160,9 @@ def _user(value: object) -> tuple[str | None, attributes.Given]:
 
 def reply(taken: Taken) -> Reply:
     """The receipt, and what became of each element."""
-    results = _results(taken.entry, taken.known)
+    results: dict[int, dict[str, Any]] = {}
+    for part in taken.parts:
+        results |= _results(part, taken.known)
     body = {"receipt": taken.entry.receipt, "results": [results[index] for index in sorted(results)]}
     return Reply(202, msgspec.json.encode(body))
 

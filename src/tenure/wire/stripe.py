@@ -17,6 +17,7 @@ import msgspec
 
 from tenure.errors import BadRequest, Unauthenticated
 from tenure.event import Decoded, Event
+from tenure.mode import CONNECTED, LIVE, TEST
 from tenure.placeholder import is_placeholder
 from tenure.wire import codes, elements, fields, times
 from tenure.wire.credentials import api_key_or_bearer, header
@@ -72,8 +73,15 @@ def decode(body: bytes, now: int) -> Decoded:
         found = fields.array(source.get("data"), "data")
         elements.check_count(found, MAX_ELEMENTS)
     decoded = Decoded()
-    elements.take_each(found, _take, decoded, reported=False)
+    elements.take_each(found, _take, decoded, reported=False, mode=mode_of)
     return decoded
+
+
+def mode_of(source: Mapping[str, object]) -> str:
+    """The mode of an event or object: Stripe says `livemode` of each, and `account` of an event of a connected one."""
+    if source.get("livemode") is False:
+        return TEST
+    return CONNECTED if source.get("account") else LIVE
 
 
 def event_of(source: Mapping[str, object], index: int) -> Event:

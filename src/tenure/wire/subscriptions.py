@@ -16,7 +16,7 @@ from tenure.wire.json import canonical, parse
 MAX_STATEMENTS: Final = 1_000
 
 _BODY_FIELDS = frozenset({"subscriptions"})
-_FIELDS = frozenset({"message_id", "effective_at", *KINDS, *statement.FIELDS})
+_FIELDS = frozenset({"message_id", "effective_at", "mode", *KINDS, *statement.FIELDS})
 
 
 def decode(body: bytes, now: int) -> Decoded:
@@ -27,7 +27,7 @@ def decode(body: bytes, now: int) -> Decoded:
     statements = fields.array(source.get("subscriptions"), "subscriptions")
     elements.check_count(statements, MAX_STATEMENTS)
     decoded = Decoded()
-    elements.take_each(statements, _take, decoded, reported=True)
+    elements.take_each(statements, _take, decoded, reported=True, mode=native.mode_of)
     return decoded
 
 
@@ -35,6 +35,7 @@ def event(source: Mapping[str, object], index: int) -> Event:
     """The event that a statement is. Raises BadRequest."""
     if not source.keys() <= _FIELDS:
         raise fields.unknown(source.keys() - _FIELDS)
+    native.mode(source.get("mode"))
     who: dict[str, Any] = native.identifiers(source)
     moment = fields.time(source.get("effective_at"), "effective_at")
     return Event(

@@ -20,6 +20,7 @@ import msgspec
 
 from tenure.errors import BadRequest, Refused
 from tenure.event import Decoded, Event, Identify, Refusal
+from tenure.mode import LIVE, TEST
 from tenure.placeholder import is_placeholder
 from tenure.wire import codes, elements, fields, times
 from tenure.wire.credentials import api_key_or_bearer
@@ -62,7 +63,9 @@ def decode_batch(body: bytes, now: int) -> Decoded:
     events = fields.array(source.get("events"), "events")
     elements.check_count(events, MAX_EVENTS)
     decoded = Decoded()
-    elements.take_each(events, lambda event, index, into: _take_event(event, index, into, now), decoded, reported=True)
+    elements.take_each(
+        events, lambda event, index, into: _take_event(event, index, into, now), decoded, reported=True, mode=mode_of
+    )
     return decoded
 
 
@@ -70,6 +73,7 @@ def decode_track(body: bytes, now: int) -> Decoded:
     """One event. One that is dated ahead is kept; `_reply_track` tells the sender that it is refused."""
     decoded = Decoded()
     source = fields.whole_object(parse(body))
+    elements.note_mode(decoded, 0, mode_of(source))
     try:
         _take_event(source, 0, decoded, now)
     except BadRequest as fault:
@@ -99,6 +103,12 @@ def decode_identify(body: bytes, now: int) -> Decoded:
         channels=canonical(channels) if channels else "[]",
     )
     return Decoded(identifies=[identify], refusals=optional.dropped)
+
+
+def mode_of(source: Mapping[str, object]) -> str:
+    """The mode of an event, which the vendor's clients say in the context as `$mode`."""
+    context = source.get("context")
+    return TEST if isinstance(context, dict) and context.get("$mode") == TEST else LIVE
 
 
 def _take_event(source: Mapping[str, object], index: int, decoded: Decoded, now: int) -> None:
