@@ -40,11 +40,22 @@ def test_retry_without_message_ids_changes_nothing(server: Server, keys: Keys) -
     assert len(server.read("/v1/customers/jane@example.com/timeline", keys)["items"]) == 2
 
 
-@pytest.mark.rule("idempotency-key", "windback")
+@pytest.mark.rule("idempotency-key", "churnkey")
 def test_events_without_a_time_may_both_be_real(server: Server, keys: Keys) -> None:
     """Two equal requests without a time are two events, unless an Idempotency-Key says that they are one."""
-    headers, body = {"X-API-Key": keys["secret_key"]}, {"event": "login", "customer_email": "jane@example.com"}
+    app = {"x-ck-api-key": keys["secret_key"], "x-ck-app": keys["app"]}
     for extra in ({}, {}, {"Idempotency-Key": "one"}, {"Idempotency-Key": "one"}):
+        body = {"event": "login", "customerId": "jane"}
+        server.http.post("/v1/api/events/new", headers=app | extra, json=body)
+    server.wait_loaded()
+    assert len(server.read("/v1/customers/jane/timeline", keys)["items"]) == 3
+
+
+@pytest.mark.rule("idempotency-key", "windback")
+def test_two_idempotency_keys_are_two_events(server: Server, keys: Keys) -> None:
+    """Each is told from the other, and from a request without one, however soon it comes."""
+    headers, body = {"X-API-Key": keys["secret_key"]}, {"event": "login", "customer_email": "jane@example.com"}
+    for extra in ({}, {"Idempotency-Key": "one"}, {"Idempotency-Key": "one"}, {"Idempotency-Key": "two"}):
         server.http.post("/api/v1/track", headers=headers | extra, json=body)
     server.wait_loaded()
     assert len(server.read("/v1/customers/jane@example.com/timeline", keys)["items"]) == 3

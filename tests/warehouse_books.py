@@ -31,7 +31,7 @@ class Books(msgspec.Struct):
 
 
 _ARRIVALS = """
-WITH event_id IN (SELECT event_id FROM first_copy WHERE displaced_by != toFixedString('', 16)) AS displaced,
+WITH event_id IN (SELECT event_id FROM first_copy FINAL WHERE displaced_by != toFixedString('', 16)) AS displaced,
     outcome = 'erased' OR (kind = 'event' AND event_id IN (SELECT event_id FROM erased_event)) AS gone
 SELECT countIf(kind = 'event' AND NOT gone), uniqExactIf(event_id, kind = 'event' AND NOT gone AND NOT displaced),
     countIf(kind = 'refusal' AND outcome = 'quarantined'), countIf(gone AND kind != 'identify'),

@@ -51,7 +51,7 @@ SELECT count(), countIf(gone), countIf(is_wanted AND (lacks_first OR lacks_event
 FROM (
     SELECT event_id, copies, toUnixTimestamp64Micro(received_first) AS at,
         event_id IN (SELECT event_id FROM erased_event WHERE {_RANGE}) AS gone,
-        event_id IN (SELECT event_id FROM first_copy WHERE {_RANGE} AND displaced_by != toFixedString('', 16))
+        event_id IN (SELECT event_id FROM first_copy FINAL WHERE {_RANGE} AND displaced_by != toFixedString('', 16))
             AS is_displaced,
         NOT gone AND NOT is_displaced AS is_wanted,
         event_id NOT IN (SELECT event_id FROM first_copy WHERE {_RANGE}) AS lacks_first,
@@ -241,7 +241,7 @@ class Ids(NamedTuple):
     erased_copies: int
     copies: int
     displaced: int
-    """Of these, unverified ones whose place a verified copy took: all of theirs are duplicates."""
+    """Of these, unverified ones whose place a verified copy took, and retries: all of theirs are duplicates."""
 
 
 def compare_ids(client: Client, app: str, ids: IdRange) -> Ids:

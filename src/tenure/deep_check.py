@@ -40,8 +40,7 @@ TRIES, TRY_SECONDS = 5, 2.0
 _COUNTS = """
 SELECT app, sum(stored), sum(known), sum(seen), sum(volume) FROM (
     SELECT app, count() AS stored, 0 AS known, 0 AS seen, 0 AS volume FROM event FINAL GROUP BY app
-    UNION ALL SELECT app, 0, uniqExact(event_id) - uniqExactIf(event_id, displaced_by != toFixedString('', 16)), 0, 0
-        FROM first_copy GROUP BY app
+    UNION ALL SELECT app, 0, countIf(displaced_by = toFixedString('', 16)), 0, 0 FROM first_copy FINAL GROUP BY app
     UNION ALL SELECT app, 0, 0, toInt64(sum(events)), 0 FROM seen GROUP BY app
     UNION ALL SELECT app, 0, 0, 0, sum(events) FROM volume GROUP BY app
 ) GROUP BY app SETTINGS max_threads = 1, max_execution_time = 0

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from tenure import receipt as receipts
 from tenure.event import Decoded, Event, Identify, Refusal
+
+RETRY_SECONDS: Final = 10
+"""The retry window of an app that says nothing, and of entries of older versions."""
+MAX_RETRY_SECONDS: Final = 300
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -46,6 +52,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     first. 0 in entries of older versions, which are ordered by `received_at`."""
     key: str = ""
     """The id of the API key; empty where there was none (an import) and in entries of older versions."""
+    retry_seconds: int = RETRY_SECONDS
+    """How long before it a copy may have been received for it to be a retry (`retries`), as the app had it then: so
+    loading it again comes to the same. 0: it is none."""
 
     @property
     def holds_back(self) -> bool:
@@ -82,6 +91,7 @@ def of(
     path: str = "",
     order: int = 0,
     key: str = "",
+    retry_seconds: int = RETRY_SECONDS,
 ) -> Entry:
     """The entry of a request that decodes to this."""
     return Entry(
@@ -98,6 +108,7 @@ def of(
         path=path,
         order=order,
         key=key,
+        retry_seconds=retry_seconds,
     )
 
 

@@ -67,7 +67,7 @@ class Loading:
 
     def empty(self) -> None:
         for table in ("event", "first_copy", "identify", "fact", "seen", "identifier", "customer", "canonical",
-                      "subscription_fact", "ledger", "volume", "erased_event"):  # fmt: skip
+                      "subscription_fact", "ledger", "volume", "erased_event", "retry_copy"):  # fmt: skip
             self.warehouse.client.command(f"TRUNCATE TABLE {table}")
         (self.journals / "customers.json").unlink(missing_ok=True)
         self.billing = self.store.billing.of

@@ -1,4 +1,5 @@
-"""What an app lets its senders do: the origins that its browsers may send from, and how often a key may send."""
+"""What an app lets its senders do: the origins that its browsers may send from, how often a key may send, and what is a
+retry."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from tenure.entry import RETRY_SECONDS
 from tenure.errors import TenureError
 
 DEFAULT_LIMITS: Mapping[str, int | None] = MappingProxyType(
@@ -29,6 +31,8 @@ class Policy(msgspec.Struct, frozen=True):
     """Origins that a browser may send from, as browsers write them; None: any."""
     limits: Mapping[str, int | None] = {}
     """The limits that differ from the defaults, by dialect."""
+    retry_seconds: int = RETRY_SECONDS
+    """How long a request that says nothing of when or what it is of can be a retry of one before it; 0: never."""
 
     def limit(self, dialect: str) -> int | None:
         """Requests a minute that one key may send to a dialect; None: no limit."""

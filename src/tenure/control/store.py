@@ -24,12 +24,14 @@ from tenure.control.links import Links
 from tenure.control.people import People
 from tenure.control.policy import Policy
 from tenure.control.received import ReceivedLedger
+from tenure.control.reinstated import Reinstated
 from tenure.control.repairs import Repairs
 from tenure.control.revision import next_revision, revision, touch
 from tenure.control.saved_views import SavedViews
 from tenure.control.signing import signing_state
 from tenure.control.stripe_secrets import StripeSecrets
 from tenure.control.tables import api_key, app, app_origin, rate_limit
+from tenure.entry import RETRY_SECONDS
 from tenure.errors import NotFound, TenureError
 from tenure.mode import APART, LIVE, MODES, app_of
 
@@ -97,6 +99,7 @@ class Store:
         self.incidents = Incidents(engine)
         self.received = ReceivedLedger(engine)
         self.backfills = Backfills(engine)
+        self.reinstated = Reinstated(engine)
 
     def create_app(self, name: str) -> App:
         """A new app; raises TenureError when the name is taken, or none."""
@@ -162,14 +165,16 @@ class Store:
         origins: defaultdict[str, set[str]] = defaultdict(set)
         limits: defaultdict[str, dict[str, int | None]] = defaultdict(dict)
         with self._engine.begin() as db:
-            ids = db.execute(select(app.c.id)).scalars().all()
+            windows = dict(db.execute(select(app.c.id, app.c.retry_seconds)).tuples().all())
             for app_id, origin in db.execute(select(app_origin.c.app_id, app_origin.c.origin)):
                 origins[app_id].add(origin)
             for app_id, dialect, per_minute in db.execute(select(rate_limit)):
                 limits[app_id][dialect] = per_minute
         return {
-            app_id: Policy(frozenset(origins[app_id]) if app_id in origins else None, limits[app_id]) for app_id in ids
-        }
+            app_id: Policy(frozenset(origins[app_id]) if app_id in origins else None, limits[app_id],
+                           RETRY_SECONDS if seconds is None else seconds)
+            for app_id, seconds in windows.items()
+        }  # fmt: skip
 
     def set_origins(self, app_id: str, origins: Iterable[str]) -> None:
         """Let an app's browsers send from these origins only (as `policy.origin` writes them); from any when none."""
@@ -195,6 +200,16 @@ class Store:
             _drop_limit(db, app_id, dialect)
             touch(db, app_id)
             record(db, "app.limit", app_id, dialect, per_minute="default")
+
+    def set_retry_seconds(self, app_id: str, seconds: int | None) -> None:
+        """How long a request can be a retry (`Policy.retry_seconds`), from now on; None: as where nothing is said."""
+        with self._writer.begin() as db:
+            was = db.execute(select(app.c.retry_seconds).where(app.c.id == app_id)).scalar_one()
+            if was == seconds:
+                return
+            db.execute(update(app).where(app.c.id == app_id).values(retry_seconds=seconds))
+            touch(db, app_id)
+            record(db, "app.retries", app_id, None, seconds="default" if seconds is None else seconds)
 
     def create_keys(self, app_id: str) -> dict[str, str]:
         """One new key of each kind, in clear, each under its kind and `_key`."""

@@ -59,6 +59,15 @@ app = Table(
     Column("changed", Integer, nullable=False, server_default="0"),  # see `Store.revision`
     Column("mode", String(16), nullable=False, server_default="live"),  # see `tenure.mode`
     Column("live_app_id", String(64)),  # of an app that keeps another mode: whose
+    Column("retry_seconds", Integer),  # NULL: `entry.RETRY_SECONDS`
+)
+
+reinstated = Table(  # copies that a retry window made duplicates, and that are to be events of their own
+    "reinstated",
+    metadata,
+    Column("app_id", String(64), ForeignKey("app.id"), primary_key=True),
+    Column("event_id", String(32), primary_key=True),
+    Column("done_at", BigInteger),  # NULL: the loader has not stored it yet
 )
 
 

@@ -41,6 +41,17 @@ SELECT properties, toUnixTimestamp64Milli(received_at) FROM event FINAL
 WHERE customer_key IN {keys:Array(FixedString(16))} AND dialect = {dialect:String} AND name = {name:String}
 AND RECEIVED ORDER BY precedence DESC
 """
+# What a client sent again has an id of its own, which it was told: it stands for the one that is stored.
+_RETRIED = """
+SELECT displaced_by FROM first_copy FINAL WHERE event_id >= {first:FixedString(16)}
+    AND event_id <= {last:FixedString(16)} AND displaced_by != toFixedString('', 16)
+"""
+_RETRIES = """
+SELECT event_id, displaced_by FROM first_copy FINAL WHERE displaced_by IN {ids:Array(FixedString(16))}
+    AND event_id IN (SELECT event_id FROM retry_copy WHERE retry_key IN (
+        SELECT toFixedString(concat(content, unhex('0000000000000000')), 16) FROM first_copy
+        WHERE event_id IN {ids:Array(FixedString(16))}))
+"""
 _OPENING = {"dialect": churn_event.DIALECT, "opening": sorted(churn_event.OPENING)}
 
 
@@ -53,10 +64,12 @@ def find_churn_event(tenant: Tenant, journals: Path, text: str) -> ChurnEvent:
         raise _unknown()
     fresh = wait_until_loaded(journals, PATIENCE_SECONDS)
     start = bytes.fromhex(text)[: churn_event.ID_BYTES]
-    bounds = {"first": start.ljust(16, b"\x00"), "last": start.ljust(16, b"\xff")}
+    bounds = _bounds(start)
+    for (of,) in tenant.rows(_RETRIED, bounds):
+        bounds = _bounds(bytes(of))
     found = _with_reports(tenant, tenant.rows(_BY_ID, _OPENING | bounds))
     if found:
-        return found[0]
+        return msgspec.structs.replace(found[0], id=text)
     if not fresh:
         raise Unavailable("what was sent last is not in the warehouse yet", code="not_loaded_yet", retry_after=2)
     raise _unknown()
@@ -74,15 +87,24 @@ def churn_events(
     return _with_reports(tenant, tenant.rows(_OF_CUSTOMER.replace("RECEIVED", received), _OPENING | parameters), as_of)
 
 
+def _bounds(event_id: bytes) -> dict[str, bytes]:
+    """Between which ids that of the event is, of which the beginning is known."""
+    start = event_id[: churn_event.ID_BYTES]
+    return {"first": start.ljust(16, b"\x00"), "last": start.ljust(16, b"\xff")}
+
+
 def _with_reports(tenant: Tenant, rows: Sequence[Sequence[Any]], as_of: int | None = None) -> list[ChurnEvent]:
     received, parameters = received_by(as_of)
     ids = [churn_event_id(tenant.app, bytes(row[0])) for row in rows]
     reports: dict[str, list[Report]] = {found: [] for found in ids}
-    keys = [identity_key(tenant.app, Identifier(CHURN_EVENT_ID, found)) for found in ids]
+    stands = {found: found for found in ids}
+    retries = tenant.rows(_RETRIES, {"ids": [bytes(row[0]) for row in rows]}) if rows else []
+    stands |= {churn_event_id(tenant.app, bytes(own)): churn_event_id(tenant.app, bytes(of)) for own, of in retries}
+    keys = [identity_key(tenant.app, Identifier(CHURN_EVENT_ID, found)) for found in stands]
     parameters |= {"keys": keys, "dialect": churn_event.DIALECT, "name": churn_event.REASON_REPORTED}
     for properties, received_at in tenant.rows(_REPORTS.replace("RECEIVED", received), parameters) if ids else ():
         said = msgspec.json.decode(properties)
-        reports[said["churn_event_id"]].append(Report(said, rfc3339(received_at)))
+        reports[stands[said["churn_event_id"]]].append(Report(said, rfc3339(received_at)))
     return [_churn_event(found, row, reports[found]) for found, row in zip(ids, rows, strict=True)]
 
 

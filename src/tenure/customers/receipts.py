@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,7 +12,7 @@ from tenure import entry as entries
 from tenure.control.erasures import Erasures
 from tenure.control.store import Store
 from tenure.entry import Entry
-from tenure.errors import NotFound
+from tenure.errors import Conflict, NotFound, Unavailable
 from tenure.identity import event_ids
 from tenure.journal import readers
 from tenure.loader.tombstones import Tombstones, keys_of
@@ -23,11 +23,15 @@ from tenure.warehouse.first_copies import Standing, standing
 from tenure.wire.times import rfc3339
 
 
+RETRY_WINDOW: Final = "retry_window"
+
+
 class Element(msgspec.Struct, omit_defaults=True):
     """One element of a request and what became of it.
 
     `outcome` is pending, stored, duplicate (then `of` is the receipt of the copy that counts, which came first or is
-    verified, and `conflict` tells whether that one said something else), quarantined or rejected (then `code`, `field`
+    verified, and `conflict` tells whether that one said something else; `reason` is `retry_window` where the copies have no
+    id of the client's in common, and this one came as a client's retry does), quarantined or rejected (then `code`, `field`
     and `message` say why), replayed (it was quarantined, and came again, repaired, under the receipt `replay`), or
     erased (its customer was).
     """
@@ -38,6 +42,7 @@ class Element(msgspec.Struct, omit_defaults=True):
     event_id: str | None = None
     of: str | None = None
     conflict: bool = False
+    reason: str | None = None
     code: str | None = None
     field: str | None = None
     message: str | None = None
@@ -108,6 +113,31 @@ def find_receipt_of_all_modes(warehouse: Warehouse, store: Store, journals: Path
     return msgspec.structs.replace(found[0], elements=elements)
 
 
+class Reinstatement(msgspec.Struct):
+    """What is reinstated of a request: its events, each by its id. They are stored soon after."""
+
+    receipt: str
+    event_ids: list[str]
+
+
+def reinstate(tenant: Tenant, store: Store, journals: Path, receipt: str, index: int | None) -> Reinstatement:
+    """Have what a retry window made duplicates of a request stored, each as an event of its own; with `index`, one.
+
+    Those of which that was said before are named again. Raises NotFound, Conflict and Unavailable.
+    """
+    found = find_receipt(tenant, store.erasures, journals, receipt)
+    elements = [one for one in found.elements if one.kind == "event" and index in (None, one.index)]
+    if any(one.outcome == "pending" for one in elements):
+        raise Unavailable("the request is not in the warehouse yet", code="not_loaded_yet", retry_after=2)
+    ids = [bytes.fromhex(one.event_id) for one in elements if one.event_id and one.reason == RETRY_WINDOW]
+    known = store.reinstated.among([bytes.fromhex(one.event_id) for one in elements if one.event_id])
+    if not ids and not known:
+        message = "nothing of this request is a duplicate because of a retry window; `GET /v1/receipts/` says what it is"
+        raise Conflict(message, code="no_retry")
+    store.reinstated.ask(tenant.app, receipt, ids)
+    return Reinstatement(receipt, sorted(one.hex() for one in {*ids, *known}))
+
+
 def _in_journal(app: str, erased: Erasures, journals: Path, receipt: str) -> Receipt | None:
     for reader in readers(journals):
         try:
@@ -167,8 +197,9 @@ def _element(row: Any, receipt: str, first: dict[bytes, Standing], refusals: dic
         return Element(position, kind, "erased" if outcome == "erased" else "stored")
     if outcome == "erased" or bytes(event_id) not in first:
         return Element(position, kind, "erased", event_id=event_id.hex())
-    copy = first[bytes(event_id)].copy
+    copy, is_retry = first[bytes(event_id)].copy, first[bytes(event_id)].is_retry
     if (copy.receipt.hex(), copy.position) == (receipt, position):
         return Element(position, kind, "stored", event_id=event_id.hex())
     conflict = copy.content != bytes(content)
-    return Element(position, kind, "duplicate", event_id=event_id.hex(), of=copy.receipt.hex(), conflict=conflict)
+    return Element(position, kind, "duplicate", event_id=event_id.hex(), of=copy.receipt.hex(), conflict=conflict,
+                   reason=RETRY_WINDOW if is_retry else None)  # fmt: skip

@@ -95,6 +95,7 @@ class Intake:
             path=operation.path,
             order=clock.now(),
             key=key.id,
+            retry_seconds=self.keyring.policy(key.app).retry_seconds,
         )
         parts = mode.parts(kept, decoded.modes)
         known: dict[int, str] = {}

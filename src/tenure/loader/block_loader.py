@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tenure.loader import displaced, rows
+from tenure.loader import displaced, retrying, rows
 from tenure.loader.block_writer import BlockWriter
 from tenure.loader.customers import CustomerList
 from tenure.loader.recount import add_missing, count_anew
@@ -64,7 +64,9 @@ class BlockLoader:
         client, writer = self._warehouse.client, self._writer
         writer.begin(token, repeats=repeats)
         copies = rows.first_copies(block.copies)
-        gives_way = displaced.displaced(block, copies, known.copies)
+        copies |= retrying.copies_again(known, copies)
+        doubtful = displaced.displaced(block, copies, known.copies)
+        gives_way = retrying.give_way(doubtful, known, copies)
         first = {event_id: copy for event_id, copy in copies.items() if event_id not in gives_way.ids}
         kept = {event_id: copy for event_id, copy in known.copies.items() if copy.counts}
         replaced = replaced_copies(first, kept)
@@ -76,7 +78,7 @@ class BlockLoader:
         # All keys of the block: one that was broken off and is done again finds nothing new.
         touched = {(copy.row[0], copy.customer_key) for copy in first.values()} | {(row[0], row[1]) for row in counts}
         touched |= gives_way.places
-        doubted = gives_way.stored | {one: copy for one, copy in replaced.items() if one in block.pairs}
+        doubted = doubtful.stored | {one: copy for one, copy in replaced.items() if one in block.pairs}
         carried = displaced.carried(client, doubted)
         writer.insert("erased_event", rows.erased_event_rows(block.erased_ids, kept))
         with self._volumes.changing():
@@ -93,7 +95,9 @@ class BlockLoader:
         writer.verify()
         if repeats:
             add_missing(client, touched - made.recount, changed)
-        writer.insert("first_copy", firsts + displaced.displaced_rows(gives_way, copies))
+        firsts += displaced.displaced_rows(doubtful, copies) + retrying.first_copy_rows(known, copies)
+        writer.insert("retry_copy", [row for row in block.retries if row[3] not in known.retries.known])
+        writer.insert("first_copy", firsts)
         writer.insert("identify", block.identifies)
         writer.insert("fact", block.facts)
         writer.insert("identifier", [row for key, row in block.identifiers.items() if key not in self._known])

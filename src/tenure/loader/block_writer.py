@@ -38,6 +38,7 @@ class _Identity(NamedTuple):
 _IDENTITIES = {
     "event": _Identity(("customer_key", "occurred_at", "event_id"), "precedence"),
     "first_copy": _Identity(("event_id",), "precedence"),
+    "retry_copy": _Identity(("retry_key", "precedence", "event_id"), None),
     "arrival": _Identity(("receipt", "kind", "position", "part"), "receipt"),
     "quarantine": _Identity(("receipt", "part"), "receipt"),
     "identify": _Identity(("receipt", "position", "part"), "receipt"),

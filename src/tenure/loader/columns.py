@@ -37,6 +37,14 @@ COLUMNS: dict[str, dict[str, str]] = {
         "verified": "Bool",
         "displaced_by": "FixedString(16)",
     },
+    "retry_copy": {
+        "app": "LowCardinality(String)",
+        "retry_key": "FixedString(16)",
+        "precedence": "UInt128",
+        "event_id": "FixedString(16)",
+        "verified": "Bool",
+        "seconds": "UInt32",
+    },
     "arrival": {
         "app": "LowCardinality(String)",
         "receipt": "FixedString(16)",

@@ -36,13 +36,14 @@ from tenure.errors import TenureError, Unavailable
 from tenure.free_space import SpaceGuard
 from tenure.identity import identity_key
 from tenure.journal import AWAITED, JournalReader, Loaded, Row, prune_unclaimed
-from tenure.loader import rows
+from tenure.loader import retrying, rows
 from tenure.loader.block_loader import BlockLoader
 from tenure.loader.canonical import Canonical
 from tenure.loader.customers import CustomerList
 from tenure.loader.erasing import Erasing
 from tenure.loader.facts import weight
 from tenure.loader.recount import count_anew
+from tenure.loader.rows import Block
 from tenure.loader.sources import Sources
 from tenure.loader.subscribed import note_subscriptions
 from tenure.loader.tombstones import NOTHING_ERASED, Tombstones, known_of, old_ids
@@ -121,6 +122,8 @@ class Loader:
         self._blocks = BlockLoader(warehouse, customers, self._volumes)
         self._repeats = bool(self._loaded.plan) or is_unsure
         """Whether something of the planned block may be in the warehouse already."""
+        self._reinstates_again = True
+        """Whether something of what is to be reinstated may be in the warehouse already."""
         self._is_unsure = is_unsure
         """Whether that is so of every block, until all that waits is loaded: nobody knows what was planned."""
 
@@ -164,6 +167,7 @@ class Loader:
                 self._follow_older_releases()
                 self._fill_in()
                 self._tend_erasures()
+                self._reinstate()
                 self._ask_for_scrub()
                 fullness = self._load_if_there_is_room()
                 retry = FIRST_RETRY_SECONDS
@@ -324,6 +328,11 @@ class Loader:
         known = known_of(self._warehouse.client, taken, with_erased=bool(self._tombstones))
         if self._tombstones:
             self._tombstones.ids = old_ids(taken, self._tombstones, known) | known.erased
+        known, gone = retrying.settled(
+            self._warehouse.client, taken, known, self._tombstones.ids, self._store.reinstated.among
+        )
+        if gone and self._tombstones:
+            self._tombstones.ids |= gone
         return self._tombstones, known
 
     def _tend_erasures(self) -> None:
@@ -339,6 +348,21 @@ class Loader:
             # Before the touch, whose rows are not to count as older.
             recount.counted_at = self._customers.versions.next()
             self._customers.touch(recount.places, changed)
+
+    def _reinstate(self) -> None:
+        """Store what was reinstated since: a block of its own, between two others."""
+        if self._loaded.plan:
+            return
+        if pending := self._store.reinstated.pending():
+            known = retrying.reinstated(self._warehouse.client, [asked.event_id for asked in pending])
+            repeats, self._reinstates_again = self._reinstates_again, True
+            token = f"reinstate {pending[0].event_id.hex()} {len(pending)}"
+            self._blocks.insert(Block(), known, token, repeats=repeats)
+            if repeats:
+                self._volumes.put_right(self._warehouse.client, {asked.app for asked in pending})
+            self._blocks.end()
+            self._store.reinstated.finish(pending)
+        self._reinstates_again = False
 
     def _learn(self, links: Sequence[Link]) -> None:
         """What is erased and was on its way at the request may tell of further names, and of others whom it joined."""

@@ -100,6 +100,34 @@ WHERE kind = 'event' AND event_id NOT IN (SELECT event_id FROM first_copy)
     AND event_id NOT IN (SELECT event_id FROM erased_event)
 SETTINGS insert_deduplicate = 0
 """
+# A copy that arrived and is not stored is a retry of the stored one before it; an unverified one may be a retry of the
+# verified one after it.
+RETRIES = """
+INSERT INTO first_copy
+    (event_id, app, precedence, receipt, position, content, customer_key, occurred_at, family, verified, displaced_by)
+SELECT gone.event_id, gone.app, gone.precedence + 1, told.receipt, told.position, told.content, kept.customer_key,
+    toDateTime64(told.received_at, 3, 'UTC'), 'windback', gone.verified, kept.event_id
+FROM (
+    SELECT event_id, app, retry_key, precedence, verified FROM retry_copy FINAL
+    WHERE event_id NOT IN (SELECT event_id FROM first_copy) AND event_id NOT IN (SELECT event_id FROM erased_event)
+) AS gone
+INNER JOIN (
+    SELECT retry_key, retry_copy.precedence AS place, event_id, customer_key, copy.verified AS verified
+    FROM retry_copy FINAL INNER JOIN (
+        SELECT event_id, customer_key, verified FROM first_copy FINAL
+        WHERE displaced_by = toFixedString('', 16) AND event_id IN (SELECT event_id FROM retry_copy)
+    ) AS copy USING (event_id)
+) AS kept ON kept.retry_key = gone.retry_key
+INNER JOIN (
+    SELECT event_id, receipt, position, content, received_at FROM arrival FINAL WHERE kind = 'event'
+        AND event_id IN (SELECT event_id FROM retry_copy)
+) AS told ON told.event_id = gone.event_id
+WHERE (kept.verified OR NOT gone.verified)
+    AND (kept.place >= gone.precedence OR kept.verified AND NOT gone.verified)
+ORDER BY kept.place < gone.precedence, abs(toInt256(kept.place) - toInt256(gone.precedence))
+LIMIT 1 BY gone.event_id
+SETTINGS insert_deduplicate = 0
+"""
 _VOLUME = """
 INSERT INTO volume
 SELECT app, name, dialect, toDate32(occurred_at) AS day, count() FROM event FINAL

@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from tenure import entry as entries
@@ -53,6 +54,7 @@ class Replaying:
         self._max_bytes = max_bytes
         self._warehouse = warehouse
         self._repairs = store.repairs
+        self._policies = store.policies
         self._received = store.received
         self._stop = stop
 
@@ -87,12 +89,12 @@ class Replaying:
         log.info("repair rule applied", repair=rule.id, app=rule.app)
 
     def _replay(self, rule: Repair, tenant: Tenant, journal: Journal, done: int) -> None:
-        unusable = 0
+        unusable, seconds = 0, self._policies()[rule.app].retry_seconds
         after: Place | None = None
         while found := quarantine.to_repair(tenant, rule.match, until=rule.made_at, after=after, limit=ELEMENTS):
             if self._stop.is_set():
                 raise Stopped
-            made = [entry for element in found if (entry := _entry(rule, element)) is not None]
+            made = [entry for element in found if (entry := _entry(rule, element, seconds)) is not None]
             self._append(journal, made)
             done += len(made)
             unusable += len(found) - len(made)
@@ -130,10 +132,10 @@ class Replaying:
             raise Stopped
 
 
-def _entry(rule: Repair, element: Quarantined) -> Record | None:
+def _entry(rule: Repair, element: Quarantined, retry_seconds: int) -> Record | None:
     """The entry of a repaired element; None when it cannot be used still."""
     try:
         made = replayed(element, rule.steps, repair=rule.id, at=rule.made_at)
     except Refused:
         return None
-    return entries.record(made)
+    return entries.record(msgspec.structs.replace(made, retry_seconds=retry_seconds))

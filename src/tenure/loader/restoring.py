@@ -32,7 +32,7 @@ from tenure.warehouse.first_copies import Known
 from tenure.warehouse.insert import insert_rows
 from tenure.warehouse.part_repair import Part, active_parts, detach, problem_of, repair_bits, salvage
 
-PRIMARY = ("event", "first_copy", "arrival", "quarantine", "identify", "fact", "erased_event")
+PRIMARY = ("event", "first_copy", "retry_copy", "arrival", "quarantine", "identify", "fact", "erased_event")
 """Tables whose rows are saved one by one. What is in others is made anew."""
 BLOCK_ROWS = 20_000
 MOST_RECEIPTS = 1_000
@@ -49,7 +49,7 @@ SELECT app, count(), min(at), max(at), groupArray({MOST_RECEIPTS})(lower(hex(rec
         toUnixTimestamp64Milli(toDateTime64(min(received_at), 3, 'UTC')) AS at FROM arrival FINAL
     WHERE kind = 'event' AND outcome = 'accepted' AND event_id NOT IN (SELECT event_id FROM event FINAL)
         AND event_id NOT IN (SELECT event_id FROM erased_event)
-        AND event_id NOT IN (SELECT event_id FROM first_copy WHERE displaced_by != toFixedString('', 16))
+        AND event_id NOT IN (SELECT event_id FROM first_copy FINAL WHERE displaced_by != toFixedString('', 16))
     GROUP BY app, event_id
     UNION ALL
     SELECT app, receipt, toInt64(reinterpretAsUInt64(reverse(substring(receipt, 1, 6)))) AS at FROM first_copy FINAL
@@ -166,7 +166,7 @@ class Restoration:
     def _replay(self) -> None:
         """Insert again what the journals have still, of what was loaded: the rest is loaded by the next server."""
         missing = {bytes(row[0]) for row in self._client.query(_MISSING).result_rows}
-        wanted = self._suspect & {"identify", "fact", "quarantine", "arrival", "erased_event"}
+        wanted = self._suspect & {"retry_copy", "identify", "fact", "quarantine", "arrival", "erased_event"}
         for taken in self._blocks():
             block = rows.block(taken, *self._look_up(taken))
             copies = {key: copy for key, copy in rows.first_copies(block.copies).items() if key in missing}
@@ -174,6 +174,7 @@ class Restoration:
             self._insert("event", events)
             self._insert("first_copy", firsts)
             for table, made in (
+                ("retry_copy", block.retries),
                 ("identify", block.identifies),
                 ("fact", block.facts),
                 ("quarantine", block.quarantined),
@@ -208,6 +209,7 @@ class Restoration:
         if "first_copy" in self._suspect:
             self._client.command(rebuilding.FIRST_COPY)
             rebuilding.make_displaced(self._client)
+            self._client.command(rebuilding.RETRIES)
         if "arrival" in self._suspect:
             for statement in rebuilding.ARRIVAL:
                 self._client.command(statement)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tenure import receipt as receipts
+from tenure import retries
 from tenure.control.link import Link
 from tenure.entry import Entry
 from tenure.event import Event, Identify
@@ -48,6 +49,8 @@ class Copy(NamedTuple):
     """Rows for `subscription_fact`."""
     said: Event | None = None
     """The event, where a verified copy may take its place: its identifiers are then mentioned by nobody."""
+    version: int = 0
+    """What its row in `first_copy` is to have in the place of its precedence, where another says that it is none."""
 
     @property
     def place(self) -> tuple[bytes, int]:
@@ -68,6 +71,8 @@ class Block(msgspec.Struct):
     """The rows of some entries, before it is known which events are new."""
 
     copies: list[Copy] = []
+    retries: list[tuple[Any, ...]] = []
+    """Rows for `retry_copy`."""
     pairs: dict[bytes, Pair] = {}
     """By the id of an unverified copy: of the events that the block brings, with either trust."""
     arrivals: list[tuple[Any, ...]] = []
@@ -109,6 +114,13 @@ def ordered_at(precedence: int) -> int:
 def replayed(receipt: str, index: int) -> int:
     """The precedence with which the element of a request came first, before it was replayed."""
     return precedence(receipts.time_of(receipt), bytes.fromhex(receipt)) - index
+
+
+def precedence_heard(entry: Entry, index: int) -> int:
+    """The precedence with which the element of an entry came first, be the entry a replay of it or not."""
+    if entry.replay is not None:
+        return replayed(entry.replay.receipt, index)
+    return precedence(entry.ordered_at, bytes.fromhex(entry.receipt)) - index
 
 
 def precedence_after(ordered_at: int) -> int:
@@ -195,9 +207,12 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones, known: Known)
     receipt = bytes.fromhex(entry.receipt)
     first, sent_at = precedence(entry.ordered_at, receipt), entry.sent_at
     how = received_at, dialect, "accepted", "", entry.path, entry.key_prefix
-    for event, names in zip(entry.events, event_names(entry), strict=True):
+    for event, names, window in zip(entry.events, event_names(entry), retries.windows(entry), strict=True):
         index, event_id, rival = event.index, known.id_of(names), known.rival_of(names)
         verified = names.trusted
+        if window is not None:
+            heard = precedence_heard(entry, index)
+            made.retries.append((app, window.key, heard, event_id, verified, window.seconds))
         if rival != event_id:
             unverified, believed = (rival, event_id) if verified else (event_id, rival)
             made.pairs[unverified] = Pair(app, names.family, believed)
@@ -220,8 +235,8 @@ def _add_events(made: Block, entry: Entry, tombstones: Tombstones, known: Known)
         read = sources.facts(dialect, dated, entry.ordered_at)
         stated: Sequence[tuple[Any, ...]] = ()
         if read.facts or read.problem:
-            heard = order if entry.replay is None else replayed(entry.replay.receipt, index)
-            said = subscription_facts.Said(app, key, event_id, received_at, receipt, index, order, heard)
+            said = subscription_facts.Said(app, key, event_id, received_at, receipt, index, order,
+                                           precedence_heard(entry, index))  # fmt: skip
             stated = _stated(made, entry, event, read, said)
         doubted = event if event_id in made.pairs else None
         made.copies.append(Copy(event_id, order, content, key, occurred_at, row, stated, doubted))
@@ -380,7 +395,7 @@ def _arrival(
 
 def _first_copy_row(copy: Copy) -> tuple[Any, ...]:
     app, receipt, position = copy.row[0], copy.row[15], copy.row[16]
-    return (copy.event_id, app, copy.precedence, receipt, position, copy.content,
+    return (copy.event_id, app, copy.version or copy.precedence, receipt, position, copy.content,
             copy.customer_key, copy.occurred_at, family(copy.row[17]), copy.row[18], NOBODY)  # fmt: skip
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ENGINE_USER = "tenure"
 TABLES = (
     "event", "first_copy", "arrival", "quarantine", "identify", "fact", "canonical", "seen", "identifier", "customer",
-    "erased_event", "subscription_fact", "ledger", "volume",
+    "erased_event", "subscription_fact", "ledger", "volume", "retry_copy",
 )  # fmt: skip
 HIDDEN_BY = dict.fromkeys(
     ("event", "first_copy", "identify", "fact", "seen", "identifier", "subscription_fact"), "customer_key"

@@ -17,7 +17,7 @@ UNKNOWN: Final = Sender("", None)
 
 _FIRST_COPIES = """
 SELECT event_id, precedence, customer_key, toUnixTimestamp64Milli(occurred_at), displaced_by, receipt, position,
-    content, family, verified
+    content, family, verified, app
 FROM first_copy WHERE event_id IN (SELECT event_id FROM ids) ORDER BY precedence DESC LIMIT 1 BY event_id
 """
 # Rows of older releases do not say who sent the copy that is kept.
@@ -45,17 +45,34 @@ class FirstCopy(NamedTuple):
     customer_key: bytes
     occurred_at: int
     displaced_by: bytes = NOBODY
-    """The id of a verified copy that took its place: it is kept no more."""
+    """The id of a verified copy that took its place, or of the copy that it is a retry of: it is kept no more."""
     receipt: bytes = b""
     position: int = 0
     content: bytes = b""
     sender: Sender | None = None
     """None: the row is of an older release."""
+    app: str = ""
 
     @property
     def counts(self) -> bool:
         """Whether an event is stored for it."""
         return self.displaced_by == NOBODY
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether a retry window made a duplicate of it: alone of what is not kept, it says whose it is."""
+        return not self.counts and self.receipt != NOBODY
+
+
+class Retries(NamedTuple):
+    """What the retry windows that some copies are received in come to."""
+
+    instead: Mapping[bytes, bytes] = {}
+    """By id: the copy that each of these copies is a duplicate of. None of these is to be stored."""
+    again: Mapping[bytes, tuple[Any, ...] | None] = {}
+    """By id: the rows in `event` of copies that are duplicates no more; None: the block brings it."""
+    known: frozenset[bytes] = frozenset()
+    """The ids that `retry_copy` has already, of those that were looked at."""
 
 
 class Known(NamedTuple):
@@ -65,6 +82,7 @@ class Known(NamedTuple):
     owners: Mapping[bytes, Sender] = {}
     """Whose the ids of older releases are, of those that are stored or erased."""
     erased: frozenset[bytes] = frozenset()
+    retries: Retries = Retries()
 
     def id_of(self, names: Names) -> bytes:
         """The id of an element."""
@@ -90,23 +108,26 @@ def look_up(
     """
     every = [*events, *elements]
     ids = {one for names in every for one in names.usual}
-    copies = _copies(ask, {one for names in events for one in names.usual})
+    copies = copies_of(ask, {one for names in events for one in names.usual})
     gone = erased(ids)
     told = {names.old for names in elements if not names.keeps_old}  # of these no first copy tells
     owners = _owners(ask, {names.old for names in every}, copies, gone, told)
     # Only where the old id of a verified copy is another's does it have a new one.
     more = {names.verified for names in every if names.of(True, owners.get(names.old)) == names.verified} - ids
-    copies |= _copies(ask, more)
+    copies |= copies_of(ask, more)
     gone |= erased(more)
     return Known(copies, owners, frozenset(gone))
 
 
-def _copies(ask: Ask, ids: Iterable[bytes]) -> dict[bytes, FirstCopy]:
+def copies_of(ask: Ask, ids: Iterable[bytes]) -> dict[bytes, FirstCopy]:
+    """By id: the copy that the warehouse keeps. Raises what `ask` raises."""
     found = {}
-    for event_id, order, key, at, instead, receipt, position, content, of, verified in _ask(ask, _FIRST_COPIES, ids):
+    for event_id, order, key, at, instead, receipt, position, content, of, verified, app in _ask(
+        ask, _FIRST_COPIES, ids
+    ):
         sender = Sender(of, bool(verified)) if of else None
         found[bytes(event_id)] = FirstCopy(int(order), bytes(key), int(at), bytes(instead), bytes(receipt),
-                                           int(position), bytes(content), sender)  # fmt: skip
+                                           int(position), bytes(content), sender, str(app))  # fmt: skip
     return found
 
 
@@ -140,15 +161,17 @@ class Standing(NamedTuple):
 
     event_id: bytes
     copy: FirstCopy
+    is_retry: bool = False
+    """Whether the event is a retry of it."""
 
 
 def standing(ask: Ask, ids: Iterable[bytes]) -> dict[bytes, Standing]:
     """By id: what stands for each of these events, where anything does. Raises what `ask` raises."""
-    found = _copies(ask, ids)
-    instead = _copies(ask, {copy.displaced_by for copy in found.values() if not copy.counts})
+    found = copies_of(ask, ids)
+    instead = copies_of(ask, {copy.displaced_by for copy in found.values() if not copy.counts})
     stands = {one: Standing(one, copy) for one, copy in found.items() if copy.counts}
     return stands | {
-        one: Standing(copy.displaced_by, instead[copy.displaced_by])
+        one: Standing(copy.displaced_by, instead[copy.displaced_by], copy.is_retry)
         for one, copy in found.items()
         if not copy.counts and copy.displaced_by in instead
     }

@@ -57,6 +57,7 @@ PERSONAL = tuple(dict.fromkeys([*KEYED, *BY_EVENT, *BY_PAYLOAD, *BY_COUNT]))
 
 IMPERSONAL = {
     "arrival": "counts of elements by receipt, without anything that was in them",
+    "retry_copy": "hashes of what was sent, so that what is erased is known when it is sent again",
     "erased_event": "ids of erased events: hashes",
     "erasing": "hashes, while an erasure lasts",
     "schema_migration": "names of schema files",

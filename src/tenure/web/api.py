@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from tenure import __version__
 from tenure.control.store import Store
 from tenure.customers.customer import find_customer
-from tenure.customers.receipts import find_receipt, find_receipt_of_all_modes
+from tenure.customers.receipts import find_receipt, find_receipt_of_all_modes, reinstate
 from tenure.customers.timeline import MAX_LIMIT, timeline
 from tenure.errors import BadRequest, Refused
 from tenure.ingest.intake import Intake
@@ -25,7 +25,7 @@ from tenure.mode import LIVE
 from tenure.warehouse.client import Warehouse
 from tenure.watch import Watch
 from tenure.web import scripts
-from tenure.web.access import Mode, Reader
+from tenure.web.access import Mode, Reader, Writer
 from tenure.web.answer import about, error_response, json_response
 from tenure.web.attributes import add_attributes
 from tenure.web.churn import add_churn
@@ -135,6 +135,16 @@ def _add_reading(api: FastAPI) -> None:
         if mode != LIVE:
             return json_response(find_receipt(tenant, store.erasures, journals, receipt))
         return json_response(find_receipt_of_all_modes(warehouse, store, journals, tenant.app, receipt))
+
+    @api.post("/v1/receipts/{receipt}/reinstate", tags=["read"], summary="Store what was taken for a retry")
+    def reinstate_receipt(
+        tenant: Writer,
+        receipt: str,
+        index: Annotated[int | None, Query(ge=0, description="Only the element at this place of the request")] = None,
+    ) -> Response:
+        """With a secret key. Duplicates of this request whose `reason` is `retry_window` become events of their own. They
+        are stored within seconds; asking again changes nothing."""
+        return json_response(reinstate(tenant, store, journals, receipt, index))
 
 
 def _add_static(api: FastAPI) -> None:

@@ -15,7 +15,7 @@ from tenure.customers.catalogue import EventNames
 from tenure.customers.erasure import Certificate
 from tenure.customers.identity import Identity
 from tenure.customers.listing import Customers
-from tenure.customers.receipts import Receipt
+from tenure.customers.receipts import Receipt, Reinstatement
 from tenure.customers.timeline import Page
 from tenure.customers.users import OneUser, Users
 from tenure.customers.view import CustomerView
@@ -52,6 +52,7 @@ RESULTS = {
 }
 CHANGES = {
     "/v1/links": Linked,
+    "/v1/receipts/{receipt}/reinstate": Reinstatement,
     "/v1/identifiers/large": Large,
     "/v1/customers/{customer_id}/merge": Merged,
     "/v1/customers/{customer_id}/split": Split,
