@@ -45,7 +45,7 @@ def test_a_copy_is_a_retry_of_a_stored_one_within_its_window(times: list[float],
 
 
 def test_an_unverified_copy_makes_no_verified_one_a_duplicate() -> None:
-    """Nor does it stand beside one: of an unverified and a verified copy the verified one is stored, whichever came first."""
+    """Nor does it stand beside one: of the two the verified one is stored, whichever came first."""
     for first, second in ((False, True), (True, False)):
         assert stored([copy(0, 0, verified=first), copy(1, 5, verified=second)]) == [int(second)]
     assert stored([copy(0, 0, verified=False), copy(1, 11)]) == [0, 1]
@@ -63,7 +63,10 @@ def test_a_reinstated_copy_changes_nothing_but_itself() -> None:
 
 COPIES = st.lists(
     st.builds(
-        lambda at, seconds, verified: (at, seconds, verified), st.integers(0, 60), st.sampled_from([0, 10, 30]), st.booleans()
+        lambda at, seconds, verified: (at, seconds, verified),
+        st.integers(0, 60),
+        st.sampled_from([0, 10, 30]),
+        st.booleans(),
     ),
     max_size=12,
 )
@@ -144,9 +147,11 @@ def test_what_is_the_same_request() -> None:
     """The same body under the same key: another key, event or place in a batch is another one."""
     logout = Event(index=1, name="logout", email="jane@x.example")
     (one,) = windows(sent(LOGIN))
-    assert one is not None and (one.seconds, one.longest) == (10, 300)
+    assert one is not None
+    assert (one.seconds, one.longest) == (10, 300)
     assert windows(sent(LOGIN, receipt=f"{2:032x}", received_at=START + 1, retry_seconds=10)) == [one]
-    others = [sent(LOGIN, key="k2"), sent(Event(index=0, name="login", email="joe@x.example")), sent(LOGIN, app="app_b"),
+    joe = Event(index=0, name="login", email="joe@x.example")
+    others = [sent(LOGIN, key="k2"), sent(joe), sent(LOGIN, app="app_b"),
               sent(LOGIN, refusals=[Refusal(index=1, code="missing_field", message="m", payload="{}")])]  # fmt: skip
     batches = [window for window in windows(sent(LOGIN, logout)) if window]
     twice = windows(sent(LOGIN, Event(index=1, name="login", email="jane@x.example")))
@@ -159,13 +164,15 @@ def test_what_is_the_same_request() -> None:
 def test_a_cancellation_is_the_same_under_any_key_of_the_app() -> None:
     """Of the same customer with the same content, for 24 hours; what the app says of requests does not matter."""
     (one,) = windows(sent(CANCELED, path="/api/v1/projects/{slug}/churn-events"))
-    assert one is not None and one.seconds == one.longest == CHURN_SECONDS == 86_400
+    assert one is not None
+    assert one.seconds == one.longest == CHURN_SECONDS == 86_400
     path = {"path": "/api/v1/projects/{slug}/churn-events"}
     assert windows(sent(CANCELED, key="k2", retry_seconds=0, **path)) == [one]
     for differs in ({"email": "joe@x.example"}, {"properties": '{"mrr":1}'}, {"name": "cancel_flow_submitted"}):
         said = {"index": 0, "name": "churn_recorded", "email": "jane@x.example", "properties": '{"mrr":4900}'} | differs
         (other,) = windows(sent(Event(**said), **path))
-        assert other is not None and other.key != one.key
+        assert other is not None
+        assert other.key != one.key
 
 
 def test_replays_of_one_request_are_told_from_each_other() -> None:

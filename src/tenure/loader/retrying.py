@@ -4,8 +4,8 @@
 stored. A block may bring a copy that was received before others that are loaded: then a stored one may become a duplicate,
 and a duplicate may be stored again. It has the content of the one that it was a duplicate of.
 
-Which copy is stored, `first_copy` says. Its rows of these copies count up from their precedence with each change, so that
-the last one counts.
+Which copy is stored, `first_copy` says. The precedence in its rows of these copies goes up by one with each change, so
+that the last one counts; `_own` tells what it was.
 """
 
 from __future__ import annotations
@@ -156,10 +156,15 @@ def copies_again(known: Known, first: Mapping[bytes, Copy]) -> dict[bytes, Copy]
         if row is None:
             continue
         was = known.copies[event_id]
-        version = was.precedence if was.counts else was.precedence + 1
-        row = (*row[:-2], version, 0)
-        found[event_id] = Copy(event_id, version, was.content, row[1], row[2], row, _facts(row), None, version)
+        order, version = _own(was), was.precedence if was.counts else was.precedence + 1
+        row = (*row[:-2], order, 0)
+        found[event_id] = Copy(event_id, order, was.content, row[1], row[2], row, _facts(row), None, version)
     return found
+
+
+def _own(copy: FirstCopy) -> int:
+    """The precedence of a copy: its last 16 bits are those of its place in the request."""
+    return copy.precedence - (copy.precedence + copy.position + 1) % (1 << 16)
 
 
 def _facts(row: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -183,7 +188,7 @@ def give_way(found: Displaced, known: Known, first: Mapping[bytes, Copy]) -> Dis
     apps |= {one: str(first[one].row[0]) for one in instead if one in first}
     return Displaced(
         found.pairs | {one: Pair(app, churn_event.DIALECT, instead[one]) for one, app in apps.items()},
-        found.stored | {one: copy for one, copy in there.items() if copy.counts},
+        found.stored | {one: copy._replace(precedence=_own(copy)) for one, copy in there.items() if copy.counts},
         found.ids | instead.keys(),
         found.places | {(copy.app, copy.customer_key) for copy in there.values()},
     )
