@@ -172,17 +172,16 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
         Rule("retry", "The same request sent again changes nothing, while the first is in flight too.",
              limits={
                  "churnkey": "Events without a time, or with a bare date, are recognised by an `Idempotency-Key` only.",
-                 "windback": "Events without a time are recognised by an `Idempotency-Key`, and within the retry window.",
+                 "windback": "Events without a time are recognised by an `Idempotency-Key`, or within a window.",
                  "native": "Events with neither id nor time are recognised by an `Idempotency-Key` only.",
              }),
-        Rule("retries", "Without an `Idempotency-Key` or a time (a date alone is none) the same body under the same key "
-             "within 10 seconds (per app 0 to 300, 0 is off) is one, and so is the same cancellation of the same customer "
-             "under one app within 24 hours: of two copies by the order of receipt. A copy is a duplicate if a *stored* one "
-             "is within the window before it: of three at 0, 8 and 16 seconds the first and the third are stored. No "
-             "unverified copy makes a verified one a duplicate; an unverified one is a duplicate of a verified one within "
-             "the window on either side. The receipt says `retry_window`, and "
-             "`POST /v1/receipts/{receipt}/reinstate` stores the copy after all.",
-             WINDBACK, "Events without an id or a time of their own may all be real."),
+        Rule("retries", "Without an `Idempotency-Key` or a time (a date alone is none), the same body under the same "
+             "key within 10 seconds (per app 0 to 300, 0 is off) is one, and so is the same cancellation of the same "
+             "customer under one app within 24 hours, by the order of receipt. A copy is a duplicate if a *stored* one "
+             "was received within the window before it: of three at 0, 8 and 16 seconds the first and the third are "
+             "stored. No unverified copy makes a verified one a duplicate; one is a duplicate of a verified one that "
+             "was received within the window before or after it. [More](http.md#retries-without-an-id).",
+             WINDBACK, "Events with neither an id nor a time of their own may all be real."),
         Rule("conflict", "The same message id with other content: the first copy counts, the receipt says conflict.",
              ("whisperr", "native"), "The other dialects have no message ids."),
         Rule("idempotency-key", "An `Idempotency-Key` (up to 255 characters) makes any request repeatable."),

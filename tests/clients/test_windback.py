@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from windback import SafeResult, Windback, WindbackError
 
-from tests.clients.arrivals import Keys, events
+from tenure.settings import Settings
+from tenure.warehouse.client import Warehouse
+from tests.clients.arrivals import Keys, events, names, until, wait_for_events
+from tests.clients.lost_reply import losing_replies
 from tests.clients.outage import Outage
-from tests.harness import Server, create_app
+from tests.harness import Server, create_app, ledger_of, tenure
 
 pytestmark = pytest.mark.rule("client-windback", "windback")
 
@@ -192,3 +195,67 @@ def test_503_then_success(outage: Outage) -> None:
         assert "journal is full" in str(result.error)
         outage.end()
         assert value(client.track_churn(**IN_FULL)).id
+
+
+@pytest.mark.rule("retries", "windback")
+def test_a_retry_after_a_lost_reply_is_one_cancellation(server: Server, keys: Keys) -> None:
+    """By the id in the second answer the client reads the one event and adds a reason; the second receipt says why it is
+    a duplicate, and that one is stored after all when it is asked to be, once."""
+    with (
+        losing_replies(server) as url,
+        Windback(keys["secret_key"], project_slug=SLUG, base_url=url, retries=1) as client,
+    ):
+        flow = value(client.submit_cancel_flow(**JANE, cancel_reason="other"))
+        tracked = value(client.track_churn(**JANE))
+    server.wait_loaded()
+    assert names(events(server, keys, "email:jane@example.com")) == ["cancel_flow_submitted", "churn_recorded"]
+    with Windback(keys["secret_key"], project_slug=SLUG, base_url=server.url) as client:
+        assert value(client.get_event(flow.churn_event_id)).cancel_reason == "other"
+        assert value(client.report_cancel_reason(tracked.id, cancel_reason="poor_support")) is None
+        shown = value(client.get_event(tracked.id))
+        assert (shown.id, shown.cancel_reason) == (tracked.id, "poor_support")
+    listed = server.read("/v1/customers/jane@example.com/churn-events", keys)["items"]
+    assert sorted(one["cancel_reason"] for one in listed) == ["other", "poor_support"]
+    first = events(server, keys, "email:jane@example.com")[0]["receipt"]
+    ledger = ledger_of(server.data, keys["app"])
+    assert (ledger.received, ledger.stored, ledger.duplicates, ledger.balanced) == (5, 3, 2, True)
+
+    (element, *_) = _duplicates(server, keys, first)
+    assert element["reason"] == "retry_window"
+    path = f"/v1/receipts/{element['receipt']}/reinstate"
+    assert server.http.post(path, headers={"Authorization": f"Bearer {keys['read_key']}"}).status_code == 403
+    for _ in range(2):
+        answer = server.http.post(path, headers={"Authorization": f"Bearer {keys['secret_key']}"})
+        assert (answer.status_code, answer.json()["event_ids"]) == (200, [element["event_id"]])
+        until(lambda: len(events(server, keys, "email:jane@example.com")) == 3, "the copy is stored")
+    ledger = ledger_of(server.data, keys["app"])
+    assert (ledger.received, ledger.stored, ledger.duplicates, ledger.balanced) == (5, 4, 1, True)
+
+
+def _duplicates(server: Server, keys: Keys, of: str) -> list[dict[str, Any]]:
+    """The elements that are duplicates of this request, each with its receipt."""
+    tenant = Warehouse(Settings.load({"data": server.data}, {})).tenant(keys["app"])
+    receipts = [bytes(row[0]).hex() for row in tenant.rows("SELECT DISTINCT receipt FROM arrival")]
+    found = [
+        element | {"receipt": receipt}
+        for receipt in receipts
+        for element in server.read(f"/v1/receipts/{receipt}", keys)["elements"]
+    ]
+    return [element for element in found if element.get("of") == of]
+
+
+@pytest.mark.rule("retries", "windback")
+def test_what_is_tracked_again_at_once_is_one_event(server: Server, keys: Keys) -> None:
+    """Single events and batches without a timestamp, in which equal events are as many; off when the app says so."""
+    headers = {"X-API-Key": keys["secret_key"]}
+    single = {"event": "login", "customer_email": "jane@example.com"}
+    batch = {"events": [single, single, single | {"event": "logout"}]}
+    for _ in range(3):
+        for body in (single, batch):
+            assert server.http.post("/api/v1/track", headers=headers, json=body).status_code == 200
+    server.wait_loaded()
+    assert names(events(server, keys, "email:jane@example.com")) == ["login", "login", "login", "logout"]
+    tenure("app", "retries", keys["app"], "--seconds", "0", data=server.data)
+    until(lambda: server.http.post("/api/v1/track", headers=headers, json=single).status_code == 200
+          and len(wait_for_events(server, keys, "email:jane@example.com", 4)) > 4, "it is off")  # fmt: skip
+    assert ledger_of(server.data, keys["app"]).balanced

@@ -67,6 +67,20 @@ def test_wrong_origins_change_nothing(store: Store, run: Run) -> None:
     assert run("app", "origins", "shop").stdout == "https://a.example\n"
 
 
+def test_the_retry_window_is_set_shown_and_taken_back(store: Store, run: Run) -> None:
+    """0 is off, 300 seconds is the most."""
+    app = store.create_app("shop").id
+    assert run("app", "retries", "shop").stdout == "10 seconds\n"
+    assert run("app", "retries", "shop", "--seconds", "0").stdout == "off\n"
+    assert shown(run("app", "retries", "shop", "--seconds", "300", "--json")) == {"app": app, "seconds": 300}
+    assert store.policies()[app].retry_seconds == 300
+    assert run("app", "retries", "shop", "--default").stdout == "10 seconds\n"
+    assert run("app", "retries", "shop", "--seconds", "301").exit_code != 0
+    with pytest.raises(TenureError, match="not both"):
+        run("app", "retries", "shop", "--seconds", "1", "--default")
+    assert store.policies()[app].retry_seconds == 10
+
+
 def test_limits_are_set_shown_and_taken_back(store: Store, run: Run) -> None:
     """Each dialect has its own; what is not said is the default."""
     app = store.create_app("shop").id

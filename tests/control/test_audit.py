@@ -93,6 +93,8 @@ CHANGES: dict[str, tuple[str, Callable[[Store, str], Any]]] = {
     "set_origins": ("app.origins", lambda store, app: store.set_origins(app, ["https://a.example"])),
     "set_limit": ("app.limit", lambda store, app: store.set_limit(app, "native", 5)),
     "reset_limit": ("app.limit", lambda store, app: store.reset_limit(app, "native")),
+    "set_retry_seconds": ("app.retries", lambda store, app: store.set_retry_seconds(app, 60)),
+    "reinstated.ask": ("event.reinstate", lambda store, app: store.reinstated.ask(app, "00" * 16, [bytes(16)])),
     "create_key": ("key.create", lambda store, app: store.create_key(app, "secret")),
     "create_keys": ("key.create", lambda store, app: store.create_keys(app)),
     "import_key": ("key.import", lambda store, app: store.import_key(app, "secret", "k" * 20)),
@@ -131,6 +133,7 @@ CHANGES: dict[str, tuple[str, Callable[[Store, str], Any]]] = {
 the action of its entry."""
 
 QUIET = {
+    "reinstated.finish": "the loader did what was asked for",
     "received.write": "counts of a journal",
     "incidents.write_waiting": "nobody did it: what was found wrong, or right again",
     "links.forget": "a part of an erasure, whose request and end are recorded",

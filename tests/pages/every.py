@@ -28,6 +28,7 @@ PAGES = {
     "keys": "/apps/{app}/settings/keys",
     "origins": "/apps/{app}/settings/origins",
     "limits": "/apps/{app}/settings/limits",
+    "retries": "/apps/{app}/settings/retries",
     "mrr-rules": "/apps/{app}/settings/mrr",
     "health-weights": "/apps/{app}/settings/health",
     "stripe": "/apps/{app}/settings/stripe",

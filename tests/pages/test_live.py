@@ -59,6 +59,26 @@ def test_an_event_is_seen_as_it_comes_and_again_as_a_duplicate(live: Page, site:
     fits(live)
 
 
+def test_what_was_taken_for_a_retry_is_stored_after_all(admin: Page, site: Site) -> None:
+    """By its receipt; the page says why it was a duplicate, and offers it no more when it is stored."""
+    body = {"event": "looked_twice", "customer_email": "twice@example.com"}
+    key = {"X-API-Key": site.keys["secret_key"]}
+    _, receipt = (send(site, "/api/v1/track", body, **key).headers["tenure-receipt"] for _ in range(2))
+    site.server.wait_loaded()
+    address = f"{site.app}/live/requests/{receipt}"
+    admin.goto(address)
+    expect(admin.get_by_role("main")).to_contain_text("duplicate")
+    axe(admin)
+    admin.get_by_role("button", name="Store it as an event of its own").click()
+    until(lambda: _is_stored(admin, address), "it is stored")
+    expect(admin.get_by_role("button", name="Store it")).to_have_count(0)
+
+
+def _is_stored(page: Page, address: str) -> bool:
+    page.goto(address)
+    return page.get_by_role("main").get_by_text("stored", exact=True).count() > 0
+
+
 def test_a_placeholder_is_marked_and_explained(live: Page, site: Site) -> None:
     """In the list, waiting and loaded, and in words where the request is opened."""
     site.ingest({"event": "bought", "customer_id": "undefined", "uid": "u-77", "message_id": "m-77"}, wait=False)

@@ -18,7 +18,7 @@ from tests.clients.arrivals import until
 from tests.pages.site import ADMIN, Site, axe, fits
 from tests.test_metrics_api import HISTORIES, put
 
-PAGES = ("keys", "origins", "limits", "mrr", "health", "stripe")
+PAGES = ("keys", "origins", "limits", "retries", "mrr", "health", "stripe")
 
 
 def send(site: Site, key: str, **headers: str) -> httpx.Response:
@@ -133,6 +133,24 @@ def test_a_limit_is_met_by_a_real_request(site: Site, admin: Page) -> None:
     admin.get_by_role("button", name="Save").click()
     until(lambda: send(site, key).status_code == 200, "the limit is lifted")
     assert site.store.policies()[site.keys["app"]].limits == {}
+
+
+def test_a_retry_window_is_met_by_real_requests(site: Site, admin: Page) -> None:
+    """What is no number of seconds is an error beside the field; with 0 two equal requests are two events."""
+    admin.goto(f"{site.app}/settings/retries")
+    expect(admin.get_by_label("Seconds")).to_have_value("10")
+    answer = post(site, admin, "settings/retries", {"seconds": "301"})
+    assert answer.status_code == 422
+    assert "from 0 to 300" in answer.text
+    axe(admin)
+    fits(admin)
+    admin.get_by_label("Seconds").fill("0")
+    admin.get_by_role("button", name="Save").click()
+    expect(admin.get_by_role("status").first).to_contain_text("Saved")
+    expect(admin.get_by_label("Seconds")).to_have_value("0")
+    assert site.store.policies()[site.keys["app"]].retry_seconds == 0
+    assert post(site, admin, "settings/retries", {"seconds": "10"}).status_code == 303
+    assert site.store.policies()[site.keys["app"]].retry_seconds == 10
 
 
 def test_a_rule_of_mrr_is_in_the_basis_of_its_numbers(site: Site, admin: Page) -> None:

@@ -12,6 +12,7 @@ from tenure.commands.large import app_large
 from tenure.commands.mrr import mrr_command
 from tenure.commands.signals import app_signals
 from tenure.control.policy import DIALECTS, MAX_PER_MINUTE, Policy, origin
+from tenure.entry import MAX_RETRY_SECONDS, RETRY_SECONDS
 from tenure.errors import TenureError
 
 app_commands = typer.Typer(no_args_is_help=True, help="Apps: each has its own keys, events and customers.")
@@ -98,6 +99,34 @@ def app_limit(
         else:
             store.set_limit(app_id, dialect, per_minute)
     _print_limits(app_id, store.policies()[app_id], json)
+
+
+@app_commands.command("retries")
+def app_retries(
+    app: AppName,
+    *,
+    seconds: Annotated[
+        int | None, typer.Option(min=0, max=MAX_RETRY_SECONDS, help="How long a request can be a retry; 0: never.")
+    ] = None,
+    default: Annotated[
+        bool, typer.Option("--default", help=f"As for an app that says nothing: {RETRY_SECONDS} seconds.")
+    ] = False,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Say how long after another a request of Windback's clients without a timestamp is the same one, sent again;
+    without options, print it."""
+    if default and seconds is not None:
+        raise TenureError("give --seconds or --default, not both")
+    store = open_store(data)
+    app_id = store.app(app).id
+    if default or seconds is not None:
+        store.set_retry_seconds(app_id, seconds)
+    found = store.policies()[app_id].retry_seconds
+    if json:
+        print_json({"app": app_id, "seconds": found})
+        return
+    say(f"{found} seconds" if found else "off")
 
 
 @app_commands.command("stripe")

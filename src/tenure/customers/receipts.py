@@ -22,7 +22,6 @@ from tenure.warehouse.client import Tenant, Warehouse
 from tenure.warehouse.first_copies import Standing, standing
 from tenure.wire.times import rfc3339
 
-
 RETRY_WINDOW: Final = "retry_window"
 
 
@@ -30,10 +29,9 @@ class Element(msgspec.Struct, omit_defaults=True):
     """One element of a request and what became of it.
 
     `outcome` is pending, stored, duplicate (then `of` is the receipt of the copy that counts, which came first or is
-    verified, and `conflict` tells whether that one said something else; `reason` is `retry_window` where the copies have no
-    id of the client's in common, and this one came as a client's retry does), quarantined or rejected (then `code`, `field`
-    and `message` say why), replayed (it was quarantined, and came again, repaired, under the receipt `replay`), or
-    erased (its customer was).
+    verified, and `conflict` tells whether that one said something else; `reason` is `retry_window` where nothing but
+    the time says that it is one), quarantined or rejected (then `code`, `field` and `message` say why), replayed (it
+    was quarantined, and came again, repaired, under the receipt `replay`), or erased (its customer was).
     """
 
     index: int | None
@@ -132,7 +130,9 @@ def reinstate(tenant: Tenant, store: Store, journals: Path, receipt: str, index:
     ids = [bytes.fromhex(one.event_id) for one in elements if one.event_id and one.reason == RETRY_WINDOW]
     known = store.reinstated.among([bytes.fromhex(one.event_id) for one in elements if one.event_id])
     if not ids and not known:
-        message = "nothing of this request is a duplicate because of a retry window; `GET /v1/receipts/` says what it is"
+        message = (
+            "nothing of this request is a duplicate because of a retry window; `GET /v1/receipts/` says what it is"
+        )
         raise Conflict(message, code="no_retry")
     store.reinstated.ask(tenant.app, receipt, ids)
     return Reinstatement(receipt, sorted(one.hex() for one in {*ids, *known}))

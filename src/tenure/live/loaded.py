@@ -126,7 +126,8 @@ def first_copies(tenant: Tenant, ids: Sequence[bytes]) -> dict[bytes, First]:
 def first_of(kept: Standing) -> First:
     """What is kept, as the copy that came first."""
     copy = kept.copy
-    return First(copy.receipt.hex(), copy.position, copy.content, is_loaded=True, event_id=kept.event_id)
+    return First(copy.receipt.hex(), copy.position, copy.content, is_loaded=True, event_id=kept.event_id,
+                 is_retry=kept.is_retry)  # fmt: skip
 
 
 class _Known(NamedTuple):
@@ -178,6 +179,7 @@ class _Known(NamedTuple):
             verified=bool(verified),
             event_id=bytes(event_id).hex() if kind == "event" else "",
             message_id=message_id,
+            is_retry=outcome == DUPLICATE and self.first[bytes(event_id)].is_retry,
             of=of,
             content=shortened(content),
         )

@@ -49,6 +49,8 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
     verified: bool = False
     event_id: str = ""
     message_id: str = ""
+    is_retry: bool = False
+    """Whether it is a duplicate because of a retry window alone, so that it can be stored after all."""
     of: str = ""
     """The receipt of the first copy, of a duplicate; that of the replay, of what was replayed."""
     code: str = ""
@@ -87,6 +89,8 @@ class First(NamedTuple):
     is_loaded: bool
     event_id: bytes = b""
     """Its own: that of another event, where it took that one's place."""
+    is_retry: bool = False
+    """Whether the other event is taken for a retry of it."""
 
 
 class Wanted(NamedTuple):

@@ -1,8 +1,8 @@
 """What the retry windows of a block's events come to, by what was loaded before: which copies are duplicates.
 
-`retry_copy` has every copy that was loaded, and the rule (`retries.duplicates`) tells of the copies of one event which are
-stored. A block may bring a copy that was received before others that are loaded: then a stored one may become a duplicate,
-and a duplicate may be stored again. It has the content of the one that it was a duplicate of.
+`retry_copy` has every copy that was loaded, and the rule (`retries.duplicates`) tells which copies of one event are
+stored. A block may bring a copy that was received before others that are loaded: then a stored one may become a
+duplicate, and a duplicate may be stored again. It has the content of the one that it was a duplicate of.
 
 Which copy is stored, `first_copy` says. The precedence in its rows of these copies goes up by one with each change, so
 that the last one counts; `_own` tells what it was.

@@ -21,6 +21,7 @@ ACTIONS = {
         "app.rename": "renamed an app",
         "app.origins": "set the allowed origins",
         "app.limit": "set a rate limit",
+        "app.retries": "set the retry window",
         "mrr.rules": "set the rules of MRR",
         "health.settings": "changed the health settings",
         "view.save": "saved a view",
@@ -41,6 +42,7 @@ ACTIONS = {
     "Customers": {
         "link.add": "joined customers",
         "link.undo": "split customers",
+        "event.reinstate": "stored what was taken for a retry",
         "erasure.request": "asked for an erasure",
         "erasure.done": "finished an erasure",
     },

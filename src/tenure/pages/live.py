@@ -13,9 +13,10 @@ from typing import Annotated, Final
 from urllib.parse import urlencode
 
 import msgspec
-from fastapi import FastAPI, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import FastAPI, Form, Header, Query, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
 
+from tenure.customers.receipts import reinstate
 from tenure.errors import NotFound, RateLimited
 from tenure.ingest.turned_away import TurnedAway, turned_away
 from tenure.live import recent
@@ -24,7 +25,7 @@ from tenure.live.follower import Follower, Missed, Seen
 from tenure.live.marking import marked
 from tenure.live.request import OUTCOMES, REFUSED, Wanted
 from tenure.live.search import LONGEST, search
-from tenure.pages.of_app import AppPage, OfApp
+from tenure.pages.of_app import AppAdmin, AppPage, OfApp
 from tenure.pages.rendering import environment, fragment, page
 from tenure.receipt import is_receipt
 from tenure.wire import codes, registry
@@ -102,6 +103,11 @@ def add_live(site: FastAPI) -> None:
         make = fragment if request.headers.get("HX-Request") else page
         template = "live/_detail.html" if make is fragment else "live/request.html"
         return make(request, template, one=found)
+
+    @site.post("/apps/{app}/live/requests/{receipt}/reinstate")
+    def reinstated(of: AppAdmin, receipt: str, index: Annotated[int, Form(ge=0)]) -> Response:
+        reinstate(of.tenant, of.store, journals, receipt, index)
+        return RedirectResponse(f"{of.path}/live/requests/{receipt}", 303)
 
     @site.get("/apps/{app}/live/stream")
     async def stream(  # noqa: PLR0917 - query parameters, which are sent by name

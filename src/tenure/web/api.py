@@ -142,8 +142,8 @@ def _add_reading(api: FastAPI) -> None:
         receipt: str,
         index: Annotated[int | None, Query(ge=0, description="Only the element at this place of the request")] = None,
     ) -> Response:
-        """With a secret key. Duplicates of this request whose `reason` is `retry_window` become events of their own. They
-        are stored within seconds; asking again changes nothing."""
+        """With a secret key. Duplicates of this request whose `reason` is `retry_window` become events of their own.
+        They are stored within seconds; asking again changes nothing."""
         return json_response(reinstate(tenant, store, journals, receipt, index))
 
 
