@@ -199,8 +199,8 @@ def test_503_then_success(outage: Outage) -> None:
 
 @pytest.mark.rule("retries", "windback")
 def test_a_retry_after_a_lost_reply_is_one_cancellation(server: Server, keys: Keys) -> None:
-    """By the id in the second answer the client reads the one event and adds a reason; the second receipt says why it is
-    a duplicate, and that one is stored after all when it is asked to be, once."""
+    """By the id in the second answer the client reads the one event and adds a reason; the second receipt says why it
+    is a duplicate, and that one is stored after all when it is asked to be, once."""
     with (
         losing_replies(server) as url,
         Windback(keys["secret_key"], project_slug=SLUG, base_url=url, retries=1) as client,

@@ -19,7 +19,7 @@ from tenure.entry import Entry
 from tenure.errors import Conflict
 from tenure.event import Event
 from tenure.identity import Identifier, event_ids
-from tenure.loader import displaced, removal
+from tenure.loader import displaced, rebuilding, removal
 from tenure.loader.block_writer import BlockWriter
 from tenure.loader.rows import precedence
 from tenure.retries import Received, duplicates, windows
@@ -296,3 +296,21 @@ def test_a_retry_over_the_upgrade_is_one(loading: Loading) -> None:
     assert outcomes(loading, again) == [("duplicate", twin.receipt, "retry_window")]
     load(loading, later)
     assert len(stored(loading)) == 4
+
+
+def test_lost_first_copies_are_made_anew(loading: Loading) -> None:
+    """From the copies and the events there are: a retry is one of the stored copy before it, or verified after it."""
+    entries = [sent(number, at, who="ida") for number, at in enumerate([0, 8, 16, 18], 301)]
+    entries += [sent(311, 0, who="ivo", verified=False), sent(312, 5, who="ivo", key="k2")]
+    load(loading, *entries)
+    before = outcomes(loading, *entries)
+    assert [outcome for outcome, _, _ in before] == ["stored", "duplicate", "stored", *["duplicate"] * 2, "stored"]
+    client = loading.warehouse.client
+    client.command("TRUNCATE TABLE first_copy")
+    client.command(rebuilding.FIRST_COPY)
+    client.command(rebuilding.RETRIES)
+    loading.start()
+    assert outcomes(loading, *entries) == before
+    load(loading, *entries, repeats=True)
+    assert outcomes(loading, *entries) == before
+    assert ledger_of(loading).balanced

@@ -95,7 +95,9 @@ def _brought(entries: Sequence[Entry], known: Known) -> tuple[dict[bytes, dict[b
     found: defaultdict[bytes, dict[bytes, Received]] = defaultdict(dict)
     windows_of: dict[bytes, Window] = {}
     for entry in entries:
-        for event, names, window in zip(entry.events, event_names(entry), windows(entry), strict=True):
+        if not any(own := windows(entry)):
+            continue
+        for event, names, window in zip(entry.events, event_names(entry), own, strict=True):
             if window is not None:
                 heard, event_id = rows.precedence_heard(entry, event.index), known.id_of(names)
                 found[window.key][event_id] = Received(heard, event_id, names.trusted, window.seconds)
