@@ -41,7 +41,7 @@ _SOON = "old_parts_lifetime = 1"
 _AS_BEFORE = f"old_parts_lifetime = {DURABLE['old_parts_lifetime']}"
 
 _ERASED_EVENTS = "INSERT INTO erased_event SELECT event_id, app, {erasure:FixedString(16)} FROM event FINAL WHERE "
-# Where an unverified copy of an event stood before a verified one took its place; and retries that were received before.
+# Where an unverified copy stood before a verified one took its place; and retries that were received before.
 _ERASED_DISPLACED = """
 INSERT INTO erased_event SELECT event_id, app, {erasure:FixedString(16)} FROM first_copy FINAL
 WHERE app = {app:String} AND displaced_by != toFixedString('', 16) AND precedence > {after:UInt128}
