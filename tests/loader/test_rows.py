@@ -254,7 +254,8 @@ def test_rows_are_as_long_as_their_columns() -> None:
                 ],
                 identifies=[Identify(index=0, uid="u", traits='{"plan":"pro"}', user_id="p")],
                 refusals=[Refusal(index=None, code="bad", message="…")],
-            )
+            ),
+            an_entry(dialect="windback", path="/api/v1/track", events=[Event(index=0, name="b", uid="u")]),
         ]
     )
     events, firsts = rows.event_rows(rows.first_copies(made.copies), {})
@@ -263,7 +264,7 @@ def test_rows_are_as_long_as_their_columns() -> None:
     volumes = volume_rows(rows.first_copies(made.copies), {}, {})
     found = {"event": events, "first_copy": firsts, "volume": volumes, "arrival": made.arrivals,
              "quarantine": made.quarantined, "identify": made.identifies, "fact": made.facts, "seen": seen,
-             "identifier": [*made.identifiers.values()], "subscription_fact": stated,
+             "identifier": [*made.identifiers.values()], "subscription_fact": stated, "retry_copy": made.retries,
              "erased_event": rows.erased_event_rows({bytes(16): "app"}, {})}  # fmt: skip
     assert {name: {len(row) for row in table} for name, table in found.items()} == {
         name: {len(columns)} for name, columns in COLUMNS.items()

@@ -28,7 +28,7 @@ WRITTEN = {"saved_view", "repair"}
 WITHOUT_CUSTOMERS = {
     "app", "app_origin", "rate_limit", "billing", "rate", "health_settings", "api_key", "stripe_secret", "erasure",
     "erased_key", "person", "browser_session", "sign_in_link", "sign_in_attempt", "audit", "incident", "journal",
-    "journal_count", "backfill",
+    "journal_count", "backfill", "reinstated",
 }  # fmt: skip
 """Tables of the control database that hold nothing of a customer: an erasure sees to its own."""
 

@@ -68,7 +68,7 @@ def fill_subscription_facts(client: Client) -> None:
     replays = {bytes(replay): bytes(receipt).hex() for replay, receipt in client.query(_REPLAYS).result_rows}
     with client.query_rows_stream(_EVENTS) as stream:
         for app, key, event_id, received_at, receipt, position, order, dialect, *stored in stream:
-            event = _event(position, *stored)
+            event = stored_event(position, *stored)
             found = sources.facts(dialect, event, rows.ordered_at(order)).facts
             replayed = replays.get(bytes(receipt))
             first = order if replayed is None else rows.replayed(replayed, position)
@@ -81,9 +81,10 @@ def fill_subscription_facts(client: Client) -> None:
     _insert(client, "subscription_fact", made)
 
 
-def _event(  # noqa: PLR0917 - the columns of `_EVENTS`
+def stored_event(  # noqa: PLR0917 - the columns of `_EVENTS`
     position: int, name: str, occurred_at: int, message_id: str, properties: str, context: str, *carried: str
 ) -> Event:
+    """The event that a row of `event` keeps. `carried`: its identifiers, in the order of `KINDS`, empty where not."""
     customer_id, uid, billing_id, email, anonymous_id = (each or None for each in carried)
     return Event(index=position, name=name, occurred_at=occurred_at, message_id=message_id or None,
                  properties=properties, context=context, customer_id=customer_id, uid=uid, billing_id=billing_id,

@@ -19,9 +19,9 @@ from clickhouse_connect.driver.external import ExternalData
 
 from tenure import churn_event
 from tenure.entry import Entry
-from tenure.event import Event
-from tenure.identity import event_names
+from tenure.identity import KINDS, event_names
 from tenure.loader import rows, subscription_facts
+from tenure.loader.backfill import stored_event
 from tenure.loader.columns import COLUMNS
 from tenure.loader.displaced import Displaced
 from tenure.loader.rows import Copy, Pair
@@ -174,8 +174,8 @@ def _facts(row: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     values = dict(zip(_EVENT, row, strict=True))
     if not values["verified"]:
         return []
-    event = Event(index=values["position"], name=values["name"], occurred_at=values["occurred_at"],
-                  properties=values["properties"], context=values["context"])  # fmt: skip
+    event = stored_event(values["position"], values["name"], values["occurred_at"], values["message_id"],
+                         values["properties"], values["context"], *(values[kind] for kind in KINDS))  # fmt: skip
     order = values["precedence"]
     said = subscription_facts.Said(values["app"], values["customer_key"], values["event_id"], values["received_at"],
                                    values["receipt"], values["position"], order, order)  # fmt: skip
