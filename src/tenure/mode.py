@@ -20,7 +20,7 @@ CONNECTED: Final = "connected"
 MODES: Final = (LIVE, TEST, CONNECTED)
 APART: Final = (TEST, CONNECTED)
 """The modes that have an app of their own."""
-LABELS: Final = {LIVE: "Live", TEST: "Test data", CONNECTED: "Connected accounts"}
+LABELS: Final = {LIVE: "Live data", TEST: "Test data", CONNECTED: "Connected accounts"}
 """What people read."""
 
 

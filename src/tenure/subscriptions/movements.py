@@ -79,7 +79,8 @@ def from_levels(customer: str, ordered: Iterable[Level], rules: Rules) -> list[M
             held[level.subscription] = level
             old_parts: Parts = {} if old is None else old.parts
             if old is not None and old.currency != level.currency:
-                changes[old.currency] += _changes(level.subscription, old_parts, {})
+                gone = list(_changes(level.subscription, old_parts, {}))
+                changes[old.currency] += gone or ([_unmoved(old)] if old.kept else [])
                 kept[old.currency][level.subscription] = ""
                 old_parts = {}
             moved = list(_changes(level.subscription, old_parts, level.parts))
