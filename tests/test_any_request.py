@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +26,7 @@ from tenure.event import Decoded, Event, Identify
 from tenure.identity import KINDS, element_ids, event_ids, event_names, identifiers
 from tenure.ingest.claims import check_claims
 from tenure.loader.rows import precedence
+from tenure.retries import Received, duplicates, windows
 from tenure.settings import Settings
 from tenure.warehouse.client import Tenant, Warehouse
 from tenure.wire import times
@@ -80,7 +81,8 @@ class Kept(NamedTuple):
         return Entry(app=app, receipt=self.receipt, received_at=self.received_at, dialect=self.operation.dialect,
                      verified=self.verified, key_prefix="", key=self.key, events=self.decoded.events,
                      idempotency_key=self.request.headers.get("Idempotency-Key") or None,
-                     identifies=self.decoded.identifies)  # fmt: skip
+                     identifies=self.decoded.identifies, refusals=self.decoded.refusals,
+                     path=self.operation.path)  # fmt: skip
 
     def events(self, app: str) -> list[tuple[str, Event]]:
         """(id, event) of each event."""
@@ -323,7 +325,22 @@ def copies_of(kept: list[Kept], app: str) -> dict[str, Copy]:
         for (event_id, _), verified_id in zip(found.events(app), found.verified_ids(app), strict=True):
             if verified_id in first:
                 believed[event_id] = first[verified_id]
-    return first | believed
+    first |= believed
+    return first | {one: first[of] for one, of in retries_of(kept, app).items()}
+
+
+def retries_of(kept: list[Kept], app: str) -> dict[str, str]:
+    """By id: the event that each event is a retry of, by the rule that has tests of its own."""
+    received: defaultdict[bytes, list[Received]] = defaultdict(list)
+    for found in kept:
+        entry = found.entry(app)
+        for (event_id, event), names, window in zip(found.events(app), event_names(entry), windows(entry), strict=True):
+            if window is not None:
+                order = precedence(found.received_at, bytes.fromhex(found.receipt)) - event.index
+                copy = Received(order, bytes.fromhex(event_id), names.trusted, window.seconds)
+                received[window.key].append(copy)
+    told = (each for group in received.values() for each in duplicates(group).items())
+    return {one.hex(): of.hex() for one, of in told if of is not None}
 
 
 def first_is_most(copy: Copy) -> int:
