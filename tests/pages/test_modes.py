@@ -29,11 +29,13 @@ def test_a_switch_leads_to_test_data_and_back(admin: Page, site: Site) -> None:
     expect(admin.get_by_text("Nothing of this counts in live numbers.")).to_be_visible()
     axe(admin)
     fits(admin)
+    pages = admin.get_by_role("navigation", name="Pages of")
     for page in ("Events", "Live", "Revenue", "Retention"):
-        admin.get_by_role("link", name=page, exact=True).click()
+        pages.get_by_role("link", name=page, exact=True).click()
         expect(admin.get_by_role("link", name="Test data")).to_have_attribute("aria-current", "true")
-    admin.get_by_role("link", name="Settings", exact=True).click()
-    expect(admin.get_by_role("link", name="Live", exact=True).first).to_have_attribute("href", f"{site.app}/live")
+    pages.get_by_role("link", name="Settings", exact=True).click()
+    live = f"/apps/{site.keys['app']}/live"
+    expect(pages.get_by_role("link", name="Live", exact=True)).to_have_attribute("href", live)
     expect(admin.locator("body")).to_contain_text(re.compile("Keys"))
     admin.goto(f"{site.app}/customers")
     expect(admin.get_by_role("link", name="Test data")).not_to_have_attribute("aria-current", "true")
