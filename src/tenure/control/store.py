@@ -141,6 +141,8 @@ class Store:
 
     def add_mode_apps(self, ids: Collection[str]) -> None:
         """Make those of these apps that keep another mode of an app and are not there yet."""
+        if {one.id for one in self.all_apps()}.issuperset(ids):
+            return
         with self._writer.begin() as db:
             there = {row.id: row for row in db.execute(select(*_APP, app.c.created_at))}
             for live in [row for row in there.values() if row.live_app_id is None]:
